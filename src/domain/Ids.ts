@@ -1,0 +1,35 @@
+/**
+ * The names of things. An id is one safe token: it becomes part of a subject, a path and an environment variable, so it
+ * holds no dots, slashes, spaces or wildcards.
+ */
+import { Schema } from "effect"
+
+export const AgentId = Schema.String.pipe(
+  Schema.check(
+    Schema.isPattern(/^[a-z][a-z0-9-]{0,62}$/, {
+      message: 'expected a lower-case name of at most 63 letters, digits and dashes, such as "reviewer-1"'
+    })
+  ),
+  Schema.brand("AgentId")
+)
+export type AgentId = typeof AgentId.Type
+
+export const TaskId = Schema.String.pipe(
+  Schema.check(
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/, {
+      message: 'expected at most 128 letters, digits, dashes and underscores, such as "fix-login-1"'
+    })
+  ),
+  Schema.brand("TaskId")
+)
+export type TaskId = typeof TaskId.Type
+
+export const TaskType = Schema.String.pipe(
+  Schema.check(
+    Schema.isPattern(/^[a-z][a-z0-9_-]{0,62}$/, {
+      message: 'expected a lower-case word of at most 63 letters, digits, dashes and underscores, such as "code"'
+    })
+  ),
+  Schema.brand("TaskType")
+)
+export type TaskType = typeof TaskType.Type
