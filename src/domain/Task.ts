@@ -1,0 +1,58 @@
+/**
+ * What can become of a task, and what may follow what. Each attempt has a number, the fence: whoever reports about a
+ * task names the attempt, and a superseded one is refused.
+ */
+import type { FaultReport } from "./Fault.ts"
+
+export type TaskState =
+  | "queued"
+  | "running"
+  /** due at a time: a rate limit, the pause before another attempt */
+  | "parked"
+  /** for a person */
+  | "waiting"
+  | "succeeded"
+  | "failed"
+  | "cancelled"
+  /** given up after its last attempt, with its whole story kept */
+  | "dead"
+
+/** The one table of legal moves. */
+export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
+  queued: ["running", "cancelled"],
+  running: ["queued", "parked", "waiting", "succeeded", "failed", "cancelled", "dead"],
+  parked: ["queued", "cancelled", "dead"],
+  waiting: ["queued", "running", "cancelled", "dead"],
+  succeeded: [],
+  failed: [],
+  cancelled: [],
+  dead: []
+}
+
+export const isFinal = (state: TaskState): boolean => moves[state].length === 0
+
+/** What a task has cost, over all its attempts. Dollars are the CLI's own estimate. */
+export interface TaskUsage {
+  readonly turns: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly costUsd: number
+}
+
+/** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
+export interface TaskResult {
+  readonly task: string
+  readonly status: "succeeded" | "failed"
+  /** The agent's last words; empty where it failed before any. */
+  readonly text: string
+  /** The validated answer of a task that has a schema. */
+  readonly output: unknown
+  readonly fault: FaultReport | undefined
+  readonly agent: string | undefined
+  readonly session: string | undefined
+  readonly attempts: number
+  /** Tools that the agent's permissions denied on the way. A task can succeed in spite of them; its reader must know. */
+  readonly denied: ReadonlyArray<string>
+  readonly usage: TaskUsage
+  readonly tookMillis: number
+}

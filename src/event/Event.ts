@@ -1,0 +1,102 @@
+/**
+ * All that can be reported. An event says what happened; it never carries a result, and nothing waits for it. Texts in
+ * it are bounded and hold no secret. `docs/events.md` lists every type with its fields.
+ */
+import type { AgentState } from "../domain/AgentState.ts"
+import type { FaultReport } from "../domain/Fault.ts"
+import type { TaskState } from "../domain/Task.ts"
+
+export type Event =
+  | { readonly type: "runtime.started"; readonly name: string; readonly version: string; readonly agents: number }
+  | { readonly type: "runtime.stopping"; readonly reason: string }
+  /** The CLI met is not one this version was tested with. Once a run. */
+  | { readonly type: "claude.untested"; readonly version: string; readonly tested: ReadonlyArray<string> }
+  | {
+      readonly type: "agent.state"
+      readonly agent: string
+      readonly from: AgentState
+      readonly to: AgentState
+      readonly reason: string
+    }
+  | {
+      readonly type: "session.ready"
+      readonly agent: string
+      readonly pid: number
+      readonly version: string | undefined
+      readonly resumed: string | undefined
+      readonly tookMillis: number
+    }
+  | {
+      readonly type: "session.ended"
+      readonly agent: string
+      readonly pid: number
+      readonly exitCode: number | null
+      readonly signal: string | null
+      readonly ended: ReadonlyArray<{ readonly pid: number; readonly name: string; readonly by: string }>
+      readonly tookMillis: number
+    }
+  /** Lines of a CLI that were passed over: not known, broken, or over-long. */
+  | {
+      readonly type: "session.unreadable"
+      readonly agent: string
+      readonly unknown: number
+      readonly broken: number
+      readonly overlong: number
+      readonly kept: ReadonlyArray<string>
+    }
+  /** The CLI is waiting before it asks the API again. */
+  | {
+      readonly type: "api.retry"
+      readonly agent: string
+      readonly attempt: number
+      readonly status: number | null
+      readonly delayMillis: number
+      readonly error: string
+    }
+  | {
+      readonly type: "task.state"
+      readonly task: string
+      readonly from: TaskState | undefined
+      readonly to: TaskState
+      readonly attempt: number
+      readonly agent: string | undefined
+      readonly reason: FaultReport | undefined
+      /** When a parked task is due, milliseconds since the epoch. */
+      readonly dueAt: number | undefined
+    }
+  /** What an agent says or does while it works. */
+  | {
+      readonly type: "task.progress"
+      readonly task: string
+      readonly agent: string
+      readonly doing: "text" | "tool"
+      readonly detail: string
+    }
+  | {
+      readonly type: "task.denied"
+      readonly task: string
+      readonly agent: string
+      readonly tools: ReadonlyArray<string>
+    }
+  /** A decision of a supervisor, with its reason. */
+  | {
+      readonly type: "supervisor.decision"
+      readonly supervisor: string
+      readonly decision: string
+      readonly child: string | undefined
+      readonly detail: string
+    }
+  /** This subscriber was slower than the history is long and has missed events. */
+  | { readonly type: "events.gap"; readonly missed: number }
+
+/** An event as it was published: its place in the order of this run, and when. */
+export type Published = Event & { readonly seq: number; readonly at: number }
+
+/** The longest text of a child that goes into an event, in characters. */
+export const TEXT_LIMIT = 200
+
+/** Cuts a text to what an event may hold, on one line. */
+export const brief = (text: string): string => {
+  const line = text.replace(/\s+/g, " ").trim()
+  return line.length <= TEXT_LIMIT ? line : `${line.slice(0, TEXT_LIMIT - 1)}…`
+}
