@@ -1,0 +1,130 @@
+/** Why a supervisor did not do to one of its children what it was asked to. The supervisor itself goes on. */
+import { Schema } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+import { FailureRecord } from "./SupervisionError.ts"
+
+export class ChildNotFound
+  extends Schema.TaggedError<ChildNotFound>("mister-smith/ChildNotFound")("ChildNotFound", {
+    supervisor: Schema.String,
+    child: Schema.String
+  })
+  implements Fault
+{
+  get severity() {
+    return "low" as const
+  }
+  get recovery() {
+    return "ignore" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "ask the supervisor which children it has"
+  }
+  override get message() {
+    return `supervisor "${this.supervisor}" has no child "${this.child}"`
+  }
+}
+
+/** There is a child of this name already, running or not. */
+export class ChildAlreadyPresent
+  extends Schema.TaggedError<ChildAlreadyPresent>("mister-smith/ChildAlreadyPresent")("ChildAlreadyPresent", {
+    supervisor: Schema.String,
+    child: Schema.String,
+    status: Schema.String
+  })
+  implements Fault
+{
+  get severity() {
+    return "low" as const
+  }
+  get recovery() {
+    return "ignore" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return this.status === "stopped" || this.status === "ended" ? "restart it, or delete it first" : undefined
+  }
+  override get message() {
+    return `supervisor "${this.supervisor}" has a child "${this.child}" already; it is ${this.status}`
+  }
+}
+
+/** Only a child that is down can be restarted or deleted. */
+export class ChildRunning
+  extends Schema.TaggedError<ChildRunning>("mister-smith/ChildRunning")("ChildRunning", {
+    supervisor: Schema.String,
+    child: Schema.String,
+    status: Schema.String
+  })
+  implements Fault
+{
+  get severity() {
+    return "low" as const
+  }
+  get recovery() {
+    return "ignore" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "terminate it first"
+  }
+  override get message() {
+    return `child "${this.child}" of supervisor "${this.supervisor}" is ${this.status}`
+  }
+}
+
+/** A child that was asked for could not be started, or was stopped before it was ready. */
+export class ChildStartFailed
+  extends Schema.TaggedError<ChildStartFailed>("mister-smith/ChildStartFailed")("ChildStartFailed", {
+    supervisor: Schema.String,
+    failure: FailureRecord
+  })
+  implements Fault
+{
+  get severity() {
+    return this.failure.reason.severity
+  }
+  get recovery() {
+    return this.failure.reason.recovery
+  }
+  get countsAgainstIntensity() {
+    return true
+  }
+  get hint() {
+    return this.failure.reason.hint
+  }
+  override get message() {
+    const { child, reason } = this.failure
+    return `child "${child}" of supervisor "${this.supervisor}" could not be started: ${reason.kind}: ${reason.message}`
+  }
+}
+
+/** The supervisor is stopping or has ended. */
+export class SupervisorEnded
+  extends Schema.TaggedError<SupervisorEnded>("mister-smith/SupervisorEnded")("SupervisorEnded", {
+    supervisor: Schema.String
+  })
+  implements Fault
+{
+  get severity() {
+    return "medium" as const
+  }
+  get recovery() {
+    return "retry" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return undefined
+  }
+  override get message() {
+    return `supervisor "${this.supervisor}" is stopping or has ended`
+  }
+}

@@ -1,0 +1,13 @@
+/** What a supervisor hands down to the supervisors among its descendants: where they are, and who hears of them. */
+import { Context } from "effect"
+import type { Report } from "./Reporter.ts"
+
+export interface Lineage {
+  /** the path of the nearest supervisor above; empty at the root */
+  readonly path: string
+  readonly report: Report | undefined
+}
+
+export const Lineage = Context.Reference<Lineage>("mister-smith/supervision/Lineage", {
+  defaultValue: () => ({ path: "", report: undefined })
+})

@@ -1,0 +1,104 @@
+/** What a supervisor can be asked to do to one child. Each request is a message to its loop, answered when it is done. */
+import { Effect } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+import { type Child, refusal } from "./Child.ts"
+import {
+  ChildAlreadyPresent,
+  ChildNotFound,
+  ChildRunning,
+  type ChildStartFailed,
+  SupervisorEnded
+} from "./ChildError.ts"
+import type { Entry } from "./ChildTable.ts"
+import type { Engine } from "./Engine.ts"
+import type { ChildRefused } from "./SupervisionError.ts"
+
+type Answer<E> = (failure: E | undefined) => void
+
+export class Requests<R> {
+  private readonly engine: Engine<R>
+
+  constructor(engine: Engine<R>) {
+    this.engine = engine
+  }
+
+  startChild(child: Child<Fault, R>) {
+    return this.ask<ChildRefused | ChildAlreadyPresent | ChildStartFailed>((answer) => {
+      const { engine } = this
+      const supervisor = engine.settings.path
+      const wrong = refusal(supervisor, child)
+      if (wrong !== undefined) return answer(wrong)
+      const present = engine.table.get(child.id)
+      if (present !== undefined) {
+        return answer(new ChildAlreadyPresent({ supervisor, child: child.id, status: present.status }))
+      }
+      this.begin(engine.table.add(child), answer)
+    })
+  }
+
+  restartChild(id: string) {
+    return this.ask<ChildNotFound | ChildRunning | ChildStartFailed>((answer) => {
+      const entry = this.find(id, answer)
+      if (entry === undefined || !this.isDown(entry, answer)) return
+      entry.status = "ended"
+      this.begin(entry, answer)
+    })
+  }
+
+  terminateChild(id: string) {
+    return this.ask<ChildNotFound>((answer) => {
+      const entry = this.find(id, answer)
+      if (entry === undefined) return
+      const { engine } = this
+      if (entry.life !== undefined) {
+        entry.stops ??= []
+        entry.stops.push(() => answer(undefined))
+        // Told to stop with its group already: the request makes it stay stopped.
+        if (entry.life.stopping !== undefined) entry.life.stopping = "request"
+        else engine.stop(entry.life, "request")
+        return
+      }
+      engine.rest(entry)
+      answer(undefined)
+    })
+  }
+
+  deleteChild(id: string) {
+    return this.ask<ChildNotFound | ChildRunning>((answer) => {
+      const entry = this.find(id, answer)
+      if (entry === undefined || !this.isDown(entry, answer)) return
+      this.engine.forget(entry)
+      answer(undefined)
+    })
+  }
+
+  private ask<E>(decide: (answer: Answer<E | SupervisorEnded>) => void): Effect.Effect<void, E | SupervisorEnded> {
+    return Effect.callback((resume) => {
+      const { engine } = this
+      const answer: Answer<E | SupervisorEnded> = (failure) =>
+        resume(failure === undefined ? Effect.void : Effect.fail(failure))
+      const tooLate = () => answer(new SupervisorEnded({ supervisor: engine.settings.path }))
+      if (engine.phase === "ended") return tooLate()
+      engine.post(() => (engine.phase === "stopping" || engine.phase === "ended" ? tooLate() : decide(answer)))
+    })
+  }
+
+  private find(id: string, answer: Answer<ChildNotFound>): Entry<R> | undefined {
+    const entry = this.engine.table.get(id)
+    if (entry === undefined) answer(new ChildNotFound({ supervisor: this.engine.settings.path, child: id }))
+    return entry
+  }
+
+  private isDown(entry: Entry<R>, answer: Answer<ChildRunning>): boolean {
+    const { status } = entry
+    if (entry.life === undefined && entry.starts === undefined && status !== "restarting") return true
+    answer(new ChildRunning({ supervisor: this.engine.settings.path, child: entry.child.id, status }))
+    return false
+  }
+
+  /** A sweep under way starts it when its turn comes; otherwise it starts now. */
+  private begin(entry: Entry<R>, answer: Answer<ChildStartFailed | SupervisorEnded>): void {
+    entry.starts = [answer]
+    if (!this.engine.sweep?.willStart(entry)) this.engine.launch(entry)
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * What becomes of a child that has ended by itself: asks `Strategy`, keeps the count against the intensity and the
+ * pauses of the backoff, and tells the engine whom to start, when, or to give up.
+ */
+import { Context, type Exit, Random } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+import { delayOf, uncountedPace } from "./Backoff.ts"
+import { SupervisorEnded } from "./ChildError.ts"
+import type { Entry } from "./ChildTable.ts"
+import type { Engine } from "./Engine.ts"
+import { counts, type Ending, endingOf, faultOf } from "./ExitReason.ts"
+import { Failures } from "./Failures.ts"
+import { Intensity } from "./Intensity.ts"
+import type { Life } from "./Life.ts"
+import { decide, reachOf } from "./Strategy.ts"
+import { SupervisorGaveUp } from "./SupervisionError.ts"
+import { Sweep } from "./Sweep.ts"
+
+export class Restarts<R> {
+  private readonly engine: Engine<R>
+  private readonly intensity: Intensity
+  private readonly failures = new Failures()
+  private readonly random: () => number
+
+  constructor(engine: Engine<R>) {
+    this.engine = engine
+    this.intensity = new Intensity(engine.settings.maxRestarts, engine.settings.withinMillis)
+    const random = Context.get(engine.context, Random.Random)
+    this.random = () => random.nextDoubleUnsafe()
+  }
+
+  onDeath(entry: Entry<R>, life: Life<R>, exit: Exit.Exit<void, Fault>) {
+    const { engine } = this
+    const ending = endingOf(exit)
+    if (ending === "failed" || (ending === "normal" && entry.restartType === "permanent")) {
+      this.failures.add(entry.child.id, entry.lastExitAt, exit)
+    }
+    engine.teller?.exited(life, exit, engine.now)
+    entry.status = ending === "stopped" ? "stopped" : "ended"
+    if (engine.phase === "stopping") {
+      engine.answerStops(entry)
+      engine.answerStarts(entry, new SupervisorEnded({ supervisor: engine.settings.path }))
+    } else if (entry.starts !== undefined) {
+      this.onRequestedStartFailed(entry, ending, exit)
+    } else if (engine.phase === "booting" && !entry.everReady && ending === "failed") {
+      this.giveUp("start", entry)
+    } else {
+      this.carryOut(entry, life, ending, exit)
+    }
+  }
+
+  private carryOut(entry: Entry<R>, life: Life<R>, ending: Ending, exit: Exit.Exit<void, Fault>) {
+    const { settings, teller } = this.engine
+    const counted = ending === "normal" || (ending === "failed" && counts(exit))
+    const escalates = ending === "failed" && faultOf(exit).recovery === "escalate"
+    const decision = decide(settings.strategy, { restart: entry.restartType, ending, escalates, counts: counted })
+    switch (decision) {
+      case "escalate":
+        return this.giveUp("escalated", entry)
+      case "surrender":
+        return this.giveUp("strategy", entry)
+      case "restart":
+        return this.restart(entry, life, exit, counted)
+      case "rest":
+        return teller?.resting(life, exit, false)
+      case "forget":
+        teller?.resting(life, exit, true)
+        return this.engine.forget(entry)
+    }
+  }
+
+  private restart(entry: Entry<R>, life: Life<R>, exit: Exit.Exit<void, Fault>, counted: boolean) {
+    const { engine } = this
+    entry.status = "restarting"
+    // It fell while its group was being stopped: the group's restart is its own.
+    if (engine.sweep?.isStopping(entry)) return
+    if (counted && !this.intensity.allows(engine.now)) return this.giveUp("intensity", entry)
+    const reach = reachOf(engine.settings.strategy)
+    const delay = this.delayOf(entry, life, counted)
+    engine.teller?.scheduled(life, faultOf(exit), delay, counted, reach)
+    if (reach === "one") return delay > 0 ? this.pause(entry, delay) : engine.launch(entry)
+    const from = reach === "all" ? 0 : entry.index
+    if (engine.sweep === undefined) engine.sweep = Sweep.restart(engine, from, delay)
+    else engine.sweep.again(from, delay)
+  }
+
+  private delayOf(entry: Entry<R>, life: Life<R>, counted: boolean): number {
+    const backoff = entry.backoff ?? (counted ? undefined : uncountedPace)
+    if (backoff === undefined) return 0
+    if (life.isReady && this.engine.now - life.readyAt >= backoff.resetAfter) entry.attempt = 0
+    // Without a backoff of its own, only the second restart in a row that does not count has to wait.
+    const before = entry.backoff === undefined ? entry.attempt - 1 : entry.attempt
+    entry.attempt++
+    return before < 0 ? 0 : delayOf(backoff, before, this.random)
+  }
+
+  private pause(entry: Entry<R>, delay: number) {
+    entry.dueAt = this.engine.now + delay
+    entry.pause = this.engine.sleep(delay, () => {
+      if (entry.pause === undefined || entry.life !== undefined) return
+      entry.pause = undefined
+      this.engine.launch(entry)
+    })
+  }
+
+  private onRequestedStartFailed(entry: Entry<R>, ending: Ending, exit: Exit.Exit<void, Fault>) {
+    // A child that never was is forgotten; one that is known, or was only told not to start, stays in the list.
+    if (entry.restartType === "temporary" || (ending === "failed" && entry.lives === 1)) this.engine.forget(entry)
+    this.engine.failStarts(entry, exit)
+  }
+
+  private giveUp(why: SupervisorGaveUp["why"], entry: Entry<R>) {
+    const { maxRestarts, path, withinMillis } = this.engine.settings
+    const history = this.failures.records
+    const child = entry.child.id
+    const error = new SupervisorGaveUp({ supervisor: path, why, child, maxRestarts, withinMillis, history })
+    this.engine.teller?.gaveUp(error)
+    this.engine.shutdown(error)
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * What a supervisor does about a child that has ended, as pure functions: who died and why goes in, what to stop and
+ * what to start comes out. When it is done, and how long it may take, is left to the loop.
+ */
+import type { RestartType } from "./Child.ts"
+import type { Ending } from "./ExitReason.ts"
+
+/**
+ * - `one_for_one`: only the child that failed is restarted
+ * - `one_for_all`: all others are stopped, last one first, then all are started, first one first
+ * - `rest_for_one`: the same for the children after the failed one
+ * - `escalate`: the supervisor stops and fails, and its parent decides
+ */
+export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one" | "escalate"
+
+export interface Death {
+  readonly restart: RestartType
+  readonly ending: Ending
+  /** it failed with what no restart can cure */
+  readonly escalates: boolean
+  /** it counts against the intensity */
+  readonly counts: boolean
+}
+
+export type Decision =
+  /** it stays down and may be restarted on request */
+  | "rest"
+  /** it is removed from the list of children */
+  | "forget"
+  /** it is restarted, and with it its group */
+  | "restart"
+  /** the supervisor gives up because of the fault */
+  | "escalate"
+  /** the supervisor gives up because its strategy says so */
+  | "surrender"
+
+export const decide = (strategy: Strategy, death: Death): Decision => {
+  if (death.ending === "failed" && death.escalates) return "escalate"
+  if (death.restart === "temporary") return "forget"
+  if (death.ending === "stopped") return "rest"
+  if (death.ending === "normal" && death.restart === "transient") return "rest"
+  return strategy === "escalate" && death.counts ? "surrender" : "restart"
+}
+
+/** How many of the children a restart concerns: the one that failed, it and those after it, or all. */
+export type Reach = "one" | "rest" | "all"
+
+export const reachOf = (strategy: Strategy): Reach =>
+  strategy === "one_for_all" ? "all" : strategy === "rest_for_one" ? "rest" : "one"
+
+export interface Plan {
+  readonly stop: ReadonlyArray<string>
+  readonly start: ReadonlyArray<string>
+}
+
+/**
+ * The restart written out: whom to stop, in this order, then whom to start, in this order. `order` is the children in
+ * the order of their start. The loop walks the same order without ever building these lists.
+ */
+export const planOf = (strategy: Strategy, order: ReadonlyArray<string>, failed: string): Plan => {
+  const reach = reachOf(strategy)
+  if (reach === "one") return { stop: [], start: [failed] }
+  const start = reach === "all" ? order : order.slice(order.indexOf(failed))
+  return { stop: start.filter((id) => id !== failed).reverse(), start }
+}

@@ -1,0 +1,19 @@
+/** What a person may set about a supervisor, and what it is if they do not. */
+import { Effect, Schema } from "effect"
+
+export const Strategy = Schema.Literals(["one_for_one", "one_for_all", "rest_for_one", "escalate"])
+
+export const SupervisionSettings = Schema.Struct({
+  strategy: Strategy.pipe(Schema.withDecodingDefaultKey(Effect.succeed("one_for_one" as const))).annotateKey({
+    description:
+      "What to do when a child fails: restart it alone (one_for_one), all (one_for_all), it and those after it (rest_for_one), or give up (escalate). Default one_for_one"
+  }),
+  maxRestarts: Schema.Int.pipe(
+    Schema.check(Schema.isGreaterThanOrEqualTo(0, { message: "expected a whole number of 0 or more" })),
+    Schema.withDecodingDefaultKey(Effect.succeed(3))
+  ).annotateKey({ description: "Restarts allowed within the window; one more and the supervisor gives up. Default 3" }),
+  within: Schema.DurationFromString.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))
+  ).annotateKey({ description: 'The window over which restarts are counted. Default "60 seconds"' })
+})
+export type SupervisionSettings = typeof SupervisionSettings.Type

@@ -1,0 +1,149 @@
+/**
+ * The door of this room. A supervisor starts its children in order, keeps them alive by its strategy, and stops them
+ * in reverse order when its Scope closes or when it gives up. It knows nothing of what it supervises. A supervisor is
+ * a child like any other (`Supervisor.child`), so trees are nesting. Used as a namespace: `import * as Supervisor`.
+ */
+import { Context, Deferred, Duration, Effect, Scope } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+import { report } from "../domain/Fault.ts"
+import { type Child, refusal } from "./Child.ts"
+import type {
+  ChildAlreadyPresent,
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  SupervisorEnded
+} from "./ChildError.ts"
+import { Engine } from "./Engine.ts"
+import { Lineage } from "./Lineage.ts"
+import type { Report } from "./Reporter.ts"
+import { Requests } from "./Requests.ts"
+import { type ChildInfo, whichOf } from "./Snapshot.ts"
+import type { Strategy } from "./Strategy.ts"
+import { type ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./SupervisionError.ts"
+
+export interface SupervisorSpec<E extends Fault = Fault, R = never> {
+  readonly id: string
+  readonly strategy: Strategy
+  /** Restarts allowed within the window; 0 gives up at the first, Infinity never does. */
+  readonly maxRestarts: number
+  readonly within: Duration.Input
+  /** Started left to right, each when the one before is ready; stopped right to left. */
+  readonly children: ReadonlyArray<Child<E, R>>
+  /** Hears every decision, in order. Nothing waits for it. Default: that of the supervisor above. */
+  readonly report?: Report
+  /** Only for a supervisor that is a child: how its parent treats it. Defaults: permanent, infinity. */
+  readonly restart?: Child["restart"]
+  readonly shutdown?: Child["shutdown"]
+  readonly backoff?: Child["backoff"]
+}
+
+export interface Supervisor<in R = never> {
+  readonly id: string
+  /** its place in the tree, such as "node/agents" */
+  readonly path: string
+  /** Completes when it has stopped as asked, and fails when it has given up; either way no child is running. */
+  readonly ended: Effect.Effect<void, SupervisorGaveUp>
+  /** The children in the order of their start, as they are now. */
+  readonly which: Effect.Effect<ReadonlyArray<ChildInfo>>
+  /** Adds a child at the end. Completes when it is ready. A child that fails to start is not kept. */
+  startChild(
+    child: Child<Fault, R>
+  ): Effect.Effect<void, ChildRefused | ChildAlreadyPresent | ChildStartFailed | SupervisorEnded>
+  /** Stops a child, which stays stopped and in the list (a temporary one is removed). Completes when it has stopped. */
+  terminateChild(id: string): Effect.Effect<void, ChildNotFound | SupervisorEnded>
+  /** Starts a child that is down. Completes when it is ready. */
+  restartChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | ChildStartFailed | SupervisorEnded>
+  /** Removes a child that is down. */
+  deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | SupervisorEnded>
+}
+
+const refused = <E extends Fault, R>(path: string, spec: SupervisorSpec<E, R>) => {
+  const refuse = (field: string, value: unknown, expected: string) =>
+    new SupervisorRefused({ supervisor: path, field, value: String(value), expected })
+  if (spec.id === "" || spec.id.includes("/")) return refuse("id", JSON.stringify(spec.id), "a name without slashes")
+  const { maxRestarts } = spec
+  if (!(maxRestarts === Number.POSITIVE_INFINITY || (Number.isInteger(maxRestarts) && maxRestarts >= 0))) {
+    return refuse("maxRestarts", maxRestarts, "a whole number of 0 or more")
+  }
+  const within = Duration.fromInput(spec.within)
+  if (within._tag === "None" || Duration.toMillis(within.value) <= 0) {
+    return refuse("within", spec.within, "a time above 0")
+  }
+  const ids = new Set<string>()
+  for (const child of spec.children) {
+    const wrong = refusal(path, child)
+    if (wrong !== undefined) return wrong
+    if (ids.has(child.id)) return refuse("children", `"${child.id}" twice`, "children with different ids")
+    ids.add(child.id)
+  }
+  return undefined
+}
+
+/**
+ * Completes when all children have been ready once. Fails with `SupervisorGaveUp` when one could not be started, after
+ * those before it have been stopped again. Ends with the Scope, whose closing waits for every child to stop.
+ */
+export const start = <E extends Fault = Fault, R = never>(
+  spec: SupervisorSpec<E, R>
+): Effect.Effect<Supervisor<R>, SupervisorGaveUp | SupervisorRefused | ChildRefused, R | Scope.Scope> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<R | Scope.Scope>()
+    const above = Context.get(context, Lineage)
+    const path = above.path === "" ? spec.id : `${above.path}/${spec.id}`
+    const wrong = refused(path, spec)
+    if (wrong !== undefined) return yield* wrong
+    const told = spec.report ?? above.report
+    const engine = new Engine<R | Scope.Scope>(
+      {
+        path,
+        strategy: spec.strategy,
+        maxRestarts: spec.maxRestarts,
+        withinMillis: Duration.toMillis(spec.within),
+        stopTogether: false,
+        report: told
+      },
+      Context.add(context, Lineage, { path, report: told })
+    )
+    for (const child of spec.children) engine.table.add(child)
+    yield* Scope.addFinalizer(Context.get(context, Scope.Scope), engine.close)
+    engine.run()
+    yield* Deferred.await(engine.booted)
+    const requests = new Requests(engine)
+    return {
+      id: spec.id,
+      path,
+      ended: Deferred.await(engine.ended),
+      which: Effect.sync(() => whichOf(engine)),
+      startChild: (child) => requests.startChild(child),
+      terminateChild: (id) => requests.terminateChild(id),
+      restartChild: (id) => requests.restartChild(id),
+      deleteChild: (id) => requests.deleteChild(id)
+    } satisfies Supervisor<R>
+  })
+
+/** A supervisor as a child. One that is refused, for it or its children are specified wrongly, gives up at once. */
+export const child = <E extends Fault = Fault, R = never>(spec: SupervisorSpec<E, R>): Child<SupervisorGaveUp, R> => ({
+  id: spec.id,
+  kind: "supervisor",
+  ...(spec.restart === undefined ? {} : { restart: spec.restart }),
+  ...(spec.shutdown === undefined ? {} : { shutdown: spec.shutdown }),
+  ...(spec.backoff === undefined ? {} : { backoff: spec.backoff }),
+  start: start(spec).pipe(
+    Effect.map((supervisor) => supervisor.ended),
+    Effect.catchTags({
+      SupervisorRefused: (wrong) => Effect.fail(asGaveUp(spec, wrong)),
+      ChildRefused: (wrong) => Effect.fail(asGaveUp(spec, wrong))
+    })
+  )
+})
+
+const asGaveUp = <E extends Fault, R>(spec: SupervisorSpec<E, R>, wrong: SupervisorRefused | ChildRefused) =>
+  new SupervisorGaveUp({
+    supervisor: wrong.supervisor,
+    why: "refused",
+    child: "child" in wrong ? wrong.child : "",
+    maxRestarts: spec.maxRestarts,
+    withinMillis: 0,
+    history: [{ child: "child" in wrong ? wrong.child : "", at: 0, reason: report(wrong) }]
+  })
