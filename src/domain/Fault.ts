@@ -25,6 +25,8 @@ export interface Fault {
   readonly recovery: Recovery
   /** Only real crashes and stalls do. A rate limit, a budget, a wait for a person and a user's stop never do. */
   readonly countsAgainstIntensity: boolean
+  /** Where it ended an attempt at a task: may another attempt cure it? Not said: no. */
+  readonly retriesTask?: boolean | undefined
   /** One sentence an operator can act on. */
   readonly hint?: string | undefined
 }
@@ -49,3 +51,6 @@ export const report = (fault: Fault): FaultReport => ({
 /** True for any error that carries the properties of a Fault. */
 export const isFault = (u: unknown): u is Fault =>
   typeof u === "object" && u !== null && "_tag" in u && "severity" in u && "recovery" in u && "message" in u
+
+/** May another attempt at the task cure it? */
+export const mayRetryTask = (fault: Fault): boolean => fault.retriesTask ?? false

@@ -31,13 +31,30 @@ export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
 
 export const isFinal = (state: TaskState): boolean => moves[state].length === 0
 
-/** What a task has cost, over all its attempts. Dollars are the CLI's own estimate. */
+/** What work has cost. Turns are round trips to the model; input counts what was read from and written to the cache; dollars are the CLI's own estimate. */
 export interface TaskUsage {
   readonly turns: number
   readonly inputTokens: number
   readonly outputTokens: number
   readonly costUsd: number
 }
+
+export const noUsage: TaskUsage = { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 }
+
+export const addUsage = (a: TaskUsage, b: TaskUsage): TaskUsage => ({
+  turns: a.turns + b.turns,
+  inputTokens: a.inputTokens + b.inputTokens,
+  outputTokens: a.outputTokens + b.outputTokens,
+  costUsd: a.costUsd + b.costUsd
+})
+
+/** What has been spent between two readings of a counter that only grows. */
+export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
+  turns: after.turns - before.turns,
+  inputTokens: after.inputTokens - before.inputTokens,
+  outputTokens: after.outputTokens - before.outputTokens,
+  costUsd: after.costUsd - before.costUsd
+})
 
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
@@ -54,5 +71,6 @@ export interface TaskResult {
   /** Tools that the agent's permissions denied on the way. A task can succeed in spite of them; its reader must know. */
   readonly denied: ReadonlyArray<string>
   readonly usage: TaskUsage
+  /** From the start of the first attempt to the end of the last, pauses included. */
   readonly tookMillis: number
 }

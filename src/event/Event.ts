@@ -9,6 +9,8 @@ import type { TaskState } from "../domain/Task.ts"
 export type Event =
   | { readonly type: "runtime.started"; readonly name: string; readonly version: string; readonly agents: number }
   | { readonly type: "runtime.stopping"; readonly reason: string }
+  /** The last event of a run. */
+  | { readonly type: "runtime.stopped" }
   /** The CLI met is not one this version was tested with. Once a run. */
   | { readonly type: "claude.untested"; readonly version: string; readonly tested: ReadonlyArray<string> }
   | {

@@ -1,0 +1,44 @@
+/**
+ * `npm test`: installs what the tests need, checks the sources, builds the binary and runs every test. The same command
+ * runs before a change lands.
+ */
+import { spawnSync } from "node:child_process"
+import { bin, build, install, run, say } from "./setup.mjs"
+
+/** True where the program can be called. */
+const has = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).status === 0
+
+/** Debian's nats-server. Without it the tests that need one say so and fail. */
+const natsServer = () => {
+  if (has("nats-server", "--version")) return
+  const root = process.getuid?.() === 0
+  const sudo = root ? [] : has("sudo", "-n", "true") ? ["sudo", "-n"] : undefined
+  if (!has("apt-get", "--version") || sudo === undefined) {
+    console.error(
+      "nats-server is not installed, and this script cannot install it " +
+        `(${sudo === undefined ? "it is neither root nor may it use sudo without a password" : "there is no apt-get"}).\n` +
+        "Install it with your system's package manager, for example: sudo apt-get install nats-server"
+    )
+    process.exit(1)
+  }
+  say("Installing nats-server from Debian's packages")
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
+  const [apt, ...args] = [...sudo, "apt-get"]
+  run(apt, [...args, "update", "-qq"], { env })
+  run(apt, [...args, "install", "-y", "-qq", "--no-install-recommends", "nats-server"], { env })
+}
+
+const step = (what, command, args) => {
+  say(what)
+  const began = Date.now()
+  run(command, args)
+  console.log(`(${((Date.now() - began) / 1000).toFixed(0)} s)`)
+}
+
+install()
+natsServer()
+step("Types", bin("tsc"), ["-p", "."])
+step("Format and lint", bin("biome"), ["ci", "--error-on-warnings", "."])
+step("Who imports whom", bin("bun"), ["scripts/imports.ts"])
+build()
+step("Tests", bin("bun"), ["--bun", "node_modules/.bin/vitest", "run", "--pool=threads", ...process.argv.slice(2)])

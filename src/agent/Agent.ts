@@ -1,0 +1,174 @@
+/**
+ * One agent: performs one task at a time on a CLI that it owns, through as many lives as its supervisor gives it.
+ *
+ * Promises: `perform` answers with how the attempt ended, whatever ends it; a task whose CLI died is finished on the
+ * resumed conversation where the CLI still has it, and anew where not; every state move is legal (domain/AgentState.ts)
+ * and reported. When to restart is left to supervision/, what to do about a failed task to task/.
+ */
+import { Cause, Deferred, Effect, Exit, Option, Queue, Result, Scope } from "effect"
+import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
+import { type AgentState, canMove } from "../domain/AgentState.ts"
+import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import { EventBus } from "../event/EventBus.ts"
+import type { SpawnError } from "../process/ProcessError.ts"
+import type { Child } from "../supervision/Child.ts"
+import * as RestartPolicy from "../supervision/RestartPolicy.ts"
+import { type AgentDefect, AgentGone, type ClaudeNotFound, type HomeUnavailable } from "./AgentError.ts"
+import * as AgentLife from "./AgentLife.ts"
+import type { AgentSpec } from "./AgentSpec.ts"
+
+/** What an agent is asked to do. */
+export interface Work {
+  readonly task: string
+  readonly prompt: string
+  /** A JSON Schema for the answer. */
+  readonly schema: unknown
+  /** From 1; above, an earlier attempt may have left its conversation with this agent. */
+  readonly attempt: number
+}
+
+/** Why an attempt failed. */
+export type PerformError = LifeError | AgentGone | AgentDefect
+
+/** What ends a life. */
+export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound
+
+/** How an attempt ended, and what it has cost in either case. */
+export interface Attempt {
+  readonly outcome: Result.Result<TurnOk, PerformError>
+  readonly usage: TaskUsage
+  /** The conversation it ran in. */
+  readonly session: string | undefined
+}
+
+export interface Agent {
+  readonly id: string
+  readonly spec: AgentSpec
+  readonly state: () => AgentState
+  /** The task whose conversation it still holds. */
+  readonly holds: () => string | undefined
+  /** idle → busy, before `perform`: nobody else gives it a task meanwhile. */
+  reserve(task: string): Effect.Effect<void>
+  /** One attempt. Interrupting it interrupts the turn. On an agent that is between two lives it waits for the next. */
+  perform(work: Work): Effect.Effect<Attempt>
+  /** What its supervisor starts and restarts. Its lives begin side by side: the start only admits it, the CLI follows. */
+  readonly child: Child<LifeError>
+  /** Its supervisor will not restart it: who waits for it is told. */
+  terminated(reason: string): Effect.Effect<void>
+}
+
+export interface Job {
+  readonly work: Work
+  readonly done: Deferred.Deferred<Attempt>
+  readonly cancelled: Deferred.Deferred<void>
+}
+
+/** What an agent remembers from one life to the next. */
+export interface Conversation {
+  readonly task: string
+  /** The id of the prompt in the CLI's transcript. */
+  readonly prompt: string
+  session: string | undefined
+}
+
+/** Outlives a life. */
+export interface Memory {
+  conversation: Conversation | undefined
+  /** The task whose turn is open. */
+  performing: string | undefined
+}
+
+export const make = Effect.fn("Agent.make")(function* (
+  spec: AgentSpec,
+  id: string,
+  /** Told of every move, so that who waits for an idle agent can look again. */
+  changed: Effect.Effect<unknown>
+): Effect.fn.Return<Agent, never, EventBus | AgentLife.Needs | Scope.Scope> {
+  const bus = yield* EventBus
+  const needs = yield* Effect.context<AgentLife.Needs>()
+  const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
+  const memory: Memory = { conversation: undefined, performing: undefined }
+  let state: AgentState = "initializing"
+  let lives = 0
+
+  const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
+    if (state === to) return
+    const from = state
+    if (!canMove(from, to)) {
+      return yield* Effect.logWarning(`agent ${id}: refused the move from ${from} to ${to} (${reason})`)
+    }
+    state = to
+    yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })
+    yield* changed
+  })
+
+  const run = Effect.gen(function* () {
+    if (lives++ > 0) yield* move("restarting", "its supervisor restarts it")
+    yield* move("initializing", "its CLI starts")
+    return yield* AgentLife.live({ id, spec, jobs, memory, move })
+  })
+
+  const terminated = Effect.fnUntraced(function* (reason: string) {
+    yield* move("terminated", reason)
+    for (const job of yield* Queue.clear(jobs)) {
+      yield* Deferred.succeed(job.done, refused(new AgentGone({ agent: id, reason })))
+    }
+  })
+
+  return {
+    id,
+    spec,
+    state: () => state,
+    holds: () => memory.conversation?.task,
+    terminated,
+    reserve: (task) => move("busy", `task ${task}`),
+    perform: Effect.fn("Agent.perform")(function* (work) {
+      const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
+      if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
+      yield* Queue.offer(jobs, job)
+      return yield* Deferred.await(job.done).pipe(
+        Effect.onInterrupt(() =>
+          Effect.andThen(
+            Deferred.succeed(job.cancelled, undefined),
+            // The turn's own interruption is bounded; this bound is for a life that never took the job.
+            Effect.timeoutOption(Effect.interruptible(Effect.exit(Deferred.await(job.done))), "3 seconds")
+          )
+        )
+      )
+    }),
+    child: {
+      id,
+      ...RestartPolicy.toChild(spec.restart),
+      // Interrupting a turn, end_session, two signals and the walk: each is bounded, and so is their sum.
+      shutdown: "15 seconds",
+      start: Effect.gen(function* () {
+        const scope = yield* Effect.scope
+        // Added first, so it runs last: when the CLI and all it had started are gone.
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.suspend(() => (state === "stopping" ? terminated("it was stopped") : Effect.void))
+        )
+        return run.pipe(
+          // Inside the context, which holds the Scope of the Layer too.
+          Scope.provide(scope),
+          Effect.provideContext(needs),
+          Effect.onExit((exit) => {
+            if (Exit.isSuccess(exit)) return move("error", "its life ended")
+            return Cause.hasInterruptsOnly(exit.cause)
+              ? move("stopping", "it is stopped")
+              : move("error", sentence(exit))
+          })
+        )
+      })
+    }
+  }
+})
+
+const refused = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
+
+/** Why a life ended, as a sentence. A defect is told by its own message. */
+const sentence = (exit: Exit.Failure<never, LifeError>): string =>
+  Option.match(Exit.findErrorOption(exit), {
+    onSome: ({ message }) => message,
+    onNone: () => `a defect: ${Cause.pretty(exit.cause).split("\n")[0]}`
+  })

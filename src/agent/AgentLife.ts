@@ -1,0 +1,152 @@
+/**
+ * One life of an agent, from the start of its CLI to its end: takes jobs one after the other and performs each.
+ *
+ * A failure that concerns the task only leaves the life as it is; one that concerns the CLI ends it, after the job has
+ * been told. A job that needs another output schema than the CLI was started with gets a CLI of its own, because the CLI
+ * takes a schema only at its start.
+ */
+import { Deferred, Effect, Exit, type FileSystem, type Path, Queue, Result, Scope } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
+import type { ClaudeSession } from "../claude/ClaudeSession.ts"
+import type { AgentState } from "../domain/AgentState.ts"
+import { mayRetryTask } from "../domain/Fault.ts"
+import { noUsage, type TaskUsage, usageSince } from "../domain/Task.ts"
+import type { EventBus } from "../event/EventBus.ts"
+import type { ProcessTree } from "../process/ProcessTree.ts"
+import type { Attempt, Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
+import * as AgentHome from "./AgentHome.ts"
+import type { AgentHost } from "./AgentHost.ts"
+import { open } from "./AgentSession.ts"
+import type { AgentSpec } from "./AgentSpec.ts"
+
+export type Needs = AgentHost | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
+
+export interface LifeInput {
+  readonly id: string
+  readonly spec: AgentSpec
+  readonly jobs: Queue.Dequeue<Job>
+  /** Outlives this life. */
+  readonly memory: Memory
+  readonly move: (to: AgentState, reason: string) => Effect.Effect<void>
+}
+
+/** A CLI within a life. */
+interface Slot {
+  readonly session: ClaudeSession
+  readonly scope: Scope.Closeable
+  /** The output schema it was started for, as text. */
+  readonly schema: string | undefined
+  /** It holds the conversation of a former turn. */
+  used: boolean
+}
+
+/** What a turn says to a conversation that was cut off. The task itself is in it already. */
+const CONTINUE =
+  "You were interrupted while you worked on the task above. See what is done already, do not repeat it, and finish the " +
+  "task. If it was finished already, give its final answer again."
+
+const keyOf = (schema: unknown) => (schema === undefined ? undefined : JSON.stringify(schema))
+
+/** Runs until the CLI is gone or cannot go on, and fails with the reason. Its Scope ends the CLI. */
+export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
+  const { jobs, memory, move, spec } = life
+  const scope = yield* Effect.scope
+  const home = yield* AgentHome.prepare(life.id, life.spec.workspace)
+  let slot = yield* begin(life, home, scope, undefined)
+  yield* move("idle", "its CLI is ready")
+  while (true) {
+    const job = yield* Effect.raceFirst(Queue.take(jobs), slot.session.ended)
+    yield* move("busy", `task ${job.work.task}`)
+    if (slot.schema !== keyOf(job.work.schema)) {
+      yield* Scope.close(slot.scope, Exit.void)
+      slot = yield* begin(life, home, scope, job.work).pipe(
+        Effect.tapError((fault) => Deferred.succeed(job.done, failed(fault, noUsage, undefined)))
+      )
+    }
+    const before = yield* slot.session.spent
+    const outcome = yield* Effect.raceFirst(
+      perform(life, slot, job.work),
+      Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
+    ).pipe(
+      Effect.result,
+      Effect.onError((cause) => Deferred.failCause(job.done, cause))
+    )
+    // What is over is not to be gone on with, unless the agent is to keep its one conversation.
+    if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure)))
+      memory.conversation = undefined
+    yield* Deferred.succeed(job.done, {
+      outcome,
+      usage: usageSince(before, yield* slot.session.spent),
+      session: yield* slot.session.sessionId
+    })
+    if (Result.isFailure(outcome) && endsLife(outcome.failure)) return yield* outcome.failure
+    yield* move("idle", "ready for the next task")
+  }
+})
+
+const failed = (fault: LifeError, usage: TaskUsage, session: string | undefined): Attempt => ({
+  outcome: Result.fail(fault),
+  usage,
+  session
+})
+
+/** A CLI for this work, which goes on with the remembered conversation where the CLI still has it. */
+const begin = Effect.fnUntraced(function* (
+  life: LifeInput,
+  home: AgentHome.AgentHome,
+  scope: Scope.Scope,
+  work: Work | undefined
+) {
+  const { id, memory, spec } = life
+  const known = memory.conversation
+  const wanted = known !== undefined && (work === undefined || continues(known, work))
+  const resume =
+    wanted && known.session !== undefined && (yield* AgentHome.remembers(home, known.session, known.prompt))
+      ? known.session
+      : undefined
+  const inner = yield* Scope.fork(scope)
+  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing }
+  const session = yield* open({ ...input, resume }).pipe(
+    Effect.catchTag("SessionNotFound", (error) =>
+      resume === undefined ? Effect.fail(error) : open({ ...input, resume: undefined })
+    ),
+    Scope.provide(inner)
+  )
+  const resumed = resume !== undefined && (yield* session.sessionId) !== undefined
+  if (resume === undefined) memory.conversation = undefined
+  const slot: Slot = { session, scope: inner, schema: keyOf(work?.schema), used: resume !== undefined || resumed }
+  return slot
+})
+
+const continues = (known: Conversation, work: Work) => known.task === work.task && work.attempt > 1
+
+/** One attempt at a task on a CLI that is ready. */
+const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: Slot, work: Work) {
+  const random = yield* SecureRandom
+  const known = memory.conversation
+  const goesOn = slot.used && known !== undefined && continues(known, work)
+  if (slot.used && !goesOn && spec.session === "per_task") yield* slot.session.clear
+  const uuid = yield* random.uuidV4()
+  const conversation: Conversation = goesOn ? known : { task: work.task, prompt: uuid, session: undefined }
+  memory.conversation = conversation
+  memory.performing = work.task
+  slot.used = true
+  return yield* slot.session
+    .turn(goesOn ? CONTINUE : work.prompt, { uuid, wantsOutput: work.schema !== undefined })
+    .pipe(
+      Effect.timeoutOrElse({
+        duration: spec.limits.taskTime,
+        orElse: () => Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
+      }),
+      Effect.ensuring(
+        Effect.map(slot.session.sessionId, (session) => {
+          conversation.session = session
+          memory.performing = undefined
+        })
+      )
+    )
+})
+
+/** Does this failure concern the CLI, and not the task only? */
+const endsLife = ({ recovery }: LifeError): boolean => recovery === "restart" || recovery === "escalate"

@@ -1,0 +1,280 @@
+/**
+ * One running CLI: a conversation that takes one message at a time and answers with how its turn ended.
+ *
+ * Promises: ready means that the CLI has answered `initialize`; the end of a turn is the CLI's own `result`, judged by
+ * ClaudeFailure.ts, or the death of the process, never silence; nothing the CLI prints can end the runtime; closing the
+ * Scope interrupts an open turn, asks the CLI to end, and then ends its whole tree (ProcessTree.ts). Which message is
+ * sent, and what a failure means for a task, is left to agent/.
+ */
+import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
+import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import type { ProcessSpec, Receipt } from "../process/ProcessTree.ts"
+import { ProcessTree } from "../process/ProcessTree.ts"
+import * as Control from "./ClaudeControl.ts"
+import { ClaudeDecoder, type ClaudeEvent, type Unreadable } from "./ClaudeEvent.ts"
+import {
+  type ClaudeFailure,
+  judgeExit,
+  judgeRetry,
+  judgeTurn,
+  Stalled,
+  type TurnEvidence,
+  TurnFailed,
+  type TurnOk
+} from "./ClaudeFailure.ts"
+import type { ModelUsage, Result } from "./ClaudeResult.ts"
+
+export interface SessionSpec extends ProcessSpec {
+  readonly systemPrompt: string | undefined
+  readonly appendSystemPrompt: string | undefined
+  /** For the answer of every turn. Only the first `initialize` of a process can set it. */
+  readonly jsonSchema: unknown
+  /** The longest line that is decoded, in bytes. */
+  readonly maxLine: number
+  /** How long the CLI may take to answer `initialize`. */
+  readonly startTimeout: Duration.Duration
+  /** Hears every event of the CLI, in order. Must not wait for a turn. */
+  readonly onEvent: (event: ClaudeEvent) => Effect.Effect<void>
+  /** Hears how the process and all it had started ended. */
+  readonly onEnd: (receipt: Receipt, unreadable: Unreadable) => Effect.Effect<void>
+}
+
+export interface ClaudeSession {
+  readonly pid: number
+  /** As the CLI says it; undefined where it does not. */
+  readonly version: string | undefined
+  /** The conversation in which the last turn ran. */
+  readonly sessionId: Effect.Effect<string | undefined>
+  /**
+   * Sends one message and waits for the end of its turn. When it is interrupted, so is the turn, and the session can
+   * take another message. One at a time: a second call waits.
+   */
+  turn(prompt: string, options?: TurnOptions): Effect.Effect<TurnOk, ClaudeFailure>
+  /** Forgets the conversation and begins another in the same process, without a model call. */
+  readonly clear: Effect.Effect<void, ClaudeFailure>
+  /** Of this process up to now, from the CLI's cumulative figures. A turn that is cut off by death is not in it. */
+  readonly spent: Effect.Effect<TaskUsage>
+  /** Never succeeds; fails when the CLI is gone. */
+  readonly ended: Effect.Effect<never, ClaudeFailure>
+}
+
+export interface TurnOptions {
+  /** The id that the prompt gets in the CLI's own transcript. */
+  readonly uuid?: string
+  /** The turn must bring structured output. */
+  readonly wantsOutput?: boolean
+}
+
+/** How long an interrupted turn may take to say that it has ended. */
+const INTERRUPT_WAIT = Duration.seconds(2)
+/** How long the CLI may take to exit after `end_session`. */
+const END_WAIT = Duration.seconds(2)
+/** After the exit: how long what is still in the pipes may take to arrive. A grandchild may hold a pipe open for ever. */
+const DRAIN_WAIT = Duration.seconds(1)
+/** Kept of what the CLI prints on stderr, in characters. */
+const STDERR_TAIL = 8192
+
+interface OpenTurn {
+  readonly done: Deferred.Deferred<TurnOk, ClaudeFailure>
+  readonly wantsOutput: boolean
+}
+
+/**
+ * Starts a CLI and waits until it is ready.
+ *
+ * Fails with the start's `SpawnError`, with what the CLI died of before it was ready, or with `Stalled` where it does
+ * not answer within `startTimeout`.
+ */
+export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: SessionSpec) {
+  const { appendSystemPrompt, jsonSchema, systemPrompt } = spec
+  const tree = yield* ProcessTree
+  const process = yield* tree.spawn(spec)
+  const startedAt = yield* Clock.currentTimeMillis
+
+  const decoder = new ClaudeDecoder({ maxLine: spec.maxLine })
+  const answers = new Map<string, Deferred.Deferred<Control.Answer>>()
+  const gone = yield* Deferred.make<never, ClaudeFailure>()
+  const oneTurn = yield* Semaphore.make(1)
+  let open: OpenTurn | undefined
+  let sessionId: string | undefined
+  let version: string | undefined
+  let evidence: TurnEvidence = {}
+  let stderr = ""
+  let sawJson = false
+  let requests = 0
+  let spent = noUsage
+
+  /** Asks the CLI something. Undefined where it is gone before it answers. */
+  const ask = (request: Control.Request): Effect.Effect<Control.Answer | undefined> =>
+    Effect.suspend(() => {
+      const id = `ms-${++requests}`
+      const answer = Deferred.makeUnsafe<Control.Answer>()
+      answers.set(id, answer)
+      return Effect.andThen(
+        process.write(Control.encodeRequest(id, request)),
+        Effect.raceFirst(
+          Deferred.await(answer),
+          Effect.orElseSucceed(Deferred.await(gone), () => undefined)
+        )
+      ).pipe(Effect.ensuring(Effect.sync(() => answers.delete(id))))
+    })
+
+  const finish = (turn: OpenTurn, outcome: TurnOk | ClaudeFailure) => {
+    if (open === turn) open = undefined
+    return outcome._tag === "TurnOk" ? Deferred.succeed(turn.done, outcome) : Deferred.fail(turn.done, outcome)
+  }
+
+  const hear = Effect.fnUntraced(function* (event: ClaudeEvent) {
+    sawJson = true
+    switch (event.kind) {
+      case "control_response": {
+        const answer = answers.get(event.response.request_id)
+        if (answer !== undefined) yield* Deferred.succeed(answer, event.response)
+        break
+      }
+      case "control_request":
+        // Nothing here answers for a person or a hook yet, and an unanswered request would wait for ever.
+        yield* process.write(Control.encodeRefusal(event.request_id, `${event.request.subtype} is not supported`))
+        break
+      case "system/init":
+        sessionId = event.session_id
+        version = event.claude_code_version ?? version
+        break
+      case "assistant":
+        evidence = { ...evidence, assistantError: event.error }
+        break
+      case "rate_limit_event":
+        evidence = { ...evidence, rateLimit: event.rate_limit_info }
+        break
+      case "system/api_retry": {
+        evidence = { ...evidence, apiRetry: event }
+        const hopeless = judgeRetry(event)
+        if (hopeless !== undefined && open !== undefined) yield* finish(open, hopeless)
+        break
+      }
+      case "result":
+        spent = spentUpTo(event, spent)
+        if (open !== undefined)
+          yield* finish(open, judgeTurn({ result: event, ...evidence, wantsOutput: open.wantsOutput }))
+        break
+      case "misfit":
+        // Who waits for a line that cannot be read must not wait for ever.
+        if (event.requestId !== undefined)
+          yield* process.write(Control.encodeRefusal(event.requestId, "not understood"))
+        if (event.of === "result" && open !== undefined) {
+          yield* finish(
+            open,
+            new TurnFailed({ subtype: "misfit", detail: `its result could not be read: ${event.reason}` })
+          )
+        }
+        break
+    }
+    yield* spec.onEvent(event)
+  })
+
+  const reader = yield* process.stdout.pipe(
+    Stream.runForEach((chunk) => Effect.forEach(decoder.push(chunk), hear, { discard: true })),
+    Effect.andThen(Effect.suspend(() => Effect.forEach(decoder.end(), hear, { discard: true }))),
+    Effect.forkScoped
+  )
+  yield* process.stderr.pipe(
+    Stream.decodeText(),
+    Stream.runForEach((text) => Effect.sync(() => (stderr = (stderr + text).slice(-STDERR_TAIL)))),
+    Effect.forkScoped
+  )
+  // The exit decides, not the end of the pipe; but what the CLI said last may still be on its way.
+  yield* Effect.gen(function* () {
+    const exit = yield* process.exit
+    yield* Effect.timeoutOption(Fiber.await(reader), DRAIN_WAIT)
+    const failure = judgeExit({
+      ...exit,
+      sawJson,
+      openTurn: open !== undefined,
+      uptimeMillis: (yield* Clock.currentTimeMillis) - startedAt,
+      stderr
+    })
+    if (open !== undefined) yield* finish(open, failure)
+    yield* Deferred.fail(gone, failure)
+  }).pipe(Effect.forkScoped)
+
+  const interruptTurn = Effect.fnUntraced(function* (turn: OpenTurn) {
+    if (Deferred.isDoneUnsafe(turn.done)) return
+    yield* Effect.forkChild(ask({ subtype: "interrupt" }))
+    const ended = yield* Effect.timeoutOption(
+      Effect.interruptible(Effect.exit(Deferred.await(turn.done))),
+      INTERRUPT_WAIT
+    )
+    if (ended._tag === "None") {
+      // It does not listen any more: nobody may send it another message.
+      const failure = new Stalled({ silentMillis: Duration.toMillis(INTERRUPT_WAIT), doing: "interrupt" })
+      yield* finish(turn, failure)
+      yield* Deferred.fail(gone, failure)
+    }
+  })
+
+  // Runs before the tree is ended, because it is added after it.
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      if (!Deferred.isDoneUnsafe(gone)) {
+        if (open !== undefined) yield* interruptTurn(open)
+        yield* Effect.forkChild(ask({ subtype: "end_session" }))
+        yield* Effect.timeoutOption(Effect.interruptible(process.exit), END_WAIT)
+      }
+      const receipt = yield* process.stop
+      yield* spec.onEnd(receipt, decoder.unreadable)
+    }).pipe(
+      Effect.catchTag("TreeSurvived", (error) => Effect.logError(error.message, error.hint)),
+      Effect.uninterruptible
+    )
+  )
+
+  const turn = Effect.fn("ClaudeSession.turn")(function* (prompt: string, options: TurnOptions = {}) {
+    const current: OpenTurn = {
+      done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
+      wantsOutput: options.wantsOutput ?? false
+    }
+    evidence = {}
+    open = current
+    yield* process.write(Control.encodeMessage(prompt, options.uuid))
+    return yield* Effect.raceFirst(Deferred.await(current.done), Deferred.await(gone)).pipe(
+      Effect.onInterrupt(() => interruptTurn(current))
+    )
+  }, oneTurn.withPermit)
+
+  const ready = yield* Effect.timeoutOption(
+    Effect.raceFirst(
+      ask({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema }),
+      Deferred.await(gone)
+    ),
+    spec.startTimeout
+  )
+  if (ready._tag === "None") {
+    return yield* new Stalled({ silentMillis: Duration.toMillis(spec.startTimeout), doing: "initialize" })
+  }
+  if (ready.value === undefined) return yield* Deferred.await(gone)
+  const answered = yield* ask({ subtype: "get_binary_version" })
+  if (answered?.subtype === "success") version = Control.versionOf(answered) ?? version
+
+  const session: ClaudeSession = {
+    pid: process.pid,
+    version,
+    sessionId: Effect.sync(() => sessionId),
+    turn,
+    clear: Effect.asVoid(turn("/clear")),
+    spent: Effect.sync(() => spent),
+    ended: Deferred.await(gone)
+  }
+  return session
+})
+
+/** The CLI counts money and tokens since its start, and turns anew in each result. */
+const spentUpTo = (result: Result, before: TaskUsage): TaskUsage => {
+  const models = Object.values(result.modelUsage)
+  const sum = (of: (model: ModelUsage) => number) => models.reduce((total, model) => total + of(model), 0)
+  return {
+    turns: before.turns + result.num_turns,
+    inputTokens: sum((model) => model.inputTokens + model.cacheReadInputTokens + model.cacheCreationInputTokens),
+    outputTokens: sum((model) => model.outputTokens),
+    costUsd: result.total_cost_usd
+  }
+}

@@ -1,0 +1,99 @@
+/** Events and results as sentences for people. */
+import { styleText } from "node:util"
+import type { TaskResult } from "../domain/Task.ts"
+import { brief, type Published } from "../event/Event.ts"
+
+type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
+
+/** Colours a text, or does not where colours are not wanted. */
+export type Paint = (style: Style, text: string) => string
+
+export const paint =
+  (colours: boolean): Paint =>
+  (style, text) =>
+    colours ? styleText(style, text, { validateStream: false }) : text
+
+export const dollars = (usd: number): string => `$${usd.toFixed(usd < 0.1 ? 4 : 2)}`
+
+export const seconds = (millis: number): string =>
+  millis < 60_000
+    ? `${(millis / 1000).toFixed(1)} s`
+    : `${Math.floor(millis / 60_000)} min ${Math.round((millis % 60_000) / 1000)} s`
+
+const clock = (millis: number) => new Date(millis).toTimeString().slice(0, 8)
+
+/** One line for an event; undefined for one that people need not see. */
+export const describe = (event: Published, p: Paint): string | undefined => {
+  const text = sentence(event, p)
+  return text === undefined ? undefined : `${p("dim", clock(event.at))} ${text}`
+}
+
+const sentence = (event: Published, p: Paint): string | undefined => {
+  switch (event.type) {
+    case "runtime.started":
+      return `${p("bold", event.name)} ${event.version}: ${event.agents} ${event.agents === 1 ? "agent" : "agents"}`
+    case "runtime.stopping":
+      return `stopping: ${event.reason}`
+    case "runtime.stopped":
+      return "stopped"
+    case "claude.untested":
+      return p(
+        "yellow",
+        `Claude CLI ${event.version} is not one this version was tested with (${event.tested.join(", ")})`
+      )
+    case "agent.state":
+      return event.to === "error"
+        ? p("yellow", `${event.agent}: ${event.reason}`)
+        : event.to === "terminated"
+          ? `${event.agent}: ended (${event.reason})`
+          : undefined
+    case "session.ready":
+      return `${event.agent}: ready (pid ${event.pid}, ${seconds(event.tookMillis)}${event.resumed === undefined ? "" : ", conversation resumed"})`
+    case "session.unreadable":
+      return p(
+        "yellow",
+        `${event.agent}: passed over ${event.unknown} unknown, ${event.broken} broken and ${event.overlong} over-long lines of its CLI`
+      )
+    case "session.ended":
+      return `${event.agent}: CLI ${event.pid} has ended${event.ended.length > 1 ? ` with ${event.ended.length - 1} more processes` : ""}, nothing is left`
+    case "api.retry":
+      return p(
+        "yellow",
+        `${event.agent}: the API answered ${event.status ?? "nothing"} (${event.error}); asking again in ${seconds(event.delayMillis)}`
+      )
+    case "task.state":
+      switch (event.to) {
+        case "running":
+          return `task ${p("cyan", event.task)}: ${event.agent} begins${event.attempt > 1 ? ` attempt ${event.attempt}` : ""}`
+        case "parked":
+          return p(
+            "yellow",
+            `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
+          )
+        default:
+          return undefined
+      }
+    case "task.progress":
+      return `task ${p("cyan", event.task)}: ${p("dim", event.doing === "tool" ? `uses ${event.detail}` : event.detail)}`
+    case "task.denied":
+      return p("yellow", `task ${event.task}: permission denied for ${event.tools.join(", ")}`)
+    case "supervisor.decision":
+      return undefined
+    case "events.gap":
+      return p("yellow", `${event.missed} events were not shown: this output is too slow`)
+  }
+}
+
+/** How a task ended, in one line. */
+export const resultLine = (result: TaskResult, p: Paint): string => {
+  const cost = p(
+    "dim",
+    `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)})`
+  )
+  if (result.status === "failed") {
+    const hint = result.fault?.hint === undefined ? "" : `\n  ${p("dim", `hint: ${result.fault.hint}`)}`
+    return `${p("red", "✗")} ${p("bold", result.task)} ${result.fault?.message ?? "failed"} ${cost}${hint}`
+  }
+  const answer = result.output === undefined ? result.text : JSON.stringify(result.output)
+  return `${p("green", "✓")} ${p("bold", result.task)} ${brief(answer)} ${cost}`
+}

@@ -1,0 +1,71 @@
+/** `run`: start the tree, perform the tasks of the config, and go on serving until a signal, the tree's end, or `--once`. */
+import { Effect, Fiber, Logger, Stream } from "effect"
+import { TerminalCapabilities } from "effect/cli"
+import type { Config } from "../config/Config.ts"
+import * as Load from "../config/Load.ts"
+import { EventBus } from "../event/EventBus.ts"
+import { MisterSmith } from "../MisterSmith.ts"
+import { TasksFailed } from "./CliFault.ts"
+import { liveOutput } from "./LiveOutput.ts"
+import { jsonOutput, type Output } from "./Output.ts"
+import { plainOutput } from "./PlainOutput.ts"
+import { paint } from "./Words.ts"
+
+export interface RunInput {
+  readonly config: string
+  readonly once: boolean
+  readonly json: boolean
+}
+
+/** How long a reader of the output may take for what is left when the run is over. */
+const FLUSH = "2 seconds"
+
+export const run = Effect.fn("cli.run")(function* (input: RunInput) {
+  const config = yield* Load.load(input.config, process.env)
+  const output = yield* choose(input)
+  yield* Effect.acquireUseRelease(
+    show(output),
+    () => Effect.provide(serve(config, input, output), MisterSmith.layerWithEvents(config)),
+    (shown) =>
+      Effect.gen(function* () {
+        // The printer ends with this event, having printed all before it.
+        yield* (yield* EventBus).publish({ type: "runtime.stopped" })
+        yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(shown)), FLUSH)
+        yield* Effect.timeoutOption(Effect.interruptible(output.close), FLUSH)
+      })
+  ).pipe(
+    Effect.scoped,
+    Effect.provide(EventBus.layer),
+    Effect.provide(Logger.layer([Logger.map(input.json ? Logger.formatJson : Logger.formatSimple, output.log)]))
+  )
+})
+
+const choose = Effect.fnUntraced(function* ({ json }: RunInput) {
+  if (json) return jsonOutput(process.stdout, process.stderr)
+  const { canAnimate, canColor } = yield* TerminalCapabilities.TerminalCapabilities
+  return canAnimate
+    ? liveOutput(process.stdout, paint(canColor))
+    : plainOutput(process.stdout, process.stderr, paint(canColor))
+})
+
+/** Prints events from now on, until `runtime.stopped`. */
+const show = Effect.fnUntraced(function* (output: Output) {
+  const events = yield* (yield* EventBus).subscribe
+  return yield* events.pipe(
+    Stream.takeUntil(({ type }) => type === "runtime.stopped"),
+    Stream.runForEach(output.event),
+    Effect.forkScoped
+  )
+})
+
+/** Submits the config's tasks and prints each result as it comes. */
+const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, output: Output) {
+  const smith = yield* MisterSmith
+  const submitted = yield* Effect.forEach(config.tasks, (task) => smith.submit(task))
+  const results = Effect.forEach(submitted, ({ id }) => Effect.tap(smith.result(id), output.result), {
+    concurrency: "unbounded"
+  })
+  if (!once) return yield* Effect.andThen(results, smith.ended)
+  const failed = (yield* results).filter(({ status }) => status !== "succeeded").length
+  if (failed > 0) return yield* new TasksFailed({ failed })
+})

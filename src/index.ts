@@ -1,0 +1,12 @@
+/** All that an embedding program may import. What is not listed here may change without notice. */
+export type { AgentSnapshot } from "./agent/AgentPool.ts"
+export type { AgentState } from "./domain/AgentState.ts"
+export type { Fault, FaultReport, Recovery, Severity } from "./domain/Fault.ts"
+export { AgentId, TaskId, TaskType } from "./domain/Ids.ts"
+export type { TaskResult, TaskState, TaskUsage } from "./domain/Task.ts"
+export { VERSION } from "./domain/Version.ts"
+export type { Event, Published } from "./event/Event.ts"
+export { MisterSmith } from "./MisterSmith.ts"
+export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
+export { LedgerFull, TaskConflict, TaskUnknown } from "./task/TaskError.ts"
+export type { TaskRecord } from "./task/TaskLedger.ts"

@@ -1,0 +1,64 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
+import { noUsage } from "../../src/domain/Task.ts"
+import { route } from "../../src/task/Router.ts"
+import type { TaskRecord } from "../../src/task/TaskLedger.ts"
+import { task } from "../utils/Specs.ts"
+
+const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
+  id,
+  group: id,
+  taskTypes: [],
+  state: "idle",
+  holds: undefined,
+  ...change
+})
+const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
+  id: "t",
+  spec: task({ id: "t" }),
+  state: "queued",
+  attempt: 0,
+  agent: undefined,
+  submittedAt: 0,
+  startedAt: undefined,
+  dueAt: undefined,
+  lastFault: undefined,
+  usage: noUsage,
+  result: undefined,
+  ...change
+})
+const nobody = new Set<string>()
+
+describe("Router", () => {
+  it("gives a task to an idle agent that takes its type", () => {
+    const agents = [agent("a", { taskTypes: ["code"] }), agent("b", { state: "busy" }), agent("c")]
+    assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Take", agent: "c" })
+  })
+
+  it("lets a task wait for the agent that it names, any replica of it", () => {
+    const agents = [agent("a"), agent("b-1", { group: "b", state: "busy" }), agent("b-2", { group: "b", state: "error" })]
+    assert.deepStrictEqual(route(record({ spec: task({ agent: "b" }) }), agents, nobody), { _tag: "Wait" })
+    assert.deepStrictEqual(route(record({ spec: task({ agent: "a" }) }), agents, nobody), { _tag: "Take", agent: "a" })
+  })
+
+  it("says that nobody takes a task when all who could have ended", () => {
+    const agents = [agent("a", { state: "terminated" }), agent("b", { taskTypes: ["code"] })]
+    assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Nobody" })
+  })
+
+  it("lets an interrupted task wait for the agent that holds its conversation, though another is idle", () => {
+    const agents = [agent("a"), agent("b", { state: "restarting", holds: "t" })]
+    assert.deepStrictEqual(route(record({ attempt: 1 }), agents, nobody), { _tag: "Wait" })
+  })
+
+  it("gives an interrupted task to another when who held its conversation has ended", () => {
+    const agents = [agent("a"), agent("b", { state: "terminated", holds: "t" })]
+    assert.deepStrictEqual(route(record({ attempt: 1 }), agents, nobody), { _tag: "Take", agent: "a" })
+  })
+
+  it("takes an agent that holds another's interrupted conversation last", () => {
+    const agents = [agent("a", { holds: "other" }), agent("b")]
+    assert.deepStrictEqual(route(record(), agents, new Set(["other"])), { _tag: "Take", agent: "b" })
+    assert.deepStrictEqual(route(record(), agents.slice(0, 1), new Set(["other"])), { _tag: "Take", agent: "a" })
+  })
+})
