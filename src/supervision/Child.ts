@@ -5,6 +5,7 @@
 import { Duration, type Effect, type Scope } from "effect"
 import type { Fault } from "../domain/Fault.ts"
 import type { Backoff } from "./Backoff.ts"
+import type { AutoShutdown } from "./Strategy.ts"
 import { ChildRefused } from "./SupervisionError.ts"
 
 /**
@@ -32,6 +33,11 @@ export interface Child<E extends Fault = Fault, R = never> {
    * infinity for supervisors.
    */
   readonly shutdown?: Duration.Input | "brutal" | "infinity"
+  /**
+   * Its end by itself, without a restart, can end the supervisor: see `autoShutdown` there. Not for permanent children.
+   * Default false.
+   */
+  readonly significant?: boolean
   /** default worker */
   readonly kind?: "worker" | "supervisor"
   /** Waits before a restart. Default none: it is restarted at once. */
@@ -55,10 +61,20 @@ export const shutdownMillis = <R>(child: Child<Fault, R>): number => {
 const durations = ["initialDelay", "maxDelay", "resetAfter"] as const
 
 /** What is wrong with a child, as the error that names the value; undefined when nothing is. */
-export const refusal = <R>(supervisor: string, child: Child<Fault, R>): ChildRefused | undefined => {
+export const refusal = <R>(
+  supervisor: string,
+  child: Child<Fault, R>,
+  autoShutdown: AutoShutdown
+): ChildRefused | undefined => {
   const refuse = (field: string, value: unknown, expected: string) =>
     new ChildRefused({ supervisor, child: String(child.id), field, value: String(value), expected })
   if (typeof child.id !== "string" || child.id === "") return refuse("id", child.id, "a name")
+  if (child.significant === true && (child.restart ?? "permanent") === "permanent") {
+    return refuse("significant", true, "false for a permanent child")
+  }
+  if (child.significant === true && autoShutdown === "never") {
+    return refuse("significant", true, 'false under a supervisor whose autoShutdown is "never"')
+  }
   if (child.shutdown !== undefined && child.shutdown !== "brutal" && child.shutdown !== "infinity") {
     const shutdown = Duration.fromInput(child.shutdown)
     if (shutdown._tag === "None" || Duration.toMillis(shutdown.value) <= 0) {

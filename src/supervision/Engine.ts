@@ -13,7 +13,7 @@ import { Life, type LifeListener, type StopReason } from "./Life.ts"
 import { Loop } from "./Loop.ts"
 import type { Report } from "./Reporter.ts"
 import { Restarts } from "./Restarts.ts"
-import type { Strategy } from "./Strategy.ts"
+import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import type { SupervisorGaveUp } from "./SupervisionError.ts"
 import { Sweep, type Sweeper } from "./Sweep.ts"
 import { Teller } from "./Teller.ts"
@@ -23,6 +23,7 @@ export interface EngineSettings {
   readonly strategy: Strategy
   readonly maxRestarts: number
   readonly withinMillis: number
+  readonly autoShutdown: AutoShutdown
   /** at the end all children are told to stop at once, instead of one after the other */
   readonly stopTogether: boolean
   readonly report: Report | undefined
@@ -248,12 +249,11 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   }
 
   /** Stops all children, last one first, and ends: well when asked to, with the error when it gives up. */
-  shutdown(failure?: SupervisorGaveUp): void {
+  shutdown(failure?: SupervisorGaveUp, why = failure === undefined ? "was told to stop" : "has given up"): void {
     if (this.phase === "stopping" || this.phase === "ended") return
     this.failure = failure
     this.phase = "stopping"
     this.sweep?.cancel()
-    const why = failure === undefined ? "was told to stop" : "has given up"
     this.teller?.say({ _tag: "SupervisorStopping", why })
     this.sweep = Sweep.end(this, this.settings.stopTogether)
   }
@@ -266,7 +266,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
       if (typeof message === "function") message()
     }
     const exit = this.failure === undefined ? Exit.void : Exit.fail(this.failure)
-    Deferred.doneUnsafe(this.booted, this.failure === undefined ? Exit.interrupt() : exit)
+    Deferred.doneUnsafe(this.booted, exit)
     Deferred.doneUnsafe(this.ended, exit)
   }
 

@@ -26,7 +26,7 @@ export class Requests<R> {
     return this.ask<ChildRefused | ChildAlreadyPresent | ChildStartFailed>((answer) => {
       const { engine } = this
       const supervisor = engine.settings.path
-      const wrong = refusal(supervisor, child)
+      const wrong = refusal(supervisor, child, engine.settings.autoShutdown)
       if (wrong !== undefined) return answer(wrong)
       const present = engine.table.get(child.id)
       if (present !== undefined) {

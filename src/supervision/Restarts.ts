@@ -62,10 +62,28 @@ export class Restarts<R> {
       case "restart":
         return this.restart(entry, life, exit, counted)
       case "rest":
-        return teller?.resting(life, exit, false)
+        teller?.resting(life, exit, false)
+        return this.considerShutdown(entry)
       case "forget":
         teller?.resting(life, exit, true)
-        return this.engine.forget(entry)
+        this.engine.forget(entry)
+        return this.considerShutdown(entry)
+    }
+  }
+
+  /** The end of a significant child can be the end of its supervisor. */
+  private considerShutdown(entry: Entry<R>) {
+    const { engine } = this
+    const { autoShutdown } = engine.settings
+    if (entry.child.significant !== true || autoShutdown === "never") return
+    const isLast = () => {
+      for (const { child, life, status } of engine.table) {
+        if (child.significant === true && (life !== undefined || status === "restarting")) return false
+      }
+      return true
+    }
+    if (autoShutdown === "any_significant" || isLast()) {
+      engine.shutdown(undefined, `ends because its significant child "${entry.child.id}" has ended`)
     }
   }
 

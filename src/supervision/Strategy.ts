@@ -13,6 +13,12 @@ import type { Ending } from "./ExitReason.ts"
  */
 export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one" | "escalate"
 
+/**
+ * When a supervisor ends by itself, well: never, when a significant child has ended and is not restarted, or when the
+ * last one has. A child that was told to stop, alone or with its group, ends nothing.
+ */
+export type AutoShutdown = "never" | "any_significant" | "all_significant"
+
 export interface Death {
   readonly restart: RestartType
   readonly ending: Ending

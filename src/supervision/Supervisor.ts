@@ -19,7 +19,7 @@ import { Lineage } from "./Lineage.ts"
 import type { Report } from "./Reporter.ts"
 import { Requests } from "./Requests.ts"
 import { type ChildInfo, whichOf } from "./Snapshot.ts"
-import type { Strategy } from "./Strategy.ts"
+import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import { type ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./SupervisionError.ts"
 
 export interface SupervisorSpec<E extends Fault = Fault, R = never> {
@@ -30,12 +30,15 @@ export interface SupervisorSpec<E extends Fault = Fault, R = never> {
   readonly within: Duration.Input
   /** Started left to right, each when the one before is ready; stopped right to left. */
   readonly children: ReadonlyArray<Child<E, R>>
+  /** When it ends by itself. Default never. */
+  readonly autoShutdown?: AutoShutdown
   /** Hears every decision, in order. Nothing waits for it. Default: that of the supervisor above. */
   readonly report?: Report
   /** Only for a supervisor that is a child: how its parent treats it. Defaults: permanent, infinity. */
   readonly restart?: Child["restart"]
   readonly shutdown?: Child["shutdown"]
   readonly backoff?: Child["backoff"]
+  readonly significant?: boolean
 }
 
 export interface Supervisor<in R = never> {
@@ -72,7 +75,7 @@ const refused = <E extends Fault, R>(path: string, spec: SupervisorSpec<E, R>) =
   }
   const ids = new Set<string>()
   for (const child of spec.children) {
-    const wrong = refusal(path, child)
+    const wrong = refusal(path, child, spec.autoShutdown ?? "never")
     if (wrong !== undefined) return wrong
     if (ids.has(child.id)) return refuse("children", `"${child.id}" twice`, "children with different ids")
     ids.add(child.id)
@@ -100,6 +103,7 @@ export const start = <E extends Fault = Fault, R = never>(
         strategy: spec.strategy,
         maxRestarts: spec.maxRestarts,
         withinMillis: Duration.toMillis(spec.within),
+        autoShutdown: spec.autoShutdown ?? "never",
         stopTogether: false,
         report: told
       },
@@ -129,6 +133,7 @@ export const child = <E extends Fault = Fault, R = never>(spec: SupervisorSpec<E
   ...(spec.restart === undefined ? {} : { restart: spec.restart }),
   ...(spec.shutdown === undefined ? {} : { shutdown: spec.shutdown }),
   ...(spec.backoff === undefined ? {} : { backoff: spec.backoff }),
+  ...(spec.significant === undefined ? {} : { significant: spec.significant }),
   start: start(spec).pipe(
     Effect.map((supervisor) => supervisor.ended),
     Effect.catchTags({
