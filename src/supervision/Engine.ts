@@ -86,7 +86,11 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   private handle(message: Life<R> | (() => void)) {
     if (typeof message === "function") message()
     else this.onOver(message)
-    this.sweep?.advance()
+    // What a sweep meets on its way can put another in its place.
+    for (let sweep: Sweep<R> | undefined; this.sweep !== sweep; ) {
+      sweep = this.sweep
+      sweep?.advance()
+    }
     return this.phase !== "ended"
   }
 
@@ -180,6 +184,11 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   // --- stopping ---------------------------------------------------------------------------------------------------
 
   stop(life: Life<R>, reason: StopReason): void {
+    // It has ended by itself already, and the message is still to be read: a group's stop does not hide that.
+    if (life.isOver && reason !== "request") {
+      this.onOver(life)
+      return
+    }
     const entry = life.entry
     const isClosing = entry.status === "stopping"
     life.stopping = reason
@@ -253,7 +262,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     if (this.phase === "stopping" || this.phase === "ended") return
     this.failure = failure
     this.phase = "stopping"
-    this.sweep?.cancel()
+    this.sweep?.abort()
     this.teller?.say({ _tag: "SupervisorStopping", why })
     this.sweep = Sweep.end(this, this.settings.stopTogether)
   }

@@ -29,9 +29,12 @@ export class Sweep<R> {
   private cursor: Entry<R> | undefined
   /** the child before the group, once the walk back has found it */
   private before: Entry<R> | undefined = undefined
+  /** the child this sweep has started last */
+  private begun: Entry<R> | undefined = undefined
   private delay: number
   private giveUpPause: (() => void) | undefined = undefined
   private readonly sweeper: Sweeper<R>
+  private isAborted = false
   readonly final: boolean
   /** all are told to stop at once, and then waited for */
   private together: boolean
@@ -80,9 +83,16 @@ export class Sweep<R> {
     this.phase = "stop"
     this.cursor = this.sweeper.last
     this.before = undefined
+    this.begun = undefined
   }
 
-  cancel(): void {
+  /** Another sweep takes its place. */
+  abort(): void {
+    this.isAborted = true
+    this.cancel()
+  }
+
+  private cancel(): void {
     this.giveUpPause?.()
     this.giveUpPause = undefined
   }
@@ -123,7 +133,7 @@ export class Sweep<R> {
       const entry: Entry<R> = this.cursor
       if (entry.life !== undefined) {
         if (entry.life.stopping === undefined) this.sweeper.stop(entry.life, this.final ? "shutdown" : "group")
-        if (entry.life !== undefined) return false
+        if (this.isAborted || entry.life !== undefined) return false
       } else {
         this.sweeper.swept(entry, this.final)
       }
@@ -137,7 +147,9 @@ export class Sweep<R> {
   private startAll(): boolean {
     while (this.cursor !== undefined) {
       const entry: Entry<R> = this.cursor
-      if (entry.life === undefined && entry.status !== "stopped" && entry.pause === undefined) {
+      // Each is started once: what becomes of a start that failed, or of a life that was over at once, is not for here.
+      if (this.begun !== entry && entry.life === undefined && entry.status !== "stopped" && entry.pause === undefined) {
+        this.begun = entry
         this.sweeper.launch(entry)
       }
       if (entry.life !== undefined && !entry.life.isReady) return false

@@ -28,6 +28,7 @@ export const boom = new Boom()
 export class Notebook {
   readonly lines: Array<string> = []
   readonly events: Array<SupervisionEvent> = []
+  private readonly counts = new Map<string, number>()
   private readonly lives = new Map<string, Deferred.Deferred<void, Fault>>()
 
   readonly report = (event: SupervisionEvent): Effect.Effect<void> => Effect.sync(() => this.events.push(event))
@@ -61,12 +62,12 @@ export class Notebook {
     } = {}
   ): Child {
     const { releasing, starting, ...rest } = options
-    let count = 0
     return {
       id,
       ...rest,
       start: Effect.suspend(() => {
-        const life = ++count
+        const life = (this.counts.get(id) ?? 0) + 1
+        this.counts.set(id, life)
         const done = Deferred.makeUnsafe<void, Fault>()
         this.lines.push(`+${id}`)
         return Effect.acquireRelease(
