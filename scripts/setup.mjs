@@ -10,8 +10,15 @@ import { fileURLToPath } from "node:url"
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export const bin = (name) => join(root, "node_modules", ".bin", name)
 
+const bold = (text) => (process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[1m${text}\x1b[0m` : text)
+
 /** Says what is being done, so that nobody waits in the dark. */
-export const say = (text) => console.log(`\n\u001b[1m==> ${text}\u001b[0m`.replace(/\u001b\[\d+m/g, (code) => (process.stdout.isTTY && !process.env.NO_COLOR ? code : "")))
+export const say = (text) => console.log(`\n${bold(`==> ${text}`)}`)
+console.log(
+  `\n\u001b[1m==> ${text}\u001b[0m`.replace(/\u001b\[\d+m/g, (code) =>
+    process.stdout.isTTY && !process.env.NO_COLOR ? code : ""
+  )
+)
 
 /** Runs a program in the project, shows what it prints, and ends this one where it fails. */
 export const run = (command, args, options = {}) => {
@@ -45,7 +52,10 @@ export const build = () => {
 /** Starts the offline stand-in and answers with its address. It ends when this program does, because it reads our pipe. */
 export const startStandin = (...args) =>
   new Promise((resolve, reject) => {
-    const child = spawn(bin("bun"), ["scripts/standin/main.ts", ...args], { cwd: root, stdio: ["pipe", "pipe", "inherit"] })
+    const child = spawn(bin("bun"), ["scripts/standin/main.ts", ...args], {
+      cwd: root,
+      stdio: ["pipe", "pipe", "inherit"]
+    })
     child.once("error", reject)
     child.once("exit", (code) => reject(new Error(`the stand-in ended with ${code}`)))
     child.stdout.once("data", (line) => resolve({ url: JSON.parse(String(line)).url, stop: () => child.kill() }))

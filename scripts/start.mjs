@@ -21,7 +21,9 @@ if (found !== undefined) {
   say("OFFLINE: no Anthropic credentials were found in the environment")
   console.log(`    (looked for ${CREDENTIALS.join(", ")})`)
   console.log("    The agents are real Claude CLI processes, but a stand-in on this machine")
-  console.log(`    (${standin.url}) plays the model. Its answers are written down in examples/quickstart.standin.json.\n`)
+  console.log(
+    `    (${standin.url}) plays the model. Its answers are written down in examples/quickstart.standin.json.\n`
+  )
   run(join(root, "dist/mister-smith"), args, {
     env: { ...process.env, ANTHROPIC_BASE_URL: standin.url, ANTHROPIC_API_KEY: "offline-stand-in" }
   })

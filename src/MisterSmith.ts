@@ -49,7 +49,7 @@ export class MisterSmith extends Context.Service<
     Layer.effect(MisterSmith, make(config)).pipe(
       Layer.merge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
-      Layer.provideMerge(AgentHost.layer(config.claude)),
+      Layer.provideMerge(AgentHost.layer({ ...config.claude, dataDir: config.dataDir, baseDir: config.baseDir })),
       Layer.provideMerge(TaskLedger.layerMemory),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(SecureRandom.layerWebCrypto)

@@ -14,9 +14,9 @@ export interface HostSettings {
   readonly dataDir: string
   /** Where a relative `command` is looked for. Absolute. */
   readonly baseDir: string
-  readonly command: string | undefined
+  readonly command?: string
   readonly env: Readonly<Record<string, string | Redacted.Redacted>>
-  readonly model: string | undefined
+  readonly model?: string
   readonly startTimeout: Duration.Duration
   /** Bytes. */
   readonly maxLine: number

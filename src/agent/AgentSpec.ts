@@ -1,19 +1,85 @@
-import type { Duration } from "effect"
-export interface AgentSpec {
-  readonly id: string
-  readonly replicas: number
-  readonly taskTypes: ReadonlyArray<string>
-  readonly capabilities: ReadonlyArray<string>
-  readonly model?: string
-  readonly systemPrompt?: string
-  readonly appendSystemPrompt?: string
-  readonly workspace?: string
-  readonly session: "per_task" | "keep"
-  readonly permissions: {
-    readonly mode: string
-    readonly allow: ReadonlyArray<string>
-    readonly deny: ReadonlyArray<string>
-  }
-  readonly limits: { readonly turns?: number; readonly taskTime: Duration.Duration }
-  readonly restart: never
-}
+/** What a person may set about an agent, and what it is if they do not. */
+import { Effect, Schema } from "effect"
+import { AgentId, TaskType } from "../domain/Ids.ts"
+import { DurationFromString } from "../domain/Quantity.ts"
+import { RestartPolicy } from "../supervision/RestartPolicy.ts"
+
+const none: ReadonlyArray<never> = []
+const rules = Schema.Array(Schema.NonEmptyString).pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
+
+/** The CLI's own words for what an agent may do without being asked about it. */
+export const PermissionMode = Schema.Literals([
+  "default",
+  "acceptEdits",
+  "plan",
+  "dontAsk",
+  "auto",
+  "bypassPermissions"
+])
+
+export const Permissions = Schema.Struct({
+  mode: PermissionMode.pipe(Schema.withDecodingDefaultKey(Effect.succeed("default" as const))).annotateKey({
+    description:
+      "Claude's permission mode. What would have to be asked is denied, and the task's result lists it. bypassPermissions as root needs IS_SANDBOX=1 in claude.env. Default default"
+  }),
+  allow: rules.annotateKey({ description: 'Permission rules that allow, such as "Bash(git *)". Default none' }),
+  deny: rules.annotateKey({ description: 'Permission rules that deny, such as "Read(./.env)". Default none' })
+})
+
+export const Limits = Schema.Struct({
+  turns: Schema.optionalKey(
+    Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1, { message: "expected a whole number of 1 or more" })))
+  ).annotateKey({ description: "Round trips to the model for one attempt at a task. Default: no limit" }),
+  taskTime: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("30 minutes" as const))).annotateKey({
+    description: 'How long one attempt at a task may take. Default "30 minutes"'
+  })
+})
+
+/** More replicas than this are a slip of the keyboard. */
+export const MAX_REPLICAS = 1000
+
+export const AgentSpec = Schema.Struct({
+  id: AgentId.annotateKey({ description: "Its name" }),
+  replicas: Schema.Int.pipe(
+    Schema.check(
+      Schema.isBetween(
+        { minimum: 1, maximum: MAX_REPLICAS },
+        { message: `expected a whole number from 1 to ${MAX_REPLICAS}` }
+      )
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(1))
+  ).annotateKey({ description: "How many agents of this kind. More than one are named id-1, id-2, … Default 1" }),
+  taskTypes: Schema.Array(TaskType)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
+    .annotateKey({ description: "The types of tasks that it takes. Default: any" }),
+  capabilities: Schema.Array(Schema.NonEmptyString)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
+    .annotateKey({ description: "What it can do, in words of your own. Default none" }),
+  model: Schema.optionalKey(Schema.NonEmptyString).annotateKey({ description: "Its model. Default: claude.model" }),
+  systemPrompt: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+    description: "In place of Claude's own system prompt. Default: Claude's own"
+  }),
+  appendSystemPrompt: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+    description: "After the system prompt. Default none"
+  }),
+  workspace: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+    description:
+      "The directory it works in, relative to the config file; it must exist. Default: one of its own under dataDir, made when it is needed"
+  }),
+  session: Schema.Literals(["per_task", "keep"])
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("per_task" as const)))
+    .annotateKey({
+      description:
+        "per_task: every task begins a conversation of its own. keep: one conversation for all, which grows and costs more with each. Default per_task"
+    }),
+  permissions: Permissions.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What it may do"
+  }),
+  limits: Limits.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What it may use"
+  }),
+  restart: RestartPolicy.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What happens when it has ended"
+  })
+})
+export type AgentSpec = typeof AgentSpec.Type

@@ -10,8 +10,8 @@ export const check = Effect.fn("cli.check")(function* ({
   readonly json: boolean
 }) {
   const config = yield* Load.load(file, process.env).pipe(
-    Effect.tapErrorTag("ConfigInvalid", ({ problems }) =>
-      json ? Console.log(JSON.stringify({ ok: false, file, problems })) : Effect.void
+    Effect.tapErrorTag("ConfigInvalid", ({ mistakes }) =>
+      json ? Console.log(JSON.stringify({ ok: false, file, mistakes })) : Effect.void
     )
   )
   const agents = config.agents.reduce((sum, { replicas }) => sum + replicas, 0)

@@ -22,7 +22,15 @@ export type AgentState =
   | "stopping"
   | "terminated"
 
-const live: ReadonlyArray<AgentState> = ["waiting", "throttled", "paused", "error", "restarting", "stopping", "terminated"]
+const live: ReadonlyArray<AgentState> = [
+  "waiting",
+  "throttled",
+  "paused",
+  "error",
+  "restarting",
+  "stopping",
+  "terminated"
+]
 
 /** The one table of legal moves. */
 export const moves: Record<AgentState, ReadonlyArray<AgentState>> = {

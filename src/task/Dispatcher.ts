@@ -53,7 +53,7 @@ export const layer = (retry: RetrySettings) =>
       /** 3. Perform, 4. judge, 5. write down. */
       const perform = Effect.fn("Dispatcher.perform")(
         function* (task: TaskRecord, agent: Agent) {
-            const { prompt, schema } = task.spec
+          const { prompt, schema } = task.spec
           const work = { task: task.id, prompt, schema, attempt: task.attempt }
           const { outcome, session, usage } = yield* Effect.catchCauseIf(
             agent.perform(work),

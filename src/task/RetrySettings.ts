@@ -1,7 +1,21 @@
-import type { Duration } from "effect"
-export interface RetrySettings {
-  readonly attempts: number
-  readonly delay: Duration.Duration
-  readonly factor: number
-  readonly maxDelay: Duration.Duration
-}
+/** What a person may set about tasks whose attempt failed with what another attempt may cure. */
+import { Effect, Schema } from "effect"
+import { DurationFromString } from "../domain/Quantity.ts"
+
+export const RetrySettings = Schema.Struct({
+  attempts: Schema.Int.pipe(
+    Schema.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { message: "expected a whole number from 1 to 100" })),
+    Schema.withDecodingDefaultKey(Effect.succeed(3))
+  ).annotateKey({ description: "How often a task is tried in all. Default 3" }),
+  delay: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))).annotateKey({
+    description: 'The pause before the second attempt. Default "5 seconds"'
+  }),
+  factor: Schema.Finite.pipe(
+    Schema.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { message: "expected a number from 1 to 100" })),
+    Schema.withDecodingDefaultKey(Effect.succeed(2))
+  ).annotateKey({ description: "By how much each pause is longer than the one before. Default 2" }),
+  maxDelay: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("5 minutes" as const))).annotateKey({
+    description: 'The longest pause; a limit that says when it ends is waited for, however long. Default "5 minutes"'
+  })
+})
+export type RetrySettings = typeof RetrySettings.Type

@@ -1,7 +1,26 @@
-export interface TaskSpec {
-  readonly id?: string
-  readonly type: string
-  readonly prompt: string
-  readonly agent?: string
-  readonly schema?: Readonly<Record<string, unknown>>
-}
+/** What a person may say about a task. */
+import { Effect, Schema } from "effect"
+import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+
+/** The longest prompt, in characters. */
+export const MAX_PROMPT = 1024 * 1024
+
+export const TaskSpec = Schema.Struct({
+  id: Schema.optionalKey(TaskId).annotateKey({
+    description: "Its name; submitting the same again is answered with the first. Default: made up"
+  }),
+  type: TaskType.pipe(Schema.withDecodingDefaultKey(Effect.succeed("task"))).annotateKey({
+    description: 'Its type, by which agents take it. Default "task"'
+  }),
+  prompt: Schema.String.pipe(
+    Schema.check(Schema.isNonEmpty({ message: "expected text" })),
+    Schema.check(Schema.isMaxLength(MAX_PROMPT, { message: `expected at most ${MAX_PROMPT} characters` }))
+  ).annotateKey({ description: "What the agent is told" }),
+  agent: Schema.optionalKey(AgentId).annotateKey({
+    description: "The agent that must do it. Default: any that takes its type"
+  }),
+  schema: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)).annotateKey({
+    description: "A JSON Schema (of an object) for the answer, which then comes as validated data. Default: text"
+  })
+})
+export type TaskSpec = typeof TaskSpec.Type

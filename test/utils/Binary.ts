@@ -127,7 +127,9 @@ export const processesWith = (text: string): ReadonlyArray<{ readonly pid: numbe
       try {
         if (/^State:\s+[ZX]/m.test(readFileSync(`/proc/${name}/status`, "utf8"))) return []
         if (!readFileSync(`/proc/${name}/environ`).includes(text)) return []
-        return [{ pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim() }]
+        return [
+          { pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim() }
+        ]
       } catch {
         return []
       }

@@ -1,13 +1,20 @@
 /** Settings as the config would decode them, for tests that need one thing of them. */
 import { Duration } from "effect"
-import type { AgentSpec } from "../../src/agent/AgentSpec.ts"
 import { AgentId, TaskId, TaskType } from "../../src/domain/Ids.ts"
 import type { RetrySettings } from "../../src/task/RetrySettings.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 
-export const task = (
-  { agent, id, prompt, type }: { readonly id?: string; readonly prompt?: string; readonly type?: string; readonly agent?: string } = {}
-): TaskSpec => ({
+export const task = ({
+  agent,
+  id,
+  prompt,
+  type
+}: {
+  readonly id?: string
+  readonly prompt?: string
+  readonly type?: string
+  readonly agent?: string
+} = {}): TaskSpec => ({
   ...(id === undefined ? {} : { id: TaskId.make(id) }),
   ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
   type: TaskType.make(type ?? "task"),

@@ -1,0 +1,57 @@
+/**
+ * What may be written in the config file, and what the runtime makes of it. The rooms own the settings; this file puts
+ * them together.
+ */
+import { Effect, type Redacted, Schema } from "effect"
+import { AgentSpec } from "../agent/AgentSpec.ts"
+import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
+import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
+import { RetrySettings } from "../task/RetrySettings.ts"
+import { TaskSpec } from "../task/TaskSpec.ts"
+
+export const MAX_AGENTS = 1000
+export const MAX_TASKS = 10_000
+
+/** The file. Every key but `agents` may be left out. */
+export const ConfigFile = Schema.Struct({
+  $schema: Schema.optionalKey(Schema.String).annotateKey({
+    description: "Where an editor finds the JSON Schema of this file (`mister-smith schema` prints it)"
+  }),
+  name: Schema.NonEmptyString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("mister-smith"))).annotateKey({
+    description: 'What this node is called. Default "mister-smith"'
+  }),
+  dataDir: Schema.NonEmptyString.pipe(Schema.withDecodingDefaultKey(Effect.succeed(".mister-smith"))).annotateKey({
+    description: 'Where state is kept, relative to this file; made when it is not there. Default ".mister-smith"'
+  }),
+  claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "The Claude CLI"
+  }),
+  supervision: SupervisionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What happens when agents fail"
+  }),
+  retry: RetrySettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "When a task is tried again"
+  }),
+  agents: Schema.Array(AgentSpec)
+    .pipe(
+      Schema.check(
+        Schema.isMinLength(1, { message: "expected at least one agent" }),
+        Schema.isMaxLength(MAX_AGENTS, { message: `expected at most ${MAX_AGENTS} agents` })
+      )
+    )
+    .annotateKey({ description: "Who works" }),
+  tasks: Schema.Array(TaskSpec)
+    .pipe(
+      Schema.check(Schema.isMaxLength(MAX_TASKS, { message: `expected at most ${MAX_TASKS} tasks` })),
+      Schema.withDecodingDefaultKey(Effect.succeed([]))
+    )
+    .annotateKey({ description: "What is done first. Default none" })
+})
+export type ConfigFile = typeof ConfigFile.Type
+
+/** What the runtime works with: paths are absolute, secrets are found and Redacted, tasks have ids. */
+export interface Config extends Omit<ConfigFile, "claude"> {
+  /** The directory of the config file. */
+  readonly baseDir: string
+  readonly claude: Omit<ClaudeSettings, "env"> & { readonly env: Readonly<Record<string, Redacted.Redacted>> }
+}

@@ -1,0 +1,72 @@
+/** What can be wrong with a config: every mistake at once, each with its place. */
+import { Schema } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+
+export const Mistake = Schema.Struct({
+  /** Such as `agents[1].limits.taskTime`, `(file)` for the whole, or the name of an environment variable. */
+  at: Schema.String,
+  expected: Schema.String,
+  /** As it is written, shortened; never a secret. */
+  found: Schema.optionalKey(Schema.String),
+  /** What was meant, perhaps. */
+  suggestion: Schema.optionalKey(Schema.String),
+  line: Schema.optionalKey(Schema.Number),
+  column: Schema.optionalKey(Schema.Number)
+})
+export type Mistake = typeof Mistake.Type
+
+const sentence = ({ at, expected, found, line, suggestion }: Mistake): string =>
+  [
+    `  ${at}${line === undefined ? "" : ` (line ${line})`}: ${expected}`,
+    found === undefined ? "" : `, found ${found}`,
+    suggestion === undefined ? "" : `; ${suggestion}`
+  ].join("")
+
+export class ConfigInvalid
+  extends Schema.TaggedError<ConfigInvalid>("mister-smith/ConfigInvalid")("ConfigInvalid", {
+    file: Schema.String,
+    mistakes: Schema.Array(Mistake)
+  })
+  implements Fault
+{
+  get severity() {
+    return "critical" as const
+  }
+  get recovery() {
+    return "escalate" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "every key is explained in docs/config.md; an editor that reads the JSON Schema (`mister-smith schema`) helps while you write"
+  }
+  override get message() {
+    return [`${this.file}:`, ...this.mistakes.map(sentence)].join("\n")
+  }
+}
+
+/** There is nothing to read: no such file, a directory, no permission, too large. */
+export class ConfigUnreadable
+  extends Schema.TaggedError<ConfigUnreadable>("mister-smith/ConfigUnreadable")("ConfigUnreadable", {
+    file: Schema.String,
+    reason: Schema.String
+  })
+  implements Fault
+{
+  get severity() {
+    return "critical" as const
+  }
+  get recovery() {
+    return "escalate" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "name the config file: mister-smith run path/to/config.json"
+  }
+  override get message() {
+    return `${this.file}: ${this.reason}`
+  }
+}

@@ -1,0 +1,56 @@
+/** Quantities as people write them: "30 seconds", "2 GiB". A number without its unit is a mistake, never a guess. */
+import { ByteSize, Duration, Effect, Option, Schema, SchemaIssue, SchemaTransformation } from "effect"
+
+/** Words people use for units of time, as Duration knows them. */
+// biome-ignore format: one unit a line
+const units: Readonly<Record<string, string>> = {
+  ms: "millis", milli: "millis", millis: "millis", millisecond: "millis", milliseconds: "millis",
+  s: "seconds", sec: "seconds", secs: "seconds", second: "seconds", seconds: "seconds",
+  m: "minutes", min: "minutes", mins: "minutes", minute: "minutes", minutes: "minutes",
+  h: "hours", hour: "hours", hours: "hours",
+  d: "days", day: "days", days: "days"
+}
+
+const parseDuration = (text: string): Option.Option<Duration.Duration> => {
+  const [, count, word] = /^\s*(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]+)\s*$/i.exec(text) ?? []
+  const unit = units[word?.toLowerCase() ?? ""]
+  return unit === undefined ? Option.none() : Duration.fromInput(`${count} ${unit}` as Duration.Input)
+}
+
+/** What both say where a text or something else is found. */
+const expects = (expected: string) => ({ expected, message: `expected ${expected}` })
+
+const fromText = <A>(expected: string, parse: (text: string) => Option.Option<A>, print: (value: A) => string) =>
+  SchemaTransformation.transformEffect<A, string>({
+    decode: (text, options) =>
+      Option.match(parse(text), {
+        onNone: () => Effect.fail(new SchemaIssue.InvalidValue(expects(expected), text, options)),
+        onSome: Effect.succeed
+      }),
+    encode: (value) => Effect.succeed(print(value))
+  })
+
+const DURATION = 'a duration such as "30 seconds" or "5 minutes"'
+const SIZE = 'a size such as "512 MiB" or "2 GiB"'
+
+/** Text such as "30 seconds" ↔ Duration. Finite, never negative; fractions are fine ("1.5 hours"). */
+export const DurationFromString = Schema.String.pipe(
+  Schema.annotate({ ...expects(DURATION), examples: ["30 seconds", "5 minutes", "1.5 hours"] }),
+  Schema.decodeTo(
+    Schema.Duration,
+    fromText(DURATION, parseDuration, (duration) => `${Duration.toMillis(duration)} millis`)
+  )
+)
+
+/** Text such as "2 GiB" ↔ a number of bytes. Units as in ByteSize: kB, MB, GB are powers of 1000, KiB, MiB, GiB of 1024. */
+export const ByteSizeFromString = Schema.String.pipe(
+  Schema.annotate({ ...expects(SIZE), examples: ["512 MiB", "2 GiB"] }),
+  Schema.decodeTo(
+    Schema.Int,
+    fromText(
+      SIZE,
+      (text) => Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber),
+      (bytes) => `${bytes} bytes`
+    )
+  )
+)
