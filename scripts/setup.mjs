@@ -3,22 +3,18 @@
  * Plain JavaScript for Node, because nothing else is there yet.
  */
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { styleText } from "node:util"
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export const bin = (name) => join(root, "node_modules", ".bin", name)
 
-const bold = (text) => (process.stdout.isTTY && !process.env.NO_COLOR ? `\x1b[1m${text}\x1b[0m` : text)
+const bold = (text) => (process.stdout.isTTY && !process.env.NO_COLOR ? styleText("bold", text) : text)
 
 /** Says what is being done, so that nobody waits in the dark. */
 export const say = (text) => console.log(`\n${bold(`==> ${text}`)}`)
-console.log(
-  `\n\u001b[1m==> ${text}\u001b[0m`.replace(/\u001b\[\d+m/g, (code) =>
-    process.stdout.isTTY && !process.env.NO_COLOR ? code : ""
-  )
-)
 
 /** Runs a program in the project, shows what it prints, and ends this one where it fails. */
 export const run = (command, args, options = {}) => {
@@ -60,5 +56,3 @@ export const startStandin = (...args) =>
     child.once("exit", (code) => reject(new Error(`the stand-in ended with ${code}`)))
     child.stdout.once("data", (line) => resolve({ url: JSON.parse(String(line)).url, stop: () => child.kill() }))
   })
-
-export const isFile = (path) => existsSync(path) && statSync(path).isFile()

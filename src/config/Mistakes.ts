@@ -96,12 +96,16 @@ export const mistakesOf = (issue: SchemaIssue.Issue, root: unknown): ReadonlyArr
   for (const { message, path = [] } of format(issue).issues) {
     const steps = path.map((step) => (typeof step === "object" ? step.key : step))
     const at = placeOf(steps)
-    const mistake = mistakeAt(at, steps, JSON.parse(message) as { kind: string; expected: string }, root)
+    const mistake = mistakeAt(at, steps, leafOf(message), root)
     // A union reports each of its members: one sentence for a place is enough.
     if (!seen.has(at)) seen.set(at, mistake)
   }
   return [...seen.values()]
 }
+
+/** Some messages do not come through the hooks: those that a schema gives for a whole union or transformation. */
+const leafOf = (message: string): { readonly kind: string; readonly expected: string } =>
+  message.startsWith('{"kind":') ? JSON.parse(message) : { kind: "Check", expected: message }
 
 const mistakeAt = (
   at: string,
@@ -121,6 +125,14 @@ const mistakeAt = (
     }
   }
   if (kind === "MissingKey") return { at, expected: "is missing" }
-  const found = shown(valueAt(root, path), path)
-  return { at, expected: tidy(expected), ...(found === undefined ? {} : { found }) }
+  const value = valueAt(root, path)
+  const found = shown(value, path)
+  const words = typeof value === "string" ? [...expected.matchAll(/"([\w-]+)"/g)].map((match) => match[1] ?? "") : []
+  const meant = words.length > 1 ? nearest(String(value), words) : undefined
+  return {
+    at,
+    expected: tidy(expected),
+    ...(found === undefined ? {} : { found }),
+    ...(meant === undefined ? {} : { suggestion: `did you mean "${meant}"?` })
+  }
 }

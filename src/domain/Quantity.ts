@@ -17,6 +17,24 @@ const parseDuration = (text: string): Option.Option<Duration.Duration> => {
   return unit === undefined ? Option.none() : Duration.fromInput(`${count} ${unit}` as Duration.Input)
 }
 
+const times = [
+  [3_600_000, "hours"],
+  [60_000, "minutes"],
+  [1_000, "seconds"]
+] as const
+const sizes = [
+  [2 ** 30, "GiB"],
+  [2 ** 20, "MiB"],
+  [2 ** 10, "KiB"]
+] as const
+
+/** In the largest unit that leaves nothing over: 90000 is "90 seconds". */
+const inUnits = (value: number, units: ReadonlyArray<readonly [number, string]>, smallest: string): string => {
+  const [size, unit] = units.find(([size]) => value >= size && value % size === 0) ?? [1, smallest]
+  const count = value / size
+  return `${count} ${count === 1 && unit.endsWith("s") && unit !== "millis" ? unit.slice(0, -1) : unit}`
+}
+
 /** What both say where a text or something else is found. */
 const expects = (expected: string) => ({ expected, message: `expected ${expected}` })
 
@@ -38,7 +56,7 @@ export const DurationFromString = Schema.String.pipe(
   Schema.annotate({ ...expects(DURATION), examples: ["30 seconds", "5 minutes", "1.5 hours"] }),
   Schema.decodeTo(
     Schema.Duration,
-    fromText(DURATION, parseDuration, (duration) => `${Duration.toMillis(duration)} millis`)
+    fromText(DURATION, parseDuration, (duration) => inUnits(Duration.toMillis(duration), times, "millis"))
   )
 )
 
@@ -50,7 +68,7 @@ export const ByteSizeFromString = Schema.String.pipe(
     fromText(
       SIZE,
       (text) => Option.flatMap(ByteSize.fromString(text), ByteSize.toNumber),
-      (bytes) => `${bytes} bytes`
+      (bytes) => inUnits(bytes, sizes, "bytes")
     )
   )
 )

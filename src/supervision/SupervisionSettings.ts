@@ -1,5 +1,6 @@
 /** What a person may set about a supervisor, and what it is if they do not. */
 import { Effect, Schema } from "effect"
+import { DurationFromString } from "../domain/Quantity.ts"
 
 export const Strategy = Schema.Literals(["one_for_one", "one_for_all", "rest_for_one", "escalate"])
 
@@ -12,8 +13,8 @@ export const SupervisionSettings = Schema.Struct({
     Schema.check(Schema.isGreaterThanOrEqualTo(0, { message: "expected a whole number of 0 or more" })),
     Schema.withDecodingDefaultKey(Effect.succeed(3))
   ).annotateKey({ description: "Restarts allowed within the window; one more and the supervisor gives up. Default 3" }),
-  within: Schema.DurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))
-  ).annotateKey({ description: 'The window over which restarts are counted. Default "60 seconds"' })
+  within: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))).annotateKey({
+    description: 'The window over which restarts are counted. Default "60 seconds"'
+  })
 })
 export type SupervisionSettings = typeof SupervisionSettings.Type
