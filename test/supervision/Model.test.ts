@@ -33,7 +33,7 @@ const leaf = fc.record({ ...common, starts: fc.array(start, { maxLength: 5 }) })
 const branch = fc.record({
   ...common,
   strategy: fc.constantFrom("one_for_one", "one_for_all", "rest_for_one", "escalate" as const),
-  maxRestarts: fc.constantFrom(0, 1, 2, 3, 10),
+  maxRestarts: fc.constantFrom(0, 1, 2, 3, 10, 10),
   within: fc.constantFrom(100, 1_000, 60_000),
   autoShutdown: fc.constantFrom("never", "never", "any_significant", "all_significant" as const)
 })
@@ -52,7 +52,7 @@ const treeOf = (depth: number): fc.Arbitrary<BareTree> =>
               { weight: 4, arbitrary: fc.record({ leaf }) },
               { weight: 1, arbitrary: fc.record({ tree: treeOf(depth - 1) }) }
             ),
-        { maxLength: 4 }
+        { maxLength: 4, size: "max" }
       )
     )
     .map(([settings, children]) => ({ ...settings, children }))
@@ -236,7 +236,7 @@ const scenario = Effect.fnUntraced(function* (plan: Tree, actions: ReadonlyArray
 
 it(`does what the model does, in ${SEQUENCES} random sequences (seed ${seed})`, async () => {
   await fc.assert(
-    fc.asyncProperty(treeOf(2), fc.array(action, { maxLength: 15 }), (bare, actions) =>
+    fc.asyncProperty(treeOf(2), fc.array(action, { maxLength: 20, size: "max" }), (bare, actions) =>
       Effect.runPromise(
         Effect.provide(Effect.scoped(scenario(named(bare, "s"), actions)), TestClock.layer({ warningDelay: "1 hour" }))
       )

@@ -67,8 +67,10 @@ export class Kid {
   inner: Model | undefined = undefined
   cancelPause: (() => void) | undefined = undefined
   readonly plan: Leaf | Tree
-  constructor(plan: Leaf | Tree) {
+  readonly seq: number
+  constructor(plan: Leaf | Tree, seq: number) {
     this.plan = plan
+    this.seq = seq
   }
 }
 
@@ -81,10 +83,11 @@ export class Model {
   why: string | undefined = undefined
   escalates = false
   private times: Array<number> = []
+  private added = 0
   private later: Array<() => void> = []
   /** group restarts so far */
   private walks = 0
-  private group: { from: Kid; cancel: () => void } | undefined = undefined
+  private group: { readonly from: number; readonly cancel: () => void } | undefined = undefined
   private readonly world: World
   private readonly plan: Tree
   private readonly onEnd: (well: boolean, escalates: boolean) => void
@@ -93,7 +96,7 @@ export class Model {
     this.world = world
     this.plan = plan
     this.onEnd = onEnd
-    this.kids = plan.children.map((child) => new Kid(child))
+    this.kids = plan.children.map((child) => new Kid(child, this.added++))
   }
 
   get ended() {
@@ -191,7 +194,7 @@ export class Model {
     }
     const delay = this.delay(kid, counted)
     if (this.plan.strategy === "one_for_all" || this.plan.strategy === "rest_for_one") {
-      return this.restartGroup(this.plan.strategy === "one_for_all" ? this.kids[0] : kid, delay)
+      return this.restartGroup(this.plan.strategy === "one_for_all" ? 0 : kid.seq, delay)
     }
     if (delay === 0) return this.again(kid)
     kid.cancelPause = this.world.after(delay, () => {
@@ -215,34 +218,28 @@ export class Model {
     return n === 0 ? 0 : Math.min(60_000, 1_000 * 2 ** (n - 1))
   }
 
-  private restartGroup(first: Kid | undefined, delay: number) {
+  private restartGroup(first: number, delay: number) {
     this.walks++
-    let from = first === undefined ? 0 : this.kids.indexOf(first)
-    if (this.group !== undefined) {
-      from = Math.min(from, this.kids.indexOf(this.group.from))
-      this.group.cancel()
-      this.group = undefined
-    }
-    for (const kid of this.kids.slice(from).reverse()) {
+    const from = Math.min(first, this.group?.from ?? first)
+    this.group?.cancel()
+    this.group = undefined
+    for (const kid of this.kids.filter(({ seq }) => seq >= from).reverse()) {
       if (kid.status !== "running") continue
       this.stop(kid)
       kid.status = "restarting"
       if (kid.plan.restart === "temporary") this.drop(kid)
     }
-    const start = this.kids[from]
-    if (start === undefined) return
-    if (delay === 0) return this.startGroup(start)
+    if (delay === 0) return this.startGroup(from)
     const cancel = this.world.after(delay, () => {
-      const anchor = this.group?.from
       this.group = undefined
-      if (anchor !== undefined) this.startGroup(anchor)
+      this.startGroup(from)
       this.settle()
     })
-    this.group = { from: start, cancel }
+    this.group = { from, cancel }
   }
 
-  private startGroup(first: Kid) {
-    const group = this.kids.slice(this.kids.indexOf(first))
+  private startGroup(from: number) {
+    const group = this.kids.filter(({ seq }) => seq >= from)
     for (const kid of group) {
       if (kid.status === "stopped" || kid.status === "running") continue
       const death = this.begin(kid)
@@ -290,10 +287,6 @@ export class Model {
   }
 
   private drop(kid: Kid): void {
-    if (this.group?.from === kid) {
-      const next = this.kids[this.kids.indexOf(kid) + 1]
-      if (next !== undefined) this.group.from = next
-    }
     this.kids = this.kids.filter((other) => other !== kid)
   }
 
@@ -302,7 +295,7 @@ export class Model {
   startChild(plan: Leaf): string {
     const present = this.kids.find((kid) => kid.plan.id === plan.id)
     if (present !== undefined) return "ChildAlreadyPresent"
-    const kid = new Kid(plan)
+    const kid = new Kid(plan, this.added++)
     this.kids.push(kid)
     return this.request(kid)
   }
@@ -315,7 +308,7 @@ export class Model {
 
   private request(kid: Kid): string {
     kid.requested = true
-    if (this.group !== undefined && this.kids.indexOf(kid) >= this.kids.indexOf(this.group.from)) return "pending"
+    if (this.group !== undefined && kid.seq >= this.group.from) return "pending"
     const death = this.begin(kid)
     if (death !== undefined) this.died(kid, death)
     this.settle()
