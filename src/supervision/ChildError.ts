@@ -105,6 +105,31 @@ export class ChildStartFailed
   }
 }
 
+/** It has as many children as it may have. */
+export class SupervisorFull
+  extends Schema.TaggedError<SupervisorFull>("mister-smith/SupervisorFull")("SupervisorFull", {
+    supervisor: Schema.String,
+    maxChildren: Schema.Number
+  })
+  implements Fault
+{
+  get severity() {
+    return "medium" as const
+  }
+  get recovery() {
+    return "retry" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "wait until a child has ended, or raise the limit"
+  }
+  override get message() {
+    return `supervisor "${this.supervisor}" has ${this.maxChildren} children, and may not have more`
+  }
+}
+
 /** The supervisor is stopping or has ended. */
 export class SupervisorEnded
   extends Schema.TaggedError<SupervisorEnded>("mister-smith/SupervisorEnded")("SupervisorEnded", {

@@ -12,7 +12,9 @@ import { recordOf } from "./ExitReason.ts"
 import { Life, type LifeListener, type StopReason } from "./Life.ts"
 import { Loop } from "./Loop.ts"
 import type { Report } from "./Reporter.ts"
+import type { RestartBudget } from "./RestartBudget.ts"
 import { Restarts } from "./Restarts.ts"
+import type { StoppedStore } from "./StoppedStore.ts"
 import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import type { SupervisorGaveUp } from "./SupervisionError.ts"
 import { Sweep, type Sweeper } from "./Sweep.ts"
@@ -26,6 +28,9 @@ export interface EngineSettings {
   readonly autoShutdown: AutoShutdown
   /** at the end all children are told to stop at once, instead of one after the other */
   readonly stopTogether: boolean
+  readonly maxChildren: number
+  readonly budget: RestartBudget | undefined
+  readonly stopped: StoppedStore | undefined
   readonly report: Report | undefined
 }
 

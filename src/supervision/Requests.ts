@@ -7,7 +7,8 @@ import {
   ChildNotFound,
   ChildRunning,
   type ChildStartFailed,
-  SupervisorEnded
+  SupervisorEnded,
+  SupervisorFull
 } from "./ChildError.ts"
 import type { Entry } from "./ChildTable.ts"
 import type { Engine } from "./Engine.ts"
@@ -23,7 +24,7 @@ export class Requests<R> {
   }
 
   startChild(child: Child<Fault, R>) {
-    return this.ask<ChildRefused | ChildAlreadyPresent | ChildStartFailed>((answer) => {
+    return this.ask<ChildRefused | ChildAlreadyPresent | ChildStartFailed | SupervisorFull>((answer) => {
       const { engine } = this
       const supervisor = engine.settings.path
       const wrong = refusal(supervisor, child, engine.settings.autoShutdown)
@@ -32,21 +33,24 @@ export class Requests<R> {
       if (present !== undefined) {
         return answer(new ChildAlreadyPresent({ supervisor, child: child.id, status: present.status }))
       }
+      const { maxChildren } = engine.settings
+      if (engine.table.size >= maxChildren) return answer(new SupervisorFull({ supervisor, maxChildren }))
       this.begin(engine.table.add(child), answer)
     })
   }
 
   restartChild(id: string) {
-    return this.ask<ChildNotFound | ChildRunning | ChildStartFailed>((answer) => {
+    const start = this.ask<ChildNotFound | ChildRunning | ChildStartFailed>((answer) => {
       const entry = this.find(id, answer)
       if (entry === undefined || !this.isDown(entry, answer)) return
       entry.status = "ended"
       this.begin(entry, answer)
     })
+    return this.forgetStop(id, start)
   }
 
   terminateChild(id: string) {
-    return this.ask<ChildNotFound>((answer) => {
+    const stop = this.ask<ChildNotFound>((answer) => {
       const entry = this.find(id, answer)
       if (entry === undefined) return
       const { engine } = this
@@ -61,15 +65,34 @@ export class Requests<R> {
       engine.rest(entry)
       answer(undefined)
     })
+    return this.rememberStop(id, stop)
   }
 
   deleteChild(id: string) {
-    return this.ask<ChildNotFound | ChildRunning>((answer) => {
+    const remove = this.ask<ChildNotFound | ChildRunning>((answer) => {
       const entry = this.find(id, answer)
       if (entry === undefined || !this.isDown(entry, answer)) return
       this.engine.forget(entry)
       answer(undefined)
     })
+    return this.forgetStop(id, remove)
+  }
+
+  /** Remembered before it is done: a runtime killed in between must not bring the child back. */
+  private rememberStop<E>(id: string, stop: Effect.Effect<void, E>): Effect.Effect<void, E> {
+    const { settings, table } = this.engine
+    const { path, stopped } = settings
+    if (stopped === undefined) return stop
+    return Effect.suspend(() => {
+      const restart = table.get(id)?.restartType
+      const known = restart !== undefined && restart !== "temporary"
+      return known ? Effect.andThen(stopped.add(`${path}/${id}`), stop) : stop
+    })
+  }
+
+  private forgetStop<E>(id: string, after: Effect.Effect<void, E>): Effect.Effect<void, E> {
+    const { path, stopped } = this.engine.settings
+    return stopped === undefined ? after : Effect.andThen(after, stopped.remove(`${path}/${id}`))
   }
 
   private ask<E>(decide: (answer: Answer<E | SupervisorEnded>) => void): Effect.Effect<void, E | SupervisorEnded> {

@@ -93,6 +93,7 @@ export class Restarts<R> {
     // It fell while its group was being stopped: the group's restart is its own.
     if (engine.sweep?.isStopping(entry)) return
     if (counted && !this.intensity.allows(engine.now)) return this.giveUp("intensity", entry)
+    if (counted && engine.settings.budget?.allows(engine.now) === false) return this.giveUp("budget", entry)
     const reach = reachOf(engine.settings.strategy)
     const delay = this.delayOf(entry, life, counted)
     engine.teller?.scheduled(life, faultOf(exit), delay, counted, reach)
@@ -128,7 +129,8 @@ export class Restarts<R> {
   }
 
   private giveUp(why: SupervisorGaveUp["why"], entry: Entry<R>) {
-    const { maxRestarts, path, withinMillis } = this.engine.settings
+    const { budget, path } = this.engine.settings
+    const { maxRestarts, withinMillis } = why === "budget" && budget !== undefined ? budget : this.engine.settings
     const history = this.failures.records
     const child = entry.child.id
     const error = new SupervisorGaveUp({ supervisor: path, why, child, maxRestarts, withinMillis, history })

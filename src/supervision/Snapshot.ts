@@ -37,3 +37,23 @@ export const whichOf = <R>(engine: Engine<R>): ReadonlyArray<ChildInfo> => {
   const now = engine.now
   return Array.from(engine.table, (entry) => infoOf(entry, now))
 }
+
+export interface ChildCount {
+  /** all in its list */
+  readonly children: number
+  /** those with a life, ready or not */
+  readonly active: number
+  readonly workers: number
+  readonly supervisors: number
+}
+
+export const countOf = <R>(engine: Engine<R>): ChildCount => {
+  let active = 0
+  let supervisors = 0
+  for (const entry of engine.table) {
+    if (entry.life !== undefined) active++
+    if (entry.child.kind === "supervisor") supervisors++
+  }
+  const children = engine.table.size
+  return { children, active, workers: children - supervisors, supervisors }
+}

@@ -31,12 +31,13 @@ export class SupervisorGaveUp
     supervisor: Schema.String,
     /**
      * - `intensity`: more restarts than allowed within the window
+     * - `budget`: more restarts than the node is allowed
      * - `escalated`: a child failed with what no restart can cure
      * - `strategy`: a child failed, and the strategy is `escalate`
      * - `start`: a child could not be started when the supervisor was
      * - `refused`: the supervisor or one of its children was specified wrongly
      */
-    why: Schema.Literals(["intensity", "escalated", "strategy", "start", "refused"]),
+    why: Schema.Literals(["intensity", "budget", "escalated", "strategy", "start", "refused"]),
     /** the child that brought it about */
     child: Schema.String,
     maxRestarts: Schema.Number,
@@ -72,6 +73,8 @@ const said = (last: FaultReport | undefined) =>
 const messages: Record<SupervisorGaveUp["why"], (error: SupervisorGaveUp, last: FaultReport | undefined) => string> = {
   intensity: ({ child, maxRestarts, supervisor, withinMillis }, last) =>
     `supervisor "${supervisor}" gave up: child "${child}" failed, and more than ${maxRestarts} restarts within ${inWords(withinMillis)} are not allowed; the last failure was ${said(last)}`,
+  budget: ({ child, maxRestarts, supervisor, withinMillis }, last) =>
+    `supervisor "${supervisor}" gave up: child "${child}" failed, and more than ${maxRestarts} restarts within ${inWords(withinMillis)} are not allowed to the whole node; the last failure was ${said(last)}`,
   escalated: ({ child, supervisor }, last) =>
     `supervisor "${supervisor}" gave up: child "${child}" failed with what no restart can cure: ${said(last)}`,
   strategy: ({ child, supervisor }, last) =>

@@ -12,13 +12,16 @@ import type {
   ChildNotFound,
   ChildRunning,
   ChildStartFailed,
-  SupervisorEnded
+  SupervisorEnded,
+  SupervisorFull
 } from "./ChildError.ts"
 import { Engine } from "./Engine.ts"
 import { Lineage } from "./Lineage.ts"
 import type { Report } from "./Reporter.ts"
 import { Requests } from "./Requests.ts"
-import { type ChildInfo, whichOf } from "./Snapshot.ts"
+import type { RestartBudget } from "./RestartBudget.ts"
+import { type ChildCount, type ChildInfo, countOf, whichOf } from "./Snapshot.ts"
+import type { StoppedStore } from "./StoppedStore.ts"
 import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import { type ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./SupervisionError.ts"
 
@@ -32,6 +35,14 @@ export interface SupervisorSpec<E extends Fault = Fault, R = never> {
   readonly children: ReadonlyArray<Child<E, R>>
   /** When it ends by itself. Default never. */
   readonly autoShutdown?: AutoShutdown
+  /** Children it may have at most; a request for one more fails with `SupervisorFull`. Default Infinity. */
+  readonly maxChildren?: number
+  /** At the end all children are told to stop at once, instead of one after the other. Default false. */
+  readonly stopTogether?: boolean
+  /** Restarts allowed to it and all supervisors below it together, beside their own. Default: that of the one above. */
+  readonly budget?: RestartBudget
+  /** Remembers who was stopped on purpose. Default: that of the supervisor above, else nobody does. */
+  readonly stopped?: StoppedStore
   /** Hears every decision, in order. Nothing waits for it. Default: that of the supervisor above. */
   readonly report?: Report
   /** Only for a supervisor that is a child: how its parent treats it. Defaults: permanent, infinity. */
@@ -49,10 +60,12 @@ export interface Supervisor<in R = never> {
   readonly ended: Effect.Effect<void, SupervisorGaveUp>
   /** The children in the order of their start, as they are now. */
   readonly which: Effect.Effect<ReadonlyArray<ChildInfo>>
+  /** How many children it has, running or not. */
+  readonly count: Effect.Effect<ChildCount>
   /** Adds a child at the end. Completes when it is ready. A child that fails to start is not kept. */
   startChild(
     child: Child<Fault, R>
-  ): Effect.Effect<void, ChildRefused | ChildAlreadyPresent | ChildStartFailed | SupervisorEnded>
+  ): Effect.Effect<void, ChildRefused | ChildAlreadyPresent | ChildStartFailed | SupervisorFull | SupervisorEnded>
   /** Stops a child, which stays stopped and in the list (a temporary one is removed). Completes when it has stopped. */
   terminateChild(id: string): Effect.Effect<void, ChildNotFound | SupervisorEnded>
   /** Starts a child that is down. Completes when it is ready. */
@@ -72,6 +85,10 @@ const refused = <E extends Fault, R>(path: string, spec: SupervisorSpec<E, R>) =
   const within = Duration.fromInput(spec.within)
   if (within._tag === "None" || Duration.toMillis(within.value) <= 0) {
     return refuse("within", spec.within, "a time above 0")
+  }
+  const maxChildren = spec.maxChildren ?? Number.POSITIVE_INFINITY
+  if (!(maxChildren >= spec.children.length)) {
+    return refuse("maxChildren", maxChildren, `${spec.children.length} or more, the number of its children`)
   }
   const ids = new Set<string>()
   for (const child of spec.children) {
@@ -96,7 +113,11 @@ export const start = <E extends Fault = Fault, R = never>(
     const path = above.path === "" ? spec.id : `${above.path}/${spec.id}`
     const wrong = refused(path, spec)
     if (wrong !== undefined) return yield* wrong
-    const told = spec.report ?? above.report
+    const inherited = {
+      report: spec.report ?? above.report,
+      budget: spec.budget ?? above.budget,
+      stopped: spec.stopped ?? above.stopped
+    }
     const engine = new Engine<R | Scope.Scope>(
       {
         path,
@@ -104,12 +125,17 @@ export const start = <E extends Fault = Fault, R = never>(
         maxRestarts: spec.maxRestarts,
         withinMillis: Duration.toMillis(spec.within),
         autoShutdown: spec.autoShutdown ?? "never",
-        stopTogether: false,
-        report: told
+        stopTogether: spec.stopTogether ?? false,
+        maxChildren: spec.maxChildren ?? Number.POSITIVE_INFINITY,
+        ...inherited
       },
-      Context.add(context, Lineage, { path, report: told })
+      Context.add(context, Lineage, { path, ...inherited })
     )
-    for (const child of spec.children) engine.table.add(child)
+    const stopped = (yield* inherited.stopped?.all ?? Effect.succeed(undefined)) ?? new Set()
+    for (const child of spec.children) {
+      const entry = engine.table.add(child)
+      if (stopped.has(`${path}/${child.id}`)) entry.status = "stopped"
+    }
     yield* Scope.addFinalizer(Context.get(context, Scope.Scope), engine.close)
     engine.run()
     yield* Deferred.await(engine.booted)
@@ -119,6 +145,7 @@ export const start = <E extends Fault = Fault, R = never>(
       path,
       ended: Deferred.await(engine.ended),
       which: Effect.sync(() => whichOf(engine)),
+      count: Effect.sync(() => countOf(engine)),
       startChild: (child) => requests.startChild(child),
       terminateChild: (id) => requests.terminateChild(id),
       restartChild: (id) => requests.restartChild(id),
@@ -126,8 +153,14 @@ export const start = <E extends Fault = Fault, R = never>(
     } satisfies Supervisor<R>
   })
 
-/** A supervisor as a child. One that is refused, for it or its children are specified wrongly, gives up at once. */
-export const child = <E extends Fault = Fault, R = never>(spec: SupervisorSpec<E, R>): Child<SupervisorGaveUp, R> => ({
+/**
+ * A supervisor as a child. `onStart` is given each of its lives once it has started. One that is refused, for it or its
+ * children are specified wrongly, gives up at once.
+ */
+export const child = <E extends Fault = Fault, R = never>(
+  spec: SupervisorSpec<E, R>,
+  onStart?: (supervisor: Supervisor<R>) => void
+): Child<SupervisorGaveUp, R> => ({
   id: spec.id,
   kind: "supervisor",
   ...(spec.restart === undefined ? {} : { restart: spec.restart }),
@@ -135,7 +168,10 @@ export const child = <E extends Fault = Fault, R = never>(spec: SupervisorSpec<E
   ...(spec.backoff === undefined ? {} : { backoff: spec.backoff }),
   ...(spec.significant === undefined ? {} : { significant: spec.significant }),
   start: start(spec).pipe(
-    Effect.map((supervisor) => supervisor.ended),
+    Effect.map((supervisor) => {
+      onStart?.(supervisor)
+      return supervisor.ended
+    }),
     Effect.catchTags({
       SupervisorRefused: (wrong) => Effect.fail(asGaveUp(spec, wrong)),
       ChildRefused: (wrong) => Effect.fail(asGaveUp(spec, wrong))
