@@ -63,7 +63,7 @@ export const scriptOf = (
     if (message.role !== "user") continue
     const text = textOf(message)
     const steps = stepsOf(text) ?? rules.find(({ match }) => text.includes(match))?.steps
-    if (steps !== undefined) found = { key: text, steps, at }
+    if (steps !== undefined) found = { key: JSON.stringify(steps), steps, at }
     if (text !== "" && !isInserted(text)) said = text
   }
   if (found === undefined) return { key: "", steps: [], played: 0, said }

@@ -68,7 +68,7 @@ const read = async (req: IncomingMessage): Promise<string | undefined> => {
 
 export const startStandin = async (options: StandinOptions = {}): Promise<Standin> => {
   const recorded: Array<RecordedRequest> = []
-  /** How often a failing step was played, by the prompt and the step's place. */
+  /** How often a failing step was played, by the script (prompts are merged when an answer failed) and the step's place. */
   const failures = new Map<string, number>()
 
   const answer = async (req: IncomingMessage, res: ServerResponse) => {
@@ -195,7 +195,13 @@ const stream = async (res: ServerResponse, message: ReturnType<typeof messageOf>
   const send = async (event: { readonly type: string } & Record<string, unknown>) => {
     if (res.destroyed) return
     if (!res.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)) {
-      await new Promise<void>((resolve) => res.once("drain", resolve).once("close", resolve))
+      await new Promise<void>((resolve) => {
+        const go = () => {
+          res.off("drain", go).off("close", go)
+          resolve()
+        }
+        res.once("drain", go).once("close", go)
+      })
     }
   }
   const { content, stop_reason, usage } = message

@@ -44,8 +44,8 @@ export const table = {
   TurnLimitReached:     row("medium",   "ignore",   no,  "raise the agent's limit of turns, or make the task smaller"),
   BudgetExhausted:      row("medium",   "ignore",   no,  "raise the budget, or make the task smaller"),
   Interrupted:          row("low",      "ignore",   yes, "whoever interrupted it knows why"),
-  OutputMissing:        row("medium",   "retry",    yes, "say in the prompt what the structured answer is to hold"),
-  OutputInvalid:        row("medium",   "retry",    yes, "see whether the task's schema can be satisfied; simpler schemas are met more often"),
+  OutputMissing:        row("medium",   "ignore",    no,  "say in the prompt what the structured answer is to hold"),
+  OutputInvalid:        row("medium",   "ignore",    no,  "see whether the task's schema can be satisfied; simpler schemas are met more often"),
   TaskTimedOut:         row("medium",   "ignore",   no,  "raise the agent's task time, or make the task smaller"),
   TurnFailed:           row("medium",   "retry",    yes, "the CLI's own words are in the message; it may be newer than this program")
 } satisfies Record<string, Row>

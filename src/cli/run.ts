@@ -20,6 +20,9 @@ export interface RunInput {
 /** How long a reader of the output may take for what is left when the run is over. */
 const FLUSH = "2 seconds"
 
+/** How long the tree may take to give up once a task has failed with what no restart can cure. */
+const VERDICT = "30 seconds"
+
 export const run = Effect.fn("cli.run")(function* (input: RunInput) {
   const config = yield* Load.load(input.config, process.env)
   const output = yield* choose(input)
@@ -66,6 +69,8 @@ const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, o
     concurrency: "unbounded"
   })
   if (!once) return yield* Effect.andThen(results, smith.ended)
-  const failed = (yield* results).filter(({ status }) => status !== "succeeded").length
-  if (failed > 0) return yield* new TasksFailed({ failed })
+  const failed = (yield* results).filter(({ status }) => status !== "succeeded")
+  // What no restart can cure ends the tree too, and the tree says it better.
+  if (failed.some(({ fault }) => fault?.recovery === "escalate")) yield* Effect.timeoutOption(smith.ended, VERDICT)
+  if (failed.length > 0) return yield* new TasksFailed({ failed: failed.length })
 })

@@ -1,0 +1,177 @@
+/** The whole walk: the compiled binary drives the real Claude CLI against the stand-in API, one task of each kind. */
+import { existsSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "vitest"
+import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
+
+const writer = agent({ permissions: { mode: "acceptEdits" } })
+const home = (dir: string) => join(dir, ".mister-smith", "agents", "worker")
+
+describe("a task", () => {
+  it("is answered with text, its cost and its conversation", async () => {
+    await using it = await fleet()
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [{ id: "t", prompt: fake({ text: "forty-two" }) }]
+    })
+    assert.strictEqual(code, 0)
+    const result = resultOf(lines, "t")
+    assert.include(result, { status: "succeeded", text: "forty-two", agent: "worker", attempts: 1 })
+    assert.match(String(result?.["session"]), /^[0-9a-f-]{36}$/)
+    assert.match(JSON.stringify(result?.["usage"]), /"costUsd":0\.0*[1-9]/)
+  })
+
+  it("uses a tool that writes a file into the agent's workspace", async () => {
+    await using it = await fleet()
+    const prompt = fake({ tool: "Write", input: { file_path: "hello.txt", content: "hello\n" } }, { text: "written" })
+    const { code, lines } = await it.once({ agents: [writer], tasks: [{ id: "t", prompt }] })
+    assert.strictEqual(code, 0)
+    assert.strictEqual(readFileSync(join(home(it.dir), "workspace", "hello.txt"), "utf8"), "hello\n")
+    assert.isTrue(lines.some((line) => line.type === "task.progress" && line["detail"] === "Write"))
+  })
+
+  it("succeeds without the tool that its agent's permissions deny, and says which was denied", async () => {
+    await using it = await fleet()
+    const prompt = fake(
+      { tool: "Write", input: { file_path: "no.txt", content: "x" } },
+      { text: "I was not allowed to" }
+    )
+    const { code, lines } = await it.once({ agents: [agent()], tasks: [{ id: "t", prompt }] })
+    assert.strictEqual(code, 0)
+    assert.deepStrictEqual(resultOf(lines, "t")?.["denied"], ["Write"])
+    assert.isFalse(existsSync(join(home(it.dir), "workspace", "no.txt")))
+  })
+
+  it("may use what a permission rule allows, and nothing that one denies", async () => {
+    await using it = await fleet()
+    const bash = (command: string) => ({ tool: "Bash", input: { command, description: "d" } })
+    const rules = { allow: ["Bash(touch allowed.txt)", "Bash(touch denied.txt)"], deny: ["Bash(touch denied.txt)"] }
+    const { lines } = await it.once({
+      agents: [agent({ permissions: rules })],
+      tasks: [{ id: "t", prompt: fake(bash("touch allowed.txt"), bash("touch denied.txt"), { text: "done" }) }]
+    })
+    assert.strictEqual(resultOf(lines, "t")?.["status"], "succeeded")
+    assert.isTrue(existsSync(join(home(it.dir), "workspace", "allowed.txt")))
+    assert.isFalse(existsSync(join(home(it.dir), "workspace", "denied.txt")))
+  })
+
+  it("with a schema brings validated output, on the same agent as one without", async () => {
+    await using it = await fleet()
+    const schema = {
+      type: "object",
+      properties: { n: { type: "integer" } },
+      required: ["n"],
+      additionalProperties: false
+    }
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [
+        { id: "plain", prompt: fake({ text: "text" }) },
+        { id: "data", prompt: fake({ structured: { n: 7 } }, { text: "ok" }), schema },
+        { id: "again", prompt: fake({ text: "text again" }) }
+      ]
+    })
+    assert.strictEqual(code, 0)
+    assert.deepStrictEqual(resultOf(lines, "data")?.["output"], { n: 7 })
+    assert.include(resultOf(lines, "plain"), { text: "text" })
+    assert.include(resultOf(lines, "again"), { text: "text again" })
+  })
+
+  it("with a schema that its answer does not meet is a failure, not a success without output", async () => {
+    await using it = await fleet()
+    const schema = { type: "object", properties: { n: { type: "integer" } }, required: ["n"] }
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [{ id: "t", prompt: fake({ text: "seven" }, { text: "still seven" }), schema }]
+    })
+    assert.strictEqual(code, 1)
+    assert.strictEqual(faultOf(lines, "t"), "OutputMissing")
+  })
+
+  it("begins a conversation of its own: it does not see the one before", async () => {
+    await using it = await fleet()
+    const { lines } = await it.once({
+      agents: [agent()],
+      tasks: [
+        { id: "a", prompt: fake({ text: "one" }) },
+        { id: "b", prompt: fake({ text: "two" }) }
+      ]
+    })
+    assert.notStrictEqual(resultOf(lines, "a")?.["session"], resultOf(lines, "b")?.["session"])
+    const counts = it.standin
+      .requests()
+      .filter(({ path }) => path.endsWith("/messages"))
+      .map(({ messages }) => messages)
+    assert.strictEqual(new Set(counts).size, 1)
+  })
+
+  it("goes on in the one conversation of an agent that keeps it", async () => {
+    await using it = await fleet()
+    const { lines } = await it.once({
+      agents: [agent({ session: "keep" })],
+      tasks: [
+        { id: "a", prompt: fake({ text: "one" }) },
+        { id: "b", prompt: fake({ text: "two" }) }
+      ]
+    })
+    assert.strictEqual(resultOf(lines, "a")?.["session"], resultOf(lines, "b")?.["session"])
+    assert.include(resultOf(lines, "b"), { text: "two" })
+  })
+
+  it("may have a prompt of 200 kB and any letters in it, and an answer of 5 MB", async () => {
+    await using it = await fleet()
+    const letters = "Grüße, 世界, 🙂, \u202Eabc, \u0000, zero\u200Bwidth\r\n"
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [
+        { id: "long", prompt: `${"lorem ipsum ".repeat(17_000)} ${fake({ text: "read it all" })}` },
+        { id: "letters", prompt: `${letters} ${fake({ text: letters })}` },
+        { id: "large", prompt: fake({ text_size: 5_000_000 }) }
+      ]
+    })
+    assert.strictEqual(code, 0)
+    assert.include(resultOf(lines, "long"), { text: "read it all" })
+    assert.strictEqual(resultOf(lines, "letters")?.["text"], letters)
+    assert.strictEqual(String(resultOf(lines, "large")?.["text"]).length, 5_000_000)
+    assert.isTrue(it.standin.requests().some(({ bytes }) => bytes > 200_000))
+  })
+
+  it("fails when it takes longer than it may, and the agent takes the next", async () => {
+    await using it = await fleet()
+    const slow = { tool: "Bash", input: { command: "sleep 1007", description: "d", timeout: 600_000 } }
+    const { code, lines } = await it.once({
+      agents: [agent({ permissions: { allow: ["Bash"] }, limits: { taskTime: "2 seconds" } })],
+      tasks: [
+        { id: "slow", prompt: fake(slow, { text: "never" }) },
+        { id: "next", prompt: fake({ text: "on time" }) }
+      ]
+    })
+    assert.strictEqual(code, 1)
+    assert.strictEqual(faultOf(lines, "slow"), "TaskTimedOut")
+    assert.include(resultOf(lines, "next"), { status: "succeeded", text: "on time" })
+    assert.strictEqual(lines.filter(({ type }) => type === "session.ready").length, 1)
+  })
+
+  it("fails when it takes more turns than it may", async () => {
+    await using it = await fleet()
+    const echo = { tool: "Bash", input: { command: "echo", description: "d" } }
+    const { lines } = await it.once({
+      agents: [agent({ permissions: { allow: ["Bash"] }, limits: { turns: 2 } })],
+      tasks: [
+        { id: "long", prompt: fake(echo, echo, echo, echo, { text: "never" }) },
+        { id: "next", prompt: fake({ text: "short" }) }
+      ]
+    })
+    assert.strictEqual(faultOf(lines, "long"), "TurnLimitReached")
+    assert.include(resultOf(lines, "next"), { status: "succeeded" })
+  })
+
+  it("is told the agent's system prompts", async () => {
+    await using it = await fleet()
+    await it.once({
+      agents: [agent({ appendSystemPrompt: "Speak like a PIRATE." })],
+      tasks: [{ prompt: fake({ text: "arr" }) }]
+    })
+    assert.isTrue(it.standin.requests().some(({ system }) => system.includes("PIRATE")))
+  })
+})
