@@ -1,4 +1,4 @@
 /** The version of MisterSmith: package.json has it, everybody else reads it here. */
-import { version } from "../../package.json" with { type: "json" }
+import metadata from "../../package.json" with { type: "json" }
 
-export const VERSION: string = version
+export const VERSION: string = metadata.version

@@ -67,9 +67,7 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions = {}): Ru
     stdout += text
     const parts = (partial + text).split("\n")
     partial = parts.pop() ?? ""
-    for (const part of parts) {
-      if (part.startsWith("{")) lines.push(JSON.parse(part) as Line)
-    }
+    lines.push(...parts.flatMap(parse))
     wake()
   })
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -101,6 +99,16 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions = {}): Ru
         waiting.add(look)
         look()
       })
+  }
+}
+
+/** A line of JSON, or nothing: commands for people print other lines too. */
+const parse = (line: string): ReadonlyArray<Line> => {
+  if (!line.startsWith('{"')) return []
+  try {
+    return [JSON.parse(line) as Line]
+  } catch {
+    return []
   }
 }
 
