@@ -38,6 +38,8 @@ export interface Child<E extends Fault = Fault, R = never> {
    * Default false.
    */
   readonly significant?: boolean
+  /** Not started with the others, only by a request or by the supervisor's escalation ladder. Default false. */
+  readonly standby?: boolean
   /** default worker */
   readonly kind?: "worker" | "supervisor"
   /** Waits before a restart. Default none: it is restarted at once. */

@@ -8,6 +8,8 @@ import { Clock, Context, Deferred, Effect, Exit, type Fiber } from "effect"
 import type { Fault } from "../domain/Fault.ts"
 import { ChildStartFailed, SupervisorEnded } from "./ChildError.ts"
 import { ChildTable, type Entry } from "./ChildTable.ts"
+import { Errands } from "./Errands.ts"
+import type { EscalationLadder } from "./EscalationLadder.ts"
 import { recordOf } from "./ExitReason.ts"
 import { Life, type LifeListener, type StopReason } from "./Life.ts"
 import { Loop } from "./Loop.ts"
@@ -29,6 +31,7 @@ export interface EngineSettings {
   /** at the end all children are told to stop at once, instead of one after the other */
   readonly stopTogether: boolean
   readonly maxChildren: number
+  readonly ladder: EscalationLadder | undefined
   readonly budget: RestartBudget | undefined
   readonly stopped: StoppedStore | undefined
   readonly report: Report | undefined
@@ -44,6 +47,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   phase: "new" | "booting" | "running" | "stopping" | "ended" = "new"
   sweep: Sweep<R> | undefined = undefined
   readonly teller: Teller | undefined
+  readonly errands: Errands
   private readonly loop = new Loop<Life<R> | (() => void)>((message) => this.handle(message))
   private readonly restarts: Restarts<R>
   private readonly clock: Clock.Clock
@@ -55,6 +59,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
     this.restarts = new Restarts(this)
+    this.errands = new Errands(context)
     const { path, report } = settings
     this.teller = report === undefined ? undefined : new Teller(path, report, this.clock, context)
   }
@@ -288,7 +293,10 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     if (this.phase === "new") return Effect.void
     this.post(() => this.shutdown())
-    return Effect.andThen(Effect.exit(Deferred.await(this.ended)), this.teller?.drain ?? Effect.void)
+    return Effect.exit(Deferred.await(this.ended)).pipe(
+      Effect.andThen(this.errands.finish),
+      Effect.andThen(this.teller?.drain ?? Effect.void)
+    )
   })
 
   // --- answers ----------------------------------------------------------------------------------------------------

@@ -7,24 +7,24 @@ import type { Fault } from "../domain/Fault.ts"
 import { delayOf, uncountedPace } from "./Backoff.ts"
 import { SupervisorEnded } from "./ChildError.ts"
 import type { Entry } from "./ChildTable.ts"
+import { Climber } from "./Climber.ts"
 import type { Engine } from "./Engine.ts"
 import { counts, type Ending, endingOf, faultOf } from "./ExitReason.ts"
 import { Failures } from "./Failures.ts"
-import { Intensity } from "./Intensity.ts"
 import type { Life } from "./Life.ts"
-import { decide, reachOf } from "./Strategy.ts"
+import { decide } from "./Strategy.ts"
 import { SupervisorGaveUp } from "./SupervisionError.ts"
 import { Sweep } from "./Sweep.ts"
 
 export class Restarts<R> {
   private readonly engine: Engine<R>
-  private readonly intensity: Intensity
+  private readonly ladder: Climber<R>
   private readonly failures = new Failures()
   private readonly random: () => number
 
   constructor(engine: Engine<R>) {
     this.engine = engine
-    this.intensity = new Intensity(engine.settings.maxRestarts, engine.settings.withinMillis)
+    this.ladder = new Climber(engine, this)
     const random = Context.get(engine.context, Random.Random)
     this.random = () => random.nextDoubleUnsafe()
   }
@@ -56,9 +56,9 @@ export class Restarts<R> {
     const decision = decide(settings.strategy, { restart: entry.restartType, ending, escalates, counts: counted })
     switch (decision) {
       case "escalate":
-        return this.giveUp("escalated", entry)
+        return this.ladder.climb("escalated", entry)
       case "surrender":
-        return this.giveUp("strategy", entry)
+        return this.ladder.climb("strategy", entry)
       case "restart":
         return this.restart(entry, life, exit, counted)
       case "rest":
@@ -92,13 +92,17 @@ export class Restarts<R> {
     entry.status = "restarting"
     // It fell while its group was being stopped: the group's restart is its own.
     if (engine.sweep?.isStopping(entry)) return
-    if (counted && !this.intensity.allows(engine.now)) return this.giveUp("intensity", entry)
+    if (counted && !this.ladder.allows(engine.now)) return this.ladder.climb("intensity", entry)
     if (counted && engine.settings.budget?.allows(engine.now) === false) return this.giveUp("budget", entry)
-    const reach = reachOf(engine.settings.strategy)
+    const { reach } = this.ladder
     const delay = this.delayOf(entry, life, counted)
     engine.teller?.scheduled(life, faultOf(exit), delay, counted, reach)
     if (reach === "one") return delay > 0 ? this.pause(entry, delay) : engine.launch(entry)
-    const from = reach === "all" ? 0 : entry.index
+    this.restartGroup(reach === "all" ? 0 : entry.index, delay)
+  }
+
+  restartGroup(from: number, delay: number) {
+    const { engine } = this
     if (engine.sweep === undefined) engine.sweep = Sweep.restart(engine, from, delay)
     else engine.sweep.again(from, delay)
   }
@@ -128,13 +132,25 @@ export class Restarts<R> {
     this.engine.failStarts(entry, exit)
   }
 
-  private giveUp(why: SupervisorGaveUp["why"], entry: Entry<R>) {
-    const { budget, path } = this.engine.settings
-    const { maxRestarts, withinMillis } = why === "budget" && budget !== undefined ? budget : this.engine.settings
-    const history = this.failures.records
-    const child = entry.child.id
-    const error = new SupervisorGaveUp({ supervisor: path, why, child, maxRestarts, withinMillis, history })
+  giveUp(why: SupervisorGaveUp["why"], entry: Entry<R>, exitCode?: number) {
+    const error = this.errorOf(why, entry, exitCode)
     this.engine.teller?.gaveUp(error)
     this.engine.shutdown(error)
+  }
+
+  errorOf(why: SupervisorGaveUp["why"], entry: Entry<R>, exitCode?: number) {
+    const { budget, path } = this.engine.settings
+    const { maxRestarts, withinMillis } = why === "budget" && budget !== undefined ? budget : this.engine.settings
+    const below = entry.lastExit === undefined ? undefined : faultOf(entry.lastExit)
+    const code = exitCode ?? (below instanceof SupervisorGaveUp ? below.exitCode : undefined)
+    return new SupervisorGaveUp({
+      supervisor: path,
+      why,
+      child: entry.child.id,
+      maxRestarts,
+      withinMillis,
+      ...(code === undefined ? {} : { exitCode: code }),
+      history: this.failures.records
+    })
   }
 }

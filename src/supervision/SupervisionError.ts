@@ -42,6 +42,8 @@ export class SupervisorGaveUp
     child: Schema.String,
     maxRestarts: Schema.Number,
     withinMillis: Schema.Number,
+    /** where the node is to stop: the code for whoever ends the process */
+    exitCode: Schema.optionalKey(Schema.Number),
     /** the latest failures, oldest first */
     history: Schema.Array(FailureRecord)
   })
@@ -52,7 +54,7 @@ export class SupervisorGaveUp
   }
   /** A fault no restart can cure stays one on its way up; everything else is cured, perhaps, by a new supervisor. */
   get recovery() {
-    return this.why === "refused" || lastOf(this.history)?.recovery === "escalate"
+    return this.exitCode !== undefined || this.why === "refused" || lastOf(this.history)?.recovery === "escalate"
       ? ("escalate" as const)
       : ("restart" as const)
   }

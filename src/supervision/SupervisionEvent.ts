@@ -4,6 +4,7 @@
  */
 import type { Cause } from "effect"
 import type { Fault, FaultReport } from "../domain/Fault.ts"
+import type { Rung } from "./EscalationLadder.ts"
 import type { Ending } from "./ExitReason.ts"
 import type { Reach } from "./Strategy.ts"
 import type { SupervisorGaveUp } from "./SupervisionError.ts"
@@ -52,6 +53,8 @@ export type SupervisionEvent =
   | OfChild<"AbandonedEnded">
   | (Of<"GaveUp"> & { readonly error: SupervisorGaveUp })
   | (Of<"Escalated"> & { readonly child: string; readonly error: SupervisorGaveUp })
+  /** Its restarts are used up, and it tries the next rung of its ladder. */
+  | (Of<"LadderClimbed"> & { readonly child: string; readonly rung: number; readonly action: Rung["do"] })
   | Of<"SupervisorStarted">
   | Of<"SupervisorStopping">
   | Of<"SupervisorEnded">

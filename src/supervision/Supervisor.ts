@@ -16,6 +16,7 @@ import type {
   SupervisorFull
 } from "./ChildError.ts"
 import { Engine } from "./Engine.ts"
+import type { EscalationLadder } from "./EscalationLadder.ts"
 import { Lineage } from "./Lineage.ts"
 import type { Report } from "./Reporter.ts"
 import { Requests } from "./Requests.ts"
@@ -39,6 +40,8 @@ export interface SupervisorSpec<E extends Fault = Fault, R = never> {
   readonly maxChildren?: number
   /** At the end all children are told to stop at once, instead of one after the other. Default false. */
   readonly stopTogether?: boolean
+  /** What it tries when its restarts are used up, before it gives up. Default nothing. */
+  readonly ladder?: EscalationLadder
   /** Restarts allowed to it and all supervisors below it together, beside their own. Default: that of the one above. */
   readonly budget?: RestartBudget
   /** Remembers who was stopped on purpose. Default: that of the supervisor above, else nobody does. */
@@ -126,6 +129,7 @@ export const start = <E extends Fault = Fault, R = never>(
         withinMillis: Duration.toMillis(spec.within),
         autoShutdown: spec.autoShutdown ?? "never",
         stopTogether: spec.stopTogether ?? false,
+        ladder: spec.ladder,
         maxChildren: spec.maxChildren ?? Number.POSITIVE_INFINITY,
         ...inherited
       },
@@ -134,7 +138,7 @@ export const start = <E extends Fault = Fault, R = never>(
     const stopped = (yield* inherited.stopped?.all ?? Effect.succeed(undefined)) ?? new Set()
     for (const child of spec.children) {
       const entry = engine.table.add(child)
-      if (stopped.has(`${path}/${child.id}`)) entry.status = "stopped"
+      if (child.standby === true || stopped.has(`${path}/${child.id}`)) entry.status = "stopped"
     }
     yield* Scope.addFinalizer(Context.get(context, Scope.Scope), engine.close)
     engine.run()

@@ -1,0 +1,119 @@
+/**
+ * Watches the heartbeats of one child. It looks at the silence on a timer of its own, so that a child that says nothing
+ * at all is found out too. A silence in which this process itself stood still (its event loop was busy, the machine
+ * slept, the clock jumped) is not held against the child. Suspicion is told; beyond the threshold the child has
+ * stalled, which is a Fault: raced with a life, it ends that life and the supervisor restarts it.
+ */
+import { Clock, Deferred, Duration, Effect, Schema } from "effect"
+import type { Fault } from "../domain/Fault.ts"
+import { PhiAccrual } from "./PhiAccrual.ts"
+import { inWords } from "./Words.ts"
+
+export class Stalled
+  extends Schema.TaggedError<Stalled>("mister-smith/Stalled")("Stalled", {
+    child: Schema.String,
+    silenceMillis: Schema.Number,
+    phi: Schema.Number
+  })
+  implements Fault
+{
+  get severity() {
+    return "high" as const
+  }
+  get recovery() {
+    return "restart" as const
+  }
+  get countsAgainstIntensity() {
+    return true
+  }
+  get hint() {
+    return "if it was only slow, allow it longer pauses"
+  }
+  override get message() {
+    return `"${this.child}" has given no sign of life for ${inWords(this.silenceMillis)}, much longer than usual`
+  }
+}
+
+export interface DetectorSettings {
+  readonly child: string
+  /** How often it looks. Default 1 second. */
+  readonly every?: Duration.Input
+  /** Phi from which it is suspected. Default 5. */
+  readonly suspectAt?: number
+  /** Phi from which it has stalled. Default 12. */
+  readonly stalledAt?: number
+  /** Heartbeats remembered. Default 100. */
+  readonly window?: number
+  /** default 500 milliseconds */
+  readonly minDeviation?: Duration.Input
+  /** default 3 seconds */
+  readonly acceptablePause?: Duration.Input
+  /** The rhythm expected before there is one. Default 5 seconds. */
+  readonly firstEstimate?: Duration.Input
+  /** Told when a suspicion begins, and when it proves wrong. Nothing waits for it. */
+  readonly onSuspicion?: (suspicion: Suspicion) => Effect.Effect<void>
+}
+
+export interface Suspicion {
+  readonly child: string
+  readonly suspected: boolean
+  readonly phi: number
+  readonly silenceMillis: number
+}
+
+export interface FailureDetector {
+  /** A sign of life. */
+  readonly beat: Effect.Effect<void>
+  /** As of the last look. */
+  readonly phi: Effect.Effect<number>
+  /** Fails once the child has stalled; never completes otherwise. Race it with the life it watches. */
+  readonly stalled: Effect.Effect<never, Stalled>
+}
+
+/** Watches until the Scope closes. */
+export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
+  const clock = yield* Clock.Clock
+  const every = Duration.toMillis(settings.every ?? "1 second")
+  const { child, stalledAt = 12, suspectAt = 5 } = settings
+  const stalled = yield* Deferred.make<never, Stalled>()
+  const monotonic = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  /** time in which this process could not have heard anything; it is as if it had not passed */
+  let deaf = 0
+  let looked = monotonic()
+  const now = () => monotonic() - deaf
+  const accrual = new PhiAccrual(
+    {
+      window: settings.window ?? 100,
+      minDeviationMillis: Duration.toMillis(settings.minDeviation ?? "500 millis"),
+      acceptablePauseMillis: Duration.toMillis(settings.acceptablePause ?? "3 seconds"),
+      firstEstimateMillis: Duration.toMillis(settings.firstEstimate ?? "5 seconds")
+    },
+    now()
+  )
+  let phi = 0
+  let suspected = false
+
+  const tell = (silenceMillis: number) =>
+    Effect.forkDetach(
+      Effect.ignoreCause(settings.onSuspicion?.({ child, suspected, phi, silenceMillis }) ?? Effect.void)
+    )
+  const look = Effect.suspend(() => {
+    const at = monotonic()
+    // The timer was due `every` after the last look. What is beyond that, and a clock gone backwards, is our own.
+    deaf += at - looked - every
+    looked = at
+    phi = accrual.phi(now())
+    const silenceMillis = accrual.silenceMillis(now())
+    if (phi >= stalledAt) Deferred.doneUnsafe(stalled, new Stalled({ child, silenceMillis, phi }))
+    if (phi >= suspectAt === suspected) return Effect.void
+    suspected = !suspected
+    return Effect.asVoid(tell(silenceMillis))
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(look, every)))
+  const detector: FailureDetector = {
+    beat: Effect.sync(() => accrual.beat(now())),
+    phi: Effect.sync(() => phi),
+    stalled: Deferred.await(stalled)
+  }
+  return detector
+})
