@@ -33,6 +33,8 @@ export class Entry<R> {
 
   status: ChildStatus = "ended"
   life: Life<R> | undefined = undefined
+  /** why it is down, where `lastExit` does not tell */
+  note: string | undefined = undefined
   lives = 0
   restarts = 0
   /** restarts in a row, since the last stable life */
@@ -55,6 +57,20 @@ export class Entry<R> {
 
   get restartType() {
     return this.child.restart ?? "permanent"
+  }
+
+  answerStarts(failure: ChildStartFailed | SupervisorEnded | undefined): void {
+    const starts = this.starts
+    if (starts === undefined) return
+    this.starts = undefined
+    for (const answer of starts) answer(failure)
+  }
+
+  answerStops(): void {
+    const stops = this.stops
+    if (stops === undefined) return
+    this.stops = undefined
+    for (const answer of stops) answer()
   }
 }
 

@@ -84,6 +84,7 @@ export class Climber<R> {
     if (standby === undefined || standby.life !== undefined || standby === failed) return false
     this.tell(rung, failed)
     failed.status = "stopped"
+    failed.note = `failed too often, and the standby "${rung.child}" was started in its place`
     this.intensity = new Intensity(engine.settings.maxRestarts, engine.settings.withinMillis)
     engine.launch(standby)
     return true

@@ -8,34 +8,16 @@ import { Clock, Context, Deferred, Effect, Exit, type Fiber } from "effect"
 import type { Fault } from "../domain/Fault.ts"
 import { ChildStartFailed, SupervisorEnded } from "./ChildError.ts"
 import { ChildTable, type Entry } from "./ChildTable.ts"
+import type { EngineSettings } from "./EngineSettings.ts"
 import { Errands } from "./Errands.ts"
-import type { EscalationLadder } from "./EscalationLadder.ts"
 import { recordOf } from "./ExitReason.ts"
 import { Life, type LifeListener, type StopReason } from "./Life.ts"
 import { Loop } from "./Loop.ts"
-import type { Report } from "./Reporter.ts"
-import type { RestartBudget } from "./RestartBudget.ts"
 import { Restarts } from "./Restarts.ts"
-import type { StoppedStore } from "./StoppedStore.ts"
-import type { AutoShutdown, Strategy } from "./Strategy.ts"
+import type { SupervisorInfo } from "./Snapshot.ts"
 import type { SupervisorGaveUp } from "./SupervisionError.ts"
 import { Sweep, type Sweeper } from "./Sweep.ts"
-import { Teller } from "./Teller.ts"
-
-export interface EngineSettings {
-  readonly path: string
-  readonly strategy: Strategy
-  readonly maxRestarts: number
-  readonly withinMillis: number
-  readonly autoShutdown: AutoShutdown
-  /** at the end all children are told to stop at once, instead of one after the other */
-  readonly stopTogether: boolean
-  readonly maxChildren: number
-  readonly ladder: EscalationLadder | undefined
-  readonly budget: RestartBudget | undefined
-  readonly stopped: StoppedStore | undefined
-  readonly report: Report | undefined
-}
+import { stopWords, Teller } from "./Teller.ts"
 
 export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   readonly settings: EngineSettings
@@ -52,7 +34,9 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   private readonly restarts: Restarts<R>
   private readonly clock: Clock.Clock
   private fiberId = -1
-  private failure: SupervisorGaveUp | undefined = undefined
+  failure: SupervisorGaveUp | undefined = undefined
+  /** the supervisors among its children, by id, as they are now */
+  readonly nested = new Map<string, () => SupervisorInfo>()
 
   constructor(settings: EngineSettings, context: Context.Context<R>) {
     this.settings = settings
@@ -125,6 +109,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     const life = new Life(entry, this.now)
     life.isRestart = entry.status === "restarting" && entry.lives > 1
     entry.life = life
+    entry.note = undefined
     entry.status = "starting"
     this.teller?.starting(life)
     life.observed = true
@@ -159,7 +144,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     if (entry.status === "starting") entry.status = "running"
     if (life.isRestart) entry.restarts++
     this.teller?.ready(life)
-    this.answerStarts(entry, undefined)
+    entry.answerStarts(undefined)
   }
 
   /** Its body has ended by itself, and what it holds takes time to release: that time is limited too. */
@@ -229,23 +214,26 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   private onStopped(entry: Entry<R>, life: Life<R>, reason: StopReason): void {
     this.teller?.terminated(life, reason)
     entry.status = reason === "group" ? "restarting" : "stopped"
-    if (reason === "shutdown") this.answerStarts(entry, new SupervisorEnded({ supervisor: this.settings.path }))
+    entry.note = stopWords[reason]
+    if (reason === "shutdown") entry.answerStarts(new SupervisorEnded({ supervisor: this.settings.path }))
     else if (entry.restartType === "temporary") this.forget(entry)
     if (reason === "request") this.failStarts(entry, life.exit ?? Exit.interrupt())
-    this.answerStops(entry)
+    entry.answerStops()
   }
 
   swept(entry: Entry<R>, final: boolean): void {
     this.cancelPause(entry)
     if (!final) return
+    if (entry.status !== "stopped") entry.note = stopWords.shutdown
     entry.status = "stopped"
-    this.answerStarts(entry, new SupervisorEnded({ supervisor: this.settings.path }))
+    entry.answerStarts(new SupervisorEnded({ supervisor: this.settings.path }))
   }
 
   /** A child without a life is to stay without one. */
   rest(entry: Entry<R>): void {
     this.cancelPause(entry)
     entry.status = "stopped"
+    entry.note = stopWords.request
     if (entry.restartType === "temporary") this.forget(entry)
     this.failStarts(entry, Exit.interrupt())
   }
@@ -309,20 +297,6 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   failStarts(entry: Entry<R>, exit: Exit.Exit<void, Fault>): void {
     if (entry.starts === undefined) return
     const failure = recordOf(entry.child.id, entry.lastExitAt, exit)
-    this.answerStarts(entry, new ChildStartFailed({ supervisor: this.settings.path, failure }))
-  }
-
-  answerStarts(entry: Entry<R>, failure: ChildStartFailed | SupervisorEnded | undefined): void {
-    const starts = entry.starts
-    if (starts === undefined) return
-    entry.starts = undefined
-    for (const answer of starts) answer(failure)
-  }
-
-  answerStops(entry: Entry<R>): void {
-    const stops = entry.stops
-    if (stops === undefined) return
-    entry.stops = undefined
-    for (const answer of stops) answer()
+    entry.answerStarts(new ChildStartFailed({ supervisor: this.settings.path, failure }))
   }
 }

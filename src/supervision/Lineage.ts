@@ -2,6 +2,7 @@
 import { Context } from "effect"
 import type { Report } from "./Reporter.ts"
 import type { RestartBudget } from "./RestartBudget.ts"
+import type { SupervisorInfo } from "./Snapshot.ts"
 import type { StoppedStore } from "./StoppedStore.ts"
 
 export interface Lineage {
@@ -10,8 +11,10 @@ export interface Lineage {
   readonly report: Report | undefined
   readonly budget: RestartBudget | undefined
   readonly stopped: StoppedStore | undefined
+  /** Where a supervisor below makes itself known; returns how it takes leave. */
+  readonly nest: (id: string, info: () => SupervisorInfo) => () => void
 }
 
 export const Lineage = Context.Reference<Lineage>("mister-smith/supervision/Lineage", {
-  defaultValue: () => ({ path: "", report: undefined, budget: undefined, stopped: undefined })
+  defaultValue: () => ({ path: "", report: undefined, budget: undefined, stopped: undefined, nest: () => () => {} })
 })

@@ -38,8 +38,8 @@ export class Restarts<R> {
     engine.teller?.exited(life, exit, engine.now)
     entry.status = ending === "stopped" ? "stopped" : "ended"
     if (engine.phase === "stopping") {
-      engine.answerStops(entry)
-      engine.answerStarts(entry, new SupervisorEnded({ supervisor: engine.settings.path }))
+      entry.answerStops()
+      entry.answerStarts(new SupervisorEnded({ supervisor: engine.settings.path }))
     } else if (entry.starts !== undefined) {
       this.onRequestedStartFailed(entry, ending, exit)
     } else if (engine.phase === "booting" && !entry.everReady && ending === "failed") {

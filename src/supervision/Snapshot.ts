@@ -3,7 +3,8 @@ import { type FaultReport, report } from "../domain/Fault.ts"
 import type { RestartType } from "./Child.ts"
 import type { ChildStatus, Entry } from "./ChildTable.ts"
 import type { Engine } from "./Engine.ts"
-import { endingOf, faultOf } from "./ExitReason.ts"
+import { type Ending, endingOf, faultOf } from "./ExitReason.ts"
+import type { Strategy } from "./Strategy.ts"
 
 export interface ChildInfo {
   readonly id: string
@@ -16,9 +17,14 @@ export interface ChildInfo {
   /** milliseconds until its next life; undefined unless it waits for one */
   readonly restartInMillis: number | undefined
   readonly lastFailure: (FaultReport & { readonly at: number }) | undefined
+  readonly lastEnding: Ending | undefined
+  /** why it is down, where its last ending does not tell */
+  readonly note: string | undefined
+  /** what is below it, if it is a supervisor and has a life */
+  readonly supervisor: SupervisorInfo | undefined
 }
 
-const infoOf = <R>(entry: Entry<R>, now: number): ChildInfo => {
+const childOf = <R>(engine: Engine<R>, entry: Entry<R>, now: number): ChildInfo => {
   const exit = entry.lastExit
   const failed = exit !== undefined && endingOf(exit) === "failed"
   return {
@@ -29,13 +35,16 @@ const infoOf = <R>(entry: Entry<R>, now: number): ChildInfo => {
     restarts: entry.restarts,
     uptimeMillis: entry.status === "running" && entry.life !== undefined ? now - entry.life.readyAt : undefined,
     restartInMillis: entry.pause === undefined ? undefined : Math.max(0, entry.dueAt - now),
-    lastFailure: failed ? { ...report(faultOf(exit)), at: entry.lastExitAt } : undefined
+    lastFailure: failed ? { ...report(faultOf(exit)), at: entry.lastExitAt } : undefined,
+    lastEnding: exit === undefined ? undefined : endingOf(exit),
+    note: entry.note,
+    supervisor: entry.life === undefined ? undefined : engine.nested.get(entry.child.id)?.()
   }
 }
 
 export const whichOf = <R>(engine: Engine<R>): ReadonlyArray<ChildInfo> => {
   const now = engine.now
-  return Array.from(engine.table, (entry) => infoOf(entry, now))
+  return Array.from(engine.table, (entry) => childOf(engine, entry, now))
 }
 
 export interface ChildCount {
@@ -57,3 +66,20 @@ export const countOf = <R>(engine: Engine<R>): ChildCount => {
   const children = engine.table.size
   return { children, active, workers: children - supervisors, supervisors }
 }
+
+export interface SupervisorInfo {
+  readonly path: string
+  readonly strategy: Strategy
+  readonly phase: "starting" | "running" | "stopping" | "ended"
+  /** why it gave up */
+  readonly failure: string | undefined
+  readonly children: ReadonlyArray<ChildInfo>
+}
+
+export const infoOf = <R>(engine: Engine<R>): SupervisorInfo => ({
+  path: engine.settings.path,
+  strategy: engine.settings.strategy,
+  phase: engine.phase === "new" || engine.phase === "booting" ? "starting" : engine.phase,
+  failure: engine.failure?.message,
+  children: whichOf(engine)
+})

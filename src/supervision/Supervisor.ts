@@ -17,11 +17,12 @@ import type {
 } from "./ChildError.ts"
 import { Engine } from "./Engine.ts"
 import type { EscalationLadder } from "./EscalationLadder.ts"
+import { explain } from "./Explain.ts"
 import { Lineage } from "./Lineage.ts"
 import type { Report } from "./Reporter.ts"
 import { Requests } from "./Requests.ts"
 import type { RestartBudget } from "./RestartBudget.ts"
-import { type ChildCount, type ChildInfo, countOf, whichOf } from "./Snapshot.ts"
+import { type ChildCount, type ChildInfo, countOf, infoOf, type SupervisorInfo, whichOf } from "./Snapshot.ts"
 import type { StoppedStore } from "./StoppedStore.ts"
 import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import { type ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./SupervisionError.ts"
@@ -63,6 +64,10 @@ export interface Supervisor<in R = never> {
   readonly ended: Effect.Effect<void, SupervisorGaveUp>
   /** The children in the order of their start, as they are now. */
   readonly which: Effect.Effect<ReadonlyArray<ChildInfo>>
+  /** It and all below it, as a value. */
+  readonly tree: Effect.Effect<SupervisorInfo>
+  /** Why a child is as it is: why it was restarted, or why it will not be. Named from here, such as "inner/worker-1". */
+  explain(way: string): Effect.Effect<string, ChildNotFound>
   /** How many children it has, running or not. */
   readonly count: Effect.Effect<ChildCount>
   /** Adds a child at the end. Completes when it is ready. A child that fails to start is not kept. */
@@ -121,7 +126,7 @@ export const start = <E extends Fault = Fault, R = never>(
       budget: spec.budget ?? above.budget,
       stopped: spec.stopped ?? above.stopped
     }
-    const engine = new Engine<R | Scope.Scope>(
+    const engine: Engine<R | Scope.Scope> = new Engine<R | Scope.Scope>(
       {
         path,
         strategy: spec.strategy,
@@ -133,14 +138,27 @@ export const start = <E extends Fault = Fault, R = never>(
         maxChildren: spec.maxChildren ?? Number.POSITIVE_INFINITY,
         ...inherited
       },
-      Context.add(context, Lineage, { path, ...inherited })
+      Context.add(context, Lineage, {
+        path,
+        ...inherited,
+        nest: (id, info) => {
+          engine.nested.set(id, info)
+          return () => {
+            if (engine.nested.get(id) === info) engine.nested.delete(id)
+          }
+        }
+      })
     )
     const stopped = (yield* inherited.stopped?.all ?? Effect.succeed(undefined)) ?? new Set()
     for (const child of spec.children) {
       const entry = engine.table.add(child)
-      if (child.standby === true || stopped.has(`${path}/${child.id}`)) entry.status = "stopped"
+      if (stopped.has(`${path}/${child.id}`)) entry.note = "was stopped on request, in an earlier run"
+      else if (child.standby === true) entry.note = "is a standby, and has not been needed"
+      if (entry.note !== undefined) entry.status = "stopped"
     }
     yield* Scope.addFinalizer(Context.get(context, Scope.Scope), engine.close)
+    const leave = above.nest(spec.id, () => infoOf(engine))
+    yield* Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.sync(leave))
     engine.run()
     yield* Deferred.await(engine.booted)
     const requests = new Requests(engine)
@@ -149,6 +167,8 @@ export const start = <E extends Fault = Fault, R = never>(
       path,
       ended: Deferred.await(engine.ended),
       which: Effect.sync(() => whichOf(engine)),
+      tree: Effect.sync(() => infoOf(engine)),
+      explain: (way) => Effect.suspend(() => explain(infoOf(engine), way)),
       count: Effect.sync(() => countOf(engine)),
       startChild: (child) => requests.startChild(child),
       terminateChild: (id) => requests.terminateChild(id),

@@ -13,8 +13,9 @@ type Without<Event, Keys extends string> = Event extends unknown ? Omit<Event, K
 type Said = Without<SupervisionEvent, "supervisor" | "at">
 type SaidOfChild = Without<Extract<SupervisionEvent, { readonly life: number }>, "supervisor" | "at" | "child" | "life">
 
-const stopWords: Record<StopReason, string> = {
-  request: "was stopped on request, and stays stopped",
+/** Why a child that was told to stop is down. */
+export const stopWords: Record<StopReason, string> = {
+  request: "was stopped on request",
   group: "was stopped with its group, because a sibling is restarted",
   shutdown: "was stopped with its supervisor"
 }
