@@ -9,9 +9,22 @@ const args = process.argv.slice(2)
 if (args.length === 1 && (args[0] === "version" || args[0] === "--version")) {
   console.log(VERSION)
 } else {
-  const [{ start }, NodeServices] = await Promise.all([
+  const [{ start }, checking] = await Promise.all([
     import("./cli/start.ts"),
-    import("@effect/platform-node/NodeServices")
+    args[0] === "check" ? quickCheck() : undefined
   ])
-  start(args, NodeServices.layer)
+  if (checking !== undefined) start(checking)
+  else {
+    const [{ main }, { killAll }, NodeServices] = await Promise.all([
+      import("./cli/cli.ts"),
+      import("./process/ProcessTree.ts"),
+      import("@effect/platform-node/NodeServices")
+    ])
+    start(main(args, NodeServices.layer), { killAll, streams: [process.stdout, process.stderr] })
+  }
+}
+
+/** `check`, which editors and hooks call often, with nothing loaded that it does not use. */
+async function quickCheck() {
+  return (await import("./cli/quickCheck.ts")).quickCheck(args)
 }

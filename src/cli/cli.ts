@@ -1,17 +1,11 @@
 /**
  * The command tree. A command's own file is loaded when it is called, so that a command costs only what it uses.
- *
- * Promises: every way in which a command can end is an exit code of the table below, and what went wrong is a sentence
- * on stderr with a hint, never a stack trace for a user's mistake.
+ * How it ends is ExitCode.ts.
  */
-import { Cause, Console, Effect, Exit, type FileSystem, Option, type Path } from "effect"
+import { Cause, Console, Effect, type Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
-import { type Fault, isFault } from "../domain/Fault.ts"
 import { VERSION } from "../domain/Version.ts"
-import { TasksFailed } from "./CliFault.ts"
-
-/** Exit codes. 130 and 143, for SIGINT and SIGTERM, are given by main.ts, which hears the signals. */
-export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const
+import { EXIT, explain } from "./ExitCode.ts"
 
 const config = Argument.String("config").pipe(
   Argument.withDescription("The config file"),
@@ -68,28 +62,15 @@ const root = Command.make("mister-smith").pipe(
   Command.withSubcommands([run, check, schema, version])
 )
 
-type Platform = Command.Environment | FileSystem.FileSystem | Path.Path
-
 /** Runs a command line and answers with the exit code. Fails only by being interrupted. */
-export const main = (args: ReadonlyArray<string>): Effect.Effect<number, never, Platform> =>
+export const main = (args: ReadonlyArray<string>, platform: Layer.Layer<Command.Environment>): Effect.Effect<number> =>
   Command.runWith(root, { version: VERSION })(args).pipe(
-    Effect.exit,
-    Effect.flatMap((exit) => (Exit.isSuccess(exit) ? Effect.succeed(EXIT.done) : explain(exit.cause)))
+    Effect.as(EXIT.done),
+    Effect.catchCause((cause) => {
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      if (!CliError.isCliError(error)) return explain(cause)
+      // The command line has printed its own mistakes and help already.
+      return Effect.succeed(error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.done : EXIT.usage)
+    }),
+    Effect.provide(platform)
   )
-
-const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
-  if (Cause.hasInterruptsOnly(cause)) return yield* Effect.interrupt
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  // The command line has printed its own mistakes and help already.
-  if (CliError.isCliError(error)) return error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.done : EXIT.usage
-  if (error instanceof TasksFailed) return EXIT.failed
-  if (isFault(error)) {
-    yield* Console.error(sentence(error))
-    return error._tag === "ConfigInvalid" || error._tag === "ConfigUnreadable" ? EXIT.usage : EXIT.failed
-  }
-  // Ours, not the user's: the whole story, so that it can be reported.
-  yield* Console.error(`internal error, please report it:\n${Cause.pretty(cause)}`)
-  return EXIT.failed
-})
-
-const sentence = (fault: Fault) => (fault.hint === undefined ? fault.message : `${fault.message}\nhint: ${fault.hint}`)

@@ -2,23 +2,32 @@
  * Runs a command as this process: signals in, exit code out. The first SIGINT or SIGTERM stops in order; a second one
  * kills everything that was started and leaves at once.
  */
-import { Effect, Exit, type Layer } from "effect"
-import type { Command } from "effect/cli"
-import { killAll } from "../process/ProcessTree.ts"
-import { main } from "./cli.ts"
+import { Effect, Exit } from "effect"
 
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const
 
-export const start = (args: ReadonlyArray<string>, platform: Layer.Layer<Command.Environment>): void => {
-  const fiber = Effect.runFork(Effect.provide(main(args), platform))
+/** What a command needs that goes on for a while. */
+export interface LongRunning {
+  /** Ends every process that was started, at once. */
+  readonly killAll: () => void
+  /** Where it writes. What they have not taken yet would be lost by exit(). */
+  readonly streams: ReadonlyArray<NodeJS.WriteStream>
+}
+
+export const start = (
+  program: Effect.Effect<number>,
+  { killAll, streams }: LongRunning = { killAll: () => {}, streams: [] }
+): void => {
+  const fiber = Effect.runFork(program)
   // A fiber that waits keeps no process alive; a timer does.
   const alive = setInterval(() => {}, 2 ** 30)
   let stopped: keyof typeof CODES | undefined
 
   const leave = (code: number) => {
     clearInterval(alive)
-    // What a pipe has not taken yet would be lost by exit().
-    process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+    const flushed = streams.map((stream) => new Promise<void>((resolve) => stream.write("", () => resolve())))
+    if (flushed.length === 0) process.exit(code)
+    void Promise.all(flushed).then(() => process.exit(code))
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
@@ -31,7 +40,7 @@ export const start = (args: ReadonlyArray<string>, platform: Layer.Layer<Command
     })
   }
   // A reader that goes away (`| head`) is a reason to stop, not to crash.
-  process.stdout.on("error", () => fiber.interruptUnsafe())
+  for (const stream of streams) stream.on("error", () => fiber.interruptUnsafe())
   process.on("exit", killAll)
 
   fiber.addObserver((exit) => {

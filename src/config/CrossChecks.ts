@@ -6,7 +6,8 @@ import { Duration, Option, Schema } from "effect"
 import { MAX_REPLICAS } from "../agent/AgentSpec.ts"
 import { DurationFromString } from "../domain/Quantity.ts"
 import type { Mistake } from "./ConfigError.ts"
-import { nearest, valueAt } from "./Mistakes.ts"
+import { nearest } from "./Mistakes.ts"
+import { valueAt } from "./Place.ts"
 
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
 const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])

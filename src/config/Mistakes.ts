@@ -7,23 +7,7 @@ import { Schema, SchemaAST, SchemaIssue } from "effect"
 import { distance } from "fastest-levenshtein"
 import { ConfigFile } from "./Config.ts"
 import type { Mistake } from "./ConfigError.ts"
-
-export type Path = ReadonlyArray<PropertyKey>
-
-/** `agents[1].limits.taskTime` */
-export const placeOf = (path: Path): string =>
-  path
-    .map((step) => (typeof step === "number" || /^\d+$/.test(String(step)) ? `[${String(step)}]` : `.${String(step)}`))
-    .join("")
-    .replace(/^\./, "") || "(file)"
-
-/** The value at a place, or undefined. */
-export const valueAt = (root: unknown, path: Path): unknown =>
-  path.reduce<unknown>(
-    (value, step) =>
-      typeof value === "object" && value !== null ? (value as Record<PropertyKey, unknown>)[step] : undefined,
-    root
-  )
+import { type Path, placeOf, valueAt } from "./Place.ts"
 
 const LONGEST = 60
 
@@ -45,11 +29,12 @@ export const nearest = (word: string, words: ReadonlyArray<string>): string | un
   return first !== undefined && first[0] <= Math.max(2, Math.floor(word.length / 3)) ? first[1] : undefined
 }
 
-const file = SchemaAST.toEncoded(ConfigFile.ast)
+/** Only where something is wrong or overridden; remembered by the library. */
+const file = () => SchemaAST.toEncoded(ConfigFile.ast)
 
 /** What the schema wants at a place of the file; undefined where it knows of no such place. */
 const wantedAt = (path: Path): SchemaAST.AST | undefined => {
-  let ast: SchemaAST.AST = file
+  let ast: SchemaAST.AST = file()
   for (const step of path) {
     if (SchemaAST.isArrays(ast) && ast.rest[0] !== undefined) ast = ast.rest[0]
     else if (SchemaAST.isObjects(ast)) {

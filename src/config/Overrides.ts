@@ -4,7 +4,8 @@
  * its next capital. A value is read as JSON where it is JSON of another kind than text and the key does not want text.
  */
 import type { Mistake } from "./ConfigError.ts"
-import { keysAt, nearest, type Path, placeOf, wantsText } from "./Mistakes.ts"
+import { keysAt, nearest, wantsText } from "./Mistakes.ts"
+import { type Path, placeOf } from "./Place.ts"
 
 export const PREFIX = "MISTER_SMITH__"
 
