@@ -2,7 +2,7 @@
  * A config becomes one Layer: the only file that knows every room. Read the list at the end aloud, from the bottom up,
  * to know how the house is wired.
  */
-import { Context, Effect, type FileSystem, Layer, type Path, type Scope, type Stream } from "effect"
+import { Context, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
@@ -13,24 +13,27 @@ import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
+import type { SupervisionEvent } from "./supervision/SupervisionEvent.ts"
 import * as Supervisor from "./supervision/Supervisor.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
-import type { LedgerFull, TaskConflict, TaskUnknown } from "./task/TaskError.ts"
+import { type LedgerFull, type TaskConflict, TaskInvalid, type TaskUnknown } from "./task/TaskError.ts"
 import { TaskLedger, type TaskRecord } from "./task/TaskLedger.ts"
-import type { TaskSpec } from "./task/TaskSpec.ts"
+import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
 export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused
+
+export type SubmitError = TaskInvalid | TaskConflict | LedgerFull
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
   {
     /** Accepts a task. The same id with the same content is answered with the task that is there. */
-    submit(task: TaskSpec): Effect.Effect<TaskRecord, TaskConflict | LedgerFull>
+    submit(task: TaskInput): Effect.Effect<TaskRecord, SubmitError>
     /** Waits for the end of a task, however it ends; fails only where the task is not known, or the tree has given up before. */
     result(task: string): Effect.Effect<TaskResult, TaskUnknown | SupervisorGaveUp>
     /** Submits a task and waits for its end. */
-    perform(task: TaskSpec): Effect.Effect<TaskResult, TaskConflict | LedgerFull | TaskUnknown | SupervisorGaveUp>
+    perform(task: TaskInput): Effect.Effect<TaskResult, SubmitError | TaskUnknown | SupervisorGaveUp>
     readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
@@ -56,6 +59,17 @@ export class MisterSmith extends Context.Service<
     )
 }
 
+const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
+
+/** Reports a supervisor's decision, and tells an agent that it will not be restarted. */
+const hear = (bus: EventBus["Service"], pool: AgentPool["Service"], event: SupervisionEvent): Effect.Effect<void> => {
+  const child = "child" in event ? event.child : undefined
+  const { _tag: decision, supervisor, why } = event
+  const told = bus.publish({ type: "supervisor.decision", supervisor, decision, child, why })
+  const agent = decision === "ChildResting" && child !== undefined ? pool.get(child) : undefined
+  return agent === undefined ? told : Effect.andThen(told, agent.terminated(why))
+}
+
 const make = Effect.fnUntraced(function* (config: Config) {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
@@ -65,10 +79,13 @@ const make = Effect.fnUntraced(function* (config: Config) {
     id: "agents",
     ...config.supervision,
     children: pool.agents.map(({ child }) => child),
-    report: () => Effect.void
+    report: (event) => hear(bus, pool, event)
   })
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(supervisor.ended, Effect.never))
-  const submit = Effect.fn("MisterSmith.submit")((task: TaskSpec) => ledger.submit(task))
+  const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput) {
+    const spec = yield* Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+    return yield* ledger.submit(spec)
+  })
   return MisterSmith.of({
     submit,
     result,

@@ -19,6 +19,7 @@ import * as AgentHome from "./AgentHome.ts"
 import type { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import { checkOutput } from "./StructuredOutput.ts"
 
 export type Needs = AgentHost | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
 
@@ -132,7 +133,7 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
   memory.conversation = conversation
   memory.performing = work.task
   slot.used = true
-  return yield* slot.session
+  const ok = yield* slot.session
     .turn(goesOn ? CONTINUE : work.prompt, { uuid, wantsOutput: work.schema !== undefined })
     .pipe(
       Effect.timeoutOrElse({
@@ -146,6 +147,7 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
         })
       )
     )
+  return yield* checkOutput(ok, work.schema)
 })
 
 /** Does this failure concern the CLI, and not the task only? */

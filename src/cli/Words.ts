@@ -28,12 +28,13 @@ export const describe = (event: Published, p: Paint): string | undefined => {
   return text === undefined ? undefined : `${p("dim", clock(event.at))} ${text}`
 }
 
+/** Decisions that people should hear of; the rest shows in the states of the agents. */
+const loud = new Set(["RestartScheduled", "ShutdownOverran", "GaveUp", "LadderClimbed", "EventsLost"])
+
 const sentence = (event: Published, p: Paint): string | undefined => {
   switch (event.type) {
     case "runtime.started":
       return `${p("bold", event.name)} ${event.version}: ${event.agents} ${event.agents === 1 ? "agent" : "agents"}`
-    case "runtime.stopping":
-      return `stopping: ${event.reason}`
     case "runtime.stopped":
       return "stopped"
     case "claude.untested":
@@ -78,7 +79,7 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "task.denied":
       return p("yellow", `task ${event.task}: permission denied for ${event.tools.join(", ")}`)
     case "supervisor.decision":
-      return undefined
+      return loud.has(event.decision) ? p("yellow", event.why) : undefined
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

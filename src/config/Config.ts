@@ -49,6 +49,9 @@ export const ConfigFile = Schema.Struct({
 })
 export type ConfigFile = typeof ConfigFile.Type
 
+/** As it is written. */
+export type ConfigInput = typeof ConfigFile.Encoded
+
 /** What the runtime works with: paths are absolute, secrets are found and Redacted, tasks have ids. */
 export interface Config extends Omit<ConfigFile, "claude"> {
   /** The directory of the config file. */

@@ -5,13 +5,13 @@
 import { dirname, resolve } from "node:path"
 import { Effect, Redacted, Result } from "effect"
 import { TaskId } from "../domain/Ids.ts"
-import type { Config, ConfigFile } from "./Config.ts"
+import type { Config, ConfigFile, ConfigInput } from "./Config.ts"
 import { ConfigInvalid, ConfigUnreadable, type Mistake } from "./ConfigError.ts"
 import { crossChecks } from "./CrossChecks.ts"
 import { Files } from "./Files.ts"
 import { parse } from "./Json.ts"
 import { decode, mistakesOf } from "./Mistakes.ts"
-import { override } from "./Overrides.ts"
+import { override, withoutOverrides } from "./Overrides.ts"
 import { valueAt } from "./Place.ts"
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -54,6 +54,17 @@ export const fromUnknown = Effect.fn("config.fromUnknown")(function* (value: unk
   }
   return finish(decoded.success, origin, found.secrets)
 })
+
+/**
+ * The config of a program that embeds a node. Relative paths begin at `baseDir`, by default where the program runs;
+ * environment variables do not change it, but secret references are looked up.
+ */
+export const make = (value: ConfigInput, options: { readonly baseDir?: string; readonly env?: Environment } = {}) =>
+  fromUnknown(value, {
+    file: "config",
+    baseDir: resolve(options.baseDir ?? "."),
+    env: withoutOverrides(options.env ?? process.env)
+  })
 
 /** One sentence for a place. */
 const unique = (mistakes: ReadonlyArray<Mistake>) => [

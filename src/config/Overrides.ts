@@ -9,6 +9,8 @@ import { type Path, placeOf } from "./Place.ts"
 
 export const PREFIX = "MISTER_SMITH__"
 
+type Environment = Readonly<Record<string, string | undefined>>
+
 export interface Overridden {
   readonly root: unknown
   /** The variable behind each place that was changed. */
@@ -19,11 +21,14 @@ export interface Overridden {
 type Json = Record<string, unknown>
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null && !Array.isArray(value)
 
+const isOverride = (name: string) => name.toUpperCase().startsWith(PREFIX)
+
+export const withoutOverrides = (env: Environment): Environment =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !isOverride(name)))
+
 /** Applies all variables, in the order of their names, to a copy. */
-export const override = (root: unknown, env: Readonly<Record<string, string | undefined>>): Overridden => {
-  const names = Object.keys(env)
-    .filter((name) => name.toUpperCase().startsWith(PREFIX))
-    .sort()
+export const override = (root: unknown, env: Environment): Overridden => {
+  const names = Object.keys(env).filter(isOverride).sort()
   if (names.length === 0 || !isObject(root)) return { root, sources: new Map(), mistakes: [] }
   const copy = structuredClone(root)
   const sources = new Map<string, string>()

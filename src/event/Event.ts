@@ -8,7 +8,6 @@ import type { TaskState } from "../domain/Task.ts"
 
 export type Event =
   | { readonly type: "runtime.started"; readonly name: string; readonly version: string; readonly agents: number }
-  | { readonly type: "runtime.stopping"; readonly reason: string }
   /** The last event of a run. */
   | { readonly type: "runtime.stopped" }
   /** The CLI met is not one this version was tested with. Once a run. */
@@ -83,10 +82,12 @@ export type Event =
   /** A decision of a supervisor, with its reason. */
   | {
       readonly type: "supervisor.decision"
+      /** Its place in the tree. */
       readonly supervisor: string
+      /** `ChildStarting`, `RestartScheduled`, `GaveUp`, …: see docs/supervision.md. */
       readonly decision: string
       readonly child: string | undefined
-      readonly detail: string
+      readonly why: string
     }
   /** This subscriber was slower than the history is long and has missed events. */
   | { readonly type: "events.gap"; readonly missed: number }

@@ -114,3 +114,25 @@ export class NoTaker
     return `no agent that takes a task of type "${this.type}" is up or will come up`
   }
 }
+
+/** What was submitted is no task. Nothing was accepted. */
+export class TaskInvalid
+  extends Schema.TaggedError<TaskInvalid>("mister-smith/TaskInvalid")("TaskInvalid", { problem: Schema.String })
+  implements Fault
+{
+  get severity() {
+    return "low" as const
+  }
+  get recovery() {
+    return "ignore" as const
+  }
+  get countsAgainstIntensity() {
+    return false
+  }
+  get hint() {
+    return "a task needs a prompt; see docs/config.md for the other keys"
+  }
+  override get message() {
+    return `this is not a task: ${this.problem}`
+  }
+}

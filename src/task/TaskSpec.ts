@@ -24,3 +24,5 @@ export const TaskSpec = Schema.Struct({
   })
 })
 export type TaskSpec = typeof TaskSpec.Type
+/** As a program or a person writes it; only the prompt is needed. */
+export type TaskInput = typeof TaskSpec.Encoded

@@ -2,7 +2,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Stream } from "effect"
 import { CAPACITY, EventBus } from "../../src/event/EventBus.ts"
 
-const event = (n: number) => ({ type: "runtime.stopping", reason: String(n) }) as const
+const event = (n: number) => ({ type: "claude.untested", version: String(n), tested: [] }) as const
 
 it.effect("delivers events in order to every subscriber", () =>
   Effect.gen(function* () {
@@ -42,6 +42,6 @@ it.effect("does not report as missed what was published before the subscription"
     const first = yield* Effect.forkChild(Stream.runHead(stream))
     yield* bus.publish(event(2))
     const got = yield* Fiber.join(first)
-    assert.strictEqual(got._tag === "Some" && got.value.type, "runtime.stopping")
+    assert.strictEqual(got._tag === "Some" && got.value.type, "claude.untested")
   }).pipe(Effect.scoped, Effect.provide(EventBus.layer))
 )
