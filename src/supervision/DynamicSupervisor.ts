@@ -17,7 +17,7 @@ export interface DynamicSpec extends Pick<Supervisor.SupervisorSpec, "report" | 
   readonly maxChildren: number
 }
 
-export const specOf = <R = never>(spec: DynamicSpec): Supervisor.SupervisorSpec<Fault, R> => ({
+export const specOf = <R = never>(spec: DynamicSpec): Supervisor.SupervisorSpec<R> => ({
   maxRestarts: 3,
   within: "60 seconds",
   ...spec,
@@ -26,8 +26,8 @@ export const specOf = <R = never>(spec: DynamicSpec): Supervisor.SupervisorSpec<
   children: []
 })
 
-export const start = <R = never>(spec: DynamicSpec) => Supervisor.start<Fault, R>(specOf(spec))
+export const start = <R = never>(spec: DynamicSpec) => Supervisor.start<R>(specOf(spec))
 
 /** As a child; `onStart` is given each of its lives as soon as it is ready for requests. */
 export const child = <R = never>(spec: DynamicSpec, onStart: (supervisor: Supervisor.Supervisor<R>) => void) =>
-  Supervisor.child<Fault, R>(specOf(spec), onStart) satisfies Child<Fault, R>
+  Supervisor.child<R>(specOf(spec), onStart) satisfies Child<Fault, R>

@@ -30,7 +30,7 @@ export const start = Effect.fnUntraced(function* <R = never>(spec: PartitionedSp
       { id: `partition-${n}`, maxRestarts, within, maxChildren: maxChildrenEach },
       (life) => void current.set(n, life)
     )
-  const supervisor = yield* Supervisor.start<Fault, R>({
+  const supervisor = yield* Supervisor.start<R>({
     id,
     strategy: "one_for_one",
     maxRestarts,

@@ -27,14 +27,14 @@ import type { StoppedStore } from "./StoppedStore.ts"
 import type { AutoShutdown, Strategy } from "./Strategy.ts"
 import { type ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./SupervisionError.ts"
 
-export interface SupervisorSpec<E extends Fault = Fault, R = never> {
+export interface SupervisorSpec<R = never> {
   readonly id: string
   readonly strategy: Strategy
   /** Restarts allowed within the window; 0 gives up at the first, Infinity never does. */
   readonly maxRestarts: number
   readonly within: Duration.Input
   /** Started left to right, each when the one before is ready; stopped right to left. */
-  readonly children: ReadonlyArray<Child<E, R>>
+  readonly children: ReadonlyArray<Child<Fault, R>>
   /** When it ends by itself. Default never. */
   readonly autoShutdown?: AutoShutdown
   /** Children it may have at most; a request for one more fails with `SupervisorFull`. Default Infinity. */
@@ -82,7 +82,7 @@ export interface Supervisor<in R = never> {
   deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | SupervisorEnded>
 }
 
-const refused = <E extends Fault, R>(path: string, spec: SupervisorSpec<E, R>) => {
+const refused = <R>(path: string, spec: SupervisorSpec<R>) => {
   const refuse = (field: string, value: unknown, expected: string) =>
     new SupervisorRefused({ supervisor: path, field, value: String(value), expected })
   if (spec.id === "" || spec.id.includes("/")) return refuse("id", JSON.stringify(spec.id), "a name without slashes")
@@ -112,8 +112,8 @@ const refused = <E extends Fault, R>(path: string, spec: SupervisorSpec<E, R>) =
  * Completes when all children have been ready once. Fails with `SupervisorGaveUp` when one could not be started, after
  * those before it have been stopped again. Ends with the Scope, whose closing waits for every child to stop.
  */
-export const start = <E extends Fault = Fault, R = never>(
-  spec: SupervisorSpec<E, R>
+export const start = <R = never>(
+  spec: SupervisorSpec<R>
 ): Effect.Effect<Supervisor<R>, SupervisorGaveUp | SupervisorRefused | ChildRefused, R | Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<R | Scope.Scope>()
@@ -181,8 +181,8 @@ export const start = <E extends Fault = Fault, R = never>(
  * A supervisor as a child. `onStart` is given each of its lives once it has started. One that is refused, for it or its
  * children are specified wrongly, gives up at once.
  */
-export const child = <E extends Fault = Fault, R = never>(
-  spec: SupervisorSpec<E, R>,
+export const child = <R = never>(
+  spec: SupervisorSpec<R>,
   onStart?: (supervisor: Supervisor<R>) => void
 ): Child<SupervisorGaveUp, R> => ({
   id: spec.id,
@@ -203,7 +203,7 @@ export const child = <E extends Fault = Fault, R = never>(
   )
 })
 
-const asGaveUp = <E extends Fault, R>(spec: SupervisorSpec<E, R>, wrong: SupervisorRefused | ChildRefused) =>
+const asGaveUp = <R>(spec: SupervisorSpec<R>, wrong: SupervisorRefused | ChildRefused) =>
   new SupervisorGaveUp({
     supervisor: wrong.supervisor,
     why: "refused",
