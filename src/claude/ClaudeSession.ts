@@ -177,7 +177,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     Effect.andThen(Effect.suspend(() => Effect.forEach(decoder.end(), hear, { discard: true }))),
     Effect.forkScoped
   )
-  yield* process.stderr.pipe(
+  const errors = yield* process.stderr.pipe(
     Stream.decodeText(),
     Stream.runForEach((text) => Effect.sync(() => (stderr = (stderr + text).slice(-STDERR_TAIL)))),
     Effect.forkScoped
@@ -185,7 +185,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   // The exit decides, not the end of the pipe; but what the CLI said last may still be on its way.
   yield* Effect.gen(function* () {
     const exit = yield* process.exit
-    yield* Effect.timeoutOption(Fiber.await(reader), DRAIN_WAIT)
+    yield* Effect.timeoutOption(Fiber.awaitAll([reader, errors]), DRAIN_WAIT)
     const failure = judgeExit({
       ...exit,
       sawJson,
