@@ -124,6 +124,8 @@ const start = (spec: ProcessSpec, run: string): Effect.Effect<ProcessHandle, Spa
     const leader = { pid, startTime: ProcessTable.read(pid)?.startTime ?? "" }
     live.set(run, leader)
     child.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Exit.succeed({ code, signal })))
+    // A stream that nobody listens to is emptied at the exit, and what a child said last would be lost: listen at once.
+    for (const stream of [stdout, stderr]) stream.on("readable", () => {})
     // A pipe whose reader is gone is an ordinary thing here; `write` answers false, and nobody else needs to hear of it.
     stdin.on("error", () => {})
     resume(

@@ -217,7 +217,8 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     entry.note = stopWords[reason]
     if (reason === "shutdown") entry.answerStarts(new SupervisorEnded({ supervisor: this.settings.path }))
     else if (entry.restartType === "temporary") this.forget(entry)
-    if (reason === "request") this.failStarts(entry, life.exit ?? Exit.interrupt())
+    // Whoever waits for a start is told, unless its group's restart will start it.
+    if (reason === "request" || entry.restartType === "temporary") this.failStarts(entry, life.exit ?? Exit.interrupt())
     entry.answerStops()
   }
 

@@ -156,10 +156,14 @@ export const start = <R = never>(
       else if (child.standby === true) entry.note = "is a standby, and has not been needed"
       if (entry.note !== undefined) entry.status = "stopped"
     }
-    yield* Scope.addFinalizer(Context.get(context, Scope.Scope), engine.close)
-    const leave = above.nest(spec.id, () => infoOf(engine))
-    yield* Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.sync(leave))
-    engine.run()
+    // Run first, then owned: a Scope that is closed already closes what is added to it at once.
+    yield* Effect.uninterruptible(
+      Effect.suspend(() => {
+        const leave = above.nest(spec.id, () => infoOf(engine))
+        engine.run()
+        return Scope.addFinalizer(Context.get(context, Scope.Scope), Effect.ensuring(engine.close, Effect.sync(leave)))
+      })
+    )
     yield* Deferred.await(engine.booted)
     const requests = new Requests(engine)
     return {

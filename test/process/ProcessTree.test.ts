@@ -25,6 +25,17 @@ describe("ProcessTree", () => {
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 
+  it.live("keeps what a child said that has exited before anyone read it", () =>
+    Effect.gen(function* () {
+      const handle = yield* bash("echo last words; echo and errors >&2")
+      yield* handle.exit
+      yield* Effect.sleep("20 millis")
+      const read = (stream: Stream.Stream<Uint8Array>) => stream.pipe(Stream.decodeText(), Stream.mkString)
+      assert.strictEqual(yield* read(handle.stdout), "last words\n")
+      assert.strictEqual(yield* read(handle.stderr), "and errors\n")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
   it.live("gives the child only the environment it was told, plus the marker", () =>
     Effect.gen(function* () {
       // `env` itself: bash would read start-up files that set more.
