@@ -36,7 +36,11 @@ describe("Router", () => {
   })
 
   it("lets a task wait for the agent that it names, any replica of it", () => {
-    const agents = [agent("a"), agent("b-1", { group: "b", state: "busy" }), agent("b-2", { group: "b", state: "error" })]
+    const agents = [
+      agent("a"),
+      agent("b-1", { group: "b", state: "busy" }),
+      agent("b-2", { group: "b", state: "error" })
+    ]
     assert.deepStrictEqual(route(record({ spec: task({ agent: "b" }) }), agents, nobody), { _tag: "Wait" })
     assert.deepStrictEqual(route(record({ spec: task({ agent: "a" }) }), agents, nobody), { _tag: "Take", agent: "a" })
   })
