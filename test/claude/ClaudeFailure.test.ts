@@ -92,6 +92,8 @@ describe("a failure", () => {
         "RequestRejected",
         "TurnLimitReached",
         "BudgetExhausted",
+        "OutputMissing",
+        "OutputInvalid",
         "TaskTimedOut"
       ]
     )
