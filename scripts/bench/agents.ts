@@ -37,17 +37,23 @@ const once = async (agents: number) => {
   let ready: { readonly at: number; readonly tookMillis: number } | undefined
   let idle = 0
   let partial = ""
-  for await (const chunk of child.stdout) {
-    const lines = (partial + Buffer.from(chunk).toString("utf8")).split("\n")
-    partial = lines.pop() ?? ""
-    for (const line of lines) {
-      const event = JSON.parse(line) as { type: string; at: number; to?: string; tookMillis: number }
-      if (event.type === "runtime.started") started = event.at
-      if (event.type === "session.ready") ready ??= event
-      if (event.type === "agent.state" && event.to === "idle") idle++
+  // Read to the end, whatever has been seen: a reader that goes away stops the run.
+  await new Promise<void>((allIdle) => {
+    const read = async () => {
+      for await (const chunk of child.stdout) {
+        const lines = (partial + Buffer.from(chunk).toString("utf8")).split("\n")
+        partial = lines.pop() ?? ""
+        for (const line of lines) {
+          const event = JSON.parse(line) as { type: string; at: number; to?: string; tookMillis: number }
+          if (event.type === "runtime.started") started = event.at
+          if (event.type === "session.ready") ready ??= event
+          if (event.type === "agent.state" && event.to === "idle") idle++
+        }
+        if (idle >= agents && started > 0) allIdle()
+      }
     }
-    if (idle >= agents && started > 0) break
-  }
+    void read()
+  })
   if (agents === 0) await Bun.sleep(500)
   const megabytes = memory(child.pid)
   child.kill("SIGTERM")

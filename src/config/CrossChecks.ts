@@ -10,7 +10,8 @@ import { nearest } from "./Mistakes.ts"
 import { valueAt } from "./Place.ts"
 
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
-const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+/** Without the holes that an array made by a program may have. */
+const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? Array.from(value) : [])
 
 export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => {
   const agents = list(valueAt(root, ["agents"]))
