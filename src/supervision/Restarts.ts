@@ -108,11 +108,13 @@ export class Restarts<R> {
   }
 
   private delayOf(entry: Entry<R>, life: Life<R>, counted: boolean): number {
-    const backoff = entry.backoff ?? (counted ? undefined : uncountedPace)
+    // A pause of nothing is no pace: what does not count must not be able to spin.
+    const own = counted || (entry.backoff?.initial ?? 0) > 0 ? entry.backoff : undefined
+    const backoff = own ?? (counted ? undefined : uncountedPace)
     if (backoff === undefined) return 0
     if (life.isReady && this.engine.now - life.readyAt >= backoff.resetAfter) entry.attempt = 0
     // Without a backoff of its own, only the second restart in a row that does not count has to wait.
-    const before = entry.backoff === undefined ? entry.attempt - 1 : entry.attempt
+    const before = own === undefined ? entry.attempt - 1 : entry.attempt
     entry.attempt++
     return before < 0 ? 0 : delayOf(backoff, before, this.random)
   }
