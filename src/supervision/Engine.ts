@@ -72,6 +72,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     })
     this.fiberId = this.loop.run(this.context, (bug) => {
       this.phase = "ended"
+      for (const { life } of this.table) life?.fiber?.interruptUnsafe(this.fiberId)
       Deferred.doneUnsafe(this.booted, bug)
       Deferred.doneUnsafe(this.ended, bug)
     })

@@ -6,6 +6,7 @@
  */
 import { Clock, Deferred, Duration, Effect, Schema } from "effect"
 import type { Fault } from "../domain/Fault.ts"
+import { Lineage } from "./Lineage.ts"
 import { PhiAccrual } from "./PhiAccrual.ts"
 import { inWords } from "./Words.ts"
 
@@ -50,15 +51,6 @@ export interface DetectorSettings {
   readonly acceptablePause?: Duration.Input
   /** The rhythm expected before there is one. Default 5 seconds. */
   readonly firstEstimate?: Duration.Input
-  /** Told when a suspicion begins, and when it proves wrong. Nothing waits for it. */
-  readonly onSuspicion?: (suspicion: Suspicion) => Effect.Effect<void>
-}
-
-export interface Suspicion {
-  readonly child: string
-  readonly suspected: boolean
-  readonly phi: number
-  readonly silenceMillis: number
 }
 
 export interface FailureDetector {
@@ -70,7 +62,7 @@ export interface FailureDetector {
   readonly stalled: Effect.Effect<never, Stalled>
 }
 
-/** Watches until the Scope closes. */
+/** Watches until the Scope closes. Suspicions go to the listener of the supervisor it is made under. */
 export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
   const clock = yield* Clock.Clock
   const every = Duration.toMillis(settings.every ?? "1 second")
@@ -93,10 +85,14 @@ export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
   let phi = 0
   let suspected = false
 
-  const tell = (silenceMillis: number) =>
-    Effect.forkDetach(
-      Effect.ignoreCause(settings.onSuspicion?.({ child, suspected, phi, silenceMillis }) ?? Effect.void)
-    )
+  const { path, report } = yield* Lineage
+  const tell = (silenceMillis: number) => {
+    const silent = `has given no sign of life for ${inWords(silenceMillis)}`
+    const why = suspected ? silent : "gives signs of life again"
+    const at = clock.currentTimeMillisUnsafe()
+    const event = { _tag: "ChildSuspected", supervisor: path, at, why, child, suspected, phi, silenceMillis } as const
+    return report === undefined ? Effect.void : Effect.forkDetach(Effect.ignoreCause(report(event)))
+  }
   const look = Effect.suspend(() => {
     const at = monotonic()
     // The timer was due `every` after the last look. What is beyond that, and a clock gone backwards, is our own.
@@ -117,3 +113,9 @@ export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
   }
   return detector
 })
+
+/** A life that fails with `Stalled` when it gives no sign of life; it gives one by `beat`. */
+export const watch = <A, E, R>(
+  settings: DetectorSettings,
+  life: (beat: Effect.Effect<void>) => Effect.Effect<A, E, R>
+) => Effect.flatMap(make(settings), ({ beat, stalled }) => Effect.raceFirst(life(beat), stalled))

@@ -46,7 +46,8 @@ export class Requests<R> {
       entry.status = "ended"
       this.begin(entry, answer)
     })
-    return this.forgetStop(id, start)
+    // Forgotten before it is done, for the same reason the other way round.
+    return Effect.andThen(this.forgetStop(id), start)
   }
 
   terminateChild(id: string) {
@@ -75,7 +76,7 @@ export class Requests<R> {
       this.engine.forget(entry)
       answer(undefined)
     })
-    return this.forgetStop(id, remove)
+    return Effect.andThen(remove, this.forgetStop(id))
   }
 
   /** Remembered before it is done: a runtime killed in between must not bring the child back. */
@@ -90,9 +91,9 @@ export class Requests<R> {
     })
   }
 
-  private forgetStop<E>(id: string, after: Effect.Effect<void, E>): Effect.Effect<void, E> {
+  private forgetStop(id: string): Effect.Effect<void> {
     const { path, stopped } = this.engine.settings
-    return stopped === undefined ? after : Effect.andThen(after, stopped.remove(`${path}/${id}`))
+    return stopped === undefined ? Effect.void : stopped.remove(`${path}/${id}`)
   }
 
   private ask<E>(decide: (answer: Answer<E | SupervisorEnded>) => void): Effect.Effect<void, E | SupervisorEnded> {

@@ -47,6 +47,13 @@ export type SupervisionEvent =
   | (OfChild<"ChildResting"> & { readonly forgotten: boolean })
   /** It was told to stop and has stopped, or was given up waiting for. */
   | (OfChild<"ChildTerminated"> & { readonly by: "request" | "group" | "shutdown" })
+  /** Its silence is longer than its rhythm lets expect, or is over after all. */
+  | (Of<"ChildSuspected"> & {
+      readonly child: string
+      readonly suspected: boolean
+      readonly phi: number
+      readonly silenceMillis: number
+    })
   /** It did not end in time and was abandoned: whatever holds it up still runs, and nothing waits for it any more. */
   | (OfChild<"ShutdownOverran"> & { readonly afterMillis: number })
   /** A life that was abandoned has ended after all. */

@@ -1,9 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber } from "effect"
+import { Clock, Context, Effect, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import type { Child } from "../../src/supervision/Child.ts"
 import * as FailureDetector from "../../src/supervision/FailureDetector.ts"
+import { Lineage } from "../../src/supervision/Lineage.ts"
 import { PhiAccrual } from "../../src/supervision/PhiAccrual.ts"
+import type { SupervisionEvent } from "../../src/supervision/SupervisionEvent.ts"
+import { Notebook, spec, within } from "./Script.ts"
 
 const settings = { window: 10, minDeviationMillis: 100, acceptablePauseMillis: 0, firstEstimateMillis: 1_000 }
 
@@ -48,11 +52,16 @@ describe("a failure detector", () => {
   it.effect("raises phi with silence alone, tells of the suspicion, and then of the stall", () =>
     Effect.gen(function* () {
       const told: Array<boolean> = []
-      const detector = yield* FailureDetector.make({
-        child: "a",
-        acceptablePause: "1 second",
-        onSuspicion: ({ suspected }) => Effect.sync(() => told.push(suspected))
-      })
+      const report = (event: SupervisionEvent) =>
+        Effect.sync(() => {
+          if (event._tag === "ChildSuspected") told.push(event.suspected)
+        })
+      const lineage = { ...Context.get(yield* Effect.context(), Lineage), report }
+      const detector = yield* Effect.provideService(
+        FailureDetector.make({ child: "a", acceptablePause: "1 second" }),
+        Lineage,
+        lineage
+      )
       const stalled = yield* Effect.forkChild(Effect.flip(detector.stalled))
       for (let n = 0; n < 20; n++) {
         yield* TestClock.adjust("1 second")
@@ -96,6 +105,38 @@ describe("a failure detector", () => {
       assert.isBelow(yield* detector.phi, 1)
       yield* TestClock.adjust("1 minute")
       assert.isAbove(yield* detector.phi, 12)
+    })
+  )
+
+  it.effect("makes a child that hangs fall, so that its supervisor restarts it", () =>
+    Effect.gen(function* () {
+      const notes = new Notebook()
+      let hangs = false
+      const child: Child<FailureDetector.Stalled> = {
+        id: "a",
+        start: Effect.map(Effect.scope, (scope) =>
+          Scope.provide(
+            FailureDetector.watch({ child: "a" }, (beat) =>
+              Effect.forever(
+                Effect.delay(
+                  Effect.suspend(() => (hangs ? Effect.never : beat)),
+                  "1 second"
+                )
+              )
+            ),
+            scope
+          )
+        )
+      }
+      const { supervisor } = yield* within(spec([child], { report: notes.report }))
+      yield* TestClock.adjust("1 minute")
+      assert.deepInclude((yield* supervisor.which)[0], { status: "running", restarts: 0 })
+      hangs = true
+      yield* TestClock.adjust("1 minute")
+      const which = yield* supervisor.which
+      assert.strictEqual(which[0]?.lastFailure?.kind, "Stalled")
+      assert.isAbove(which[0]?.restarts ?? 0, 0)
+      assert.include(notes.tags(), "ChildSuspected a")
     })
   )
 })
