@@ -6,6 +6,7 @@ import { Context, Effect, type FileSystem, Layer, type Path, Schema, type Scope,
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
+import { AgentTree } from "./agent/AgentTree.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
@@ -13,8 +14,6 @@ import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
-import type { SupervisionEvent } from "./supervision/SupervisionEvent.ts"
-import * as Supervisor from "./supervision/Supervisor.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { type LedgerFull, type TaskConflict, TaskInvalid, type TaskUnknown } from "./task/TaskError.ts"
 import { TaskLedger, type TaskRecord } from "./task/TaskLedger.ts"
@@ -49,39 +48,39 @@ export class MisterSmith extends Context.Service<
   static readonly layerWithEvents = (
     config: Config
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
-    Layer.effect(MisterSmith, make(config)).pipe(
-      Layer.merge(Dispatcher.layer(config.retry)),
+    Layer.effect(MisterSmith, make).pipe(
+      // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
+      Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(AgentHost.layer({ ...config.claude, dataDir: config.dataDir, baseDir: config.baseDir })),
       Layer.provideMerge(TaskLedger.layerMemory),
       Layer.provideMerge(ProcessTree.layer),
-      Layer.provideMerge(SecureRandom.layerWebCrypto)
+      Layer.provideMerge(SecureRandom.layerWebCrypto),
+      Layer.provideMerge(announce(config))
     )
 }
 
+const announce = ({ agents, name }: Config) =>
+  Layer.effectDiscard(
+    Effect.flatMap(EventBus, (bus) =>
+      bus.publish({
+        type: "runtime.started",
+        name,
+        version: VERSION,
+        agents: agents.reduce((sum, { replicas }) => sum + replicas, 0)
+      })
+    )
+  )
+
 const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
 
-/** Reports a supervisor's decision, and tells an agent that it will not be restarted. */
-const hear = (bus: EventBus["Service"], pool: AgentPool["Service"], event: SupervisionEvent): Effect.Effect<void> => {
-  const child = "child" in event ? event.child : undefined
-  const { _tag: decision, supervisor, why } = event
-  const told = bus.publish({ type: "supervisor.decision", supervisor, decision, child, why })
-  const agent = decision === "ChildResting" && child !== undefined ? pool.get(child) : undefined
-  return agent === undefined ? told : Effect.andThen(told, agent.terminated(why))
-}
-
-const make = Effect.fnUntraced(function* (config: Config) {
+const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
-  yield* bus.publish({ type: "runtime.started", name: config.name, version: VERSION, agents: pool.agents.length })
-  const supervisor = yield* Supervisor.start({
-    id: "agents",
-    ...config.supervision,
-    children: pool.agents.map(({ child }) => child),
-    report: (event) => hear(bus, pool, event)
-  })
-  const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(supervisor.ended, Effect.never))
+  const { ended } = yield* AgentTree
+  const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput) {
     const spec = yield* Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
     return yield* ledger.submit(spec)
@@ -95,6 +94,6 @@ const make = Effect.fnUntraced(function* (config: Config) {
     tasks: ledger.list,
     agents: pool.snapshot,
     events: bus.subscribe,
-    ended: supervisor.ended
+    ended
   })
 })

@@ -5,16 +5,16 @@
  * been told. A job that needs another output schema than the CLI was started with gets a CLI of its own, because the CLI
  * takes a schema only at its start.
  */
-import { Deferred, Effect, Exit, type FileSystem, type Path, Queue, Result, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
-import { Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
+import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import type { AgentState } from "../domain/AgentState.ts"
 import { mayRetryTask } from "../domain/Fault.ts"
-import { noUsage, type TaskUsage, usageSince } from "../domain/Task.ts"
+import { noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
-import type { Attempt, Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
+import type { Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
 import * as AgentHome from "./AgentHome.ts"
 import type { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
@@ -57,40 +57,47 @@ export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
   let slot = yield* begin(life, home, scope, undefined)
   yield* move("idle", "its CLI is ready")
   while (true) {
-    const job = yield* Effect.raceFirst(Queue.take(jobs), slot.session.ended)
-    yield* move("busy", `task ${job.work.task}`)
-    if (slot.schema !== keyOf(job.work.schema)) {
-      yield* Scope.close(slot.scope, Exit.void)
-      slot = yield* begin(life, home, scope, job.work).pipe(
-        Effect.tapError((fault) => Deferred.succeed(job.done, failed(fault, noUsage, undefined)))
-      )
-    }
-    const before = yield* slot.session.spent
-    const outcome = yield* Effect.raceFirst(
-      perform(life, slot, job.work),
-      Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
-    ).pipe(
-      Effect.result,
-      Effect.onError((cause) => Deferred.failCause(job.done, cause))
-    )
-    // What is over is not to be gone on with, unless the agent is to keep its one conversation.
-    if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure)))
-      memory.conversation = undefined
-    yield* Deferred.succeed(job.done, {
-      outcome,
-      usage: usageSince(before, yield* slot.session.spent),
-      session: yield* slot.session.sessionId
-    })
+    const job = yield* next(jobs, slot.session)
+    const outcome = yield* Effect.gen(function* () {
+      yield* move("busy", `task ${job.work.task}`)
+      if (slot.schema !== keyOf(job.work.schema)) {
+        yield* Scope.close(slot.scope, Exit.void)
+        slot = yield* begin(life, home, scope, job.work)
+      }
+      const before = yield* slot.session.spent
+      const outcome = yield* Effect.result(Effect.raceFirst(perform(life, slot, job.work), cancelled(job)))
+      // What is over is not to be gone on with, unless the agent is to keep its one conversation.
+      if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
+        memory.conversation = undefined
+      }
+      const usage = usageSince(before, yield* slot.session.spent)
+      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId })
+      return outcome
+    }).pipe(Effect.onError((cause) => settle(job, cause)))
     if (Result.isFailure(outcome) && endsLife(outcome.failure)) return yield* outcome.failure
     yield* move("idle", "ready for the next task")
   }
 })
 
-const failed = (fault: LifeError, usage: TaskUsage, session: string | undefined): Attempt => ({
-  outcome: Result.fail(fault),
-  usage,
-  session
-})
+/** The next job, or the end of the CLI. A job that is taken as the CLI ends is not lost with it. */
+const next = (jobs: Queue.Dequeue<Job>, session: ClaudeSession): Effect.Effect<Job, ClaudeFailure> =>
+  Effect.suspend(() => {
+    let taken: Job | undefined
+    const take = Effect.tap(Queue.take(jobs), (job) => Effect.sync(() => (taken = job)))
+    return Effect.raceFirst(take, session.ended).pipe(
+      Effect.onError((cause) => (taken === undefined ? Effect.void : settle(taken, cause)))
+    )
+  })
+
+const cancelled = (job: Job) =>
+  Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
+
+/** Tells a job what has ended the life under it. A life that is stopped, perhaps for a sibling's sake, interrupts it. */
+const settle = (job: Job, cause: Cause.Cause<LifeError>): Effect.Effect<unknown> => {
+  if (Cause.hasDies(cause)) return Deferred.failCause(job.done, Cause.die(Cause.squash(cause)))
+  const fault = Option.getOrElse(Cause.findErrorOption(cause), () => new Interrupted({ by: "its agent's stop" }))
+  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined })
+}
 
 /** A CLI for this work, which goes on with the remembered conversation where the CLI still has it. */
 const begin = Effect.fnUntraced(function* (
@@ -108,15 +115,16 @@ const begin = Effect.fnUntraced(function* (
       : undefined
   const inner = yield* Scope.fork(scope)
   const input = { id, spec, home, schema: work?.schema, task: () => memory.performing }
-  const session = yield* open({ ...input, resume }).pipe(
-    Effect.catchTag("SessionNotFound", (error) =>
-      resume === undefined ? Effect.fail(error) : open({ ...input, resume: undefined })
-    ),
-    Scope.provide(inner)
-  )
-  const resumed = resume !== undefined && (yield* session.sessionId) !== undefined
-  if (resume === undefined) memory.conversation = undefined
-  const slot: Slot = { session, scope: inner, schema: keyOf(work?.schema), used: resume !== undefined || resumed }
+  const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
+  const opened =
+    resume === undefined
+      ? anew
+      : Effect.map(open({ ...input, resume }), (session) => ({ session, resumed: true })).pipe(
+          Effect.catchTag("SessionNotFound", () => anew)
+        )
+  const { resumed, session } = yield* Scope.provide(opened, inner)
+  if (!resumed) memory.conversation = undefined
+  const slot: Slot = { session, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
 

@@ -74,6 +74,10 @@ export const judgeTurn = (input: TurnInput): TurnOk | Failure.ClaudeFailure => {
       return notFound(detail) ?? new Failure.TurnFailed({ subtype: result.subtype, detail })
   }
   if (result.is_error) return judgeApi(input, detail)
+  // A prompt that begins with a slash is a command of the CLI's; one that it does not know is no success.
+  if (result.num_turns === 0 && detail.startsWith("Unknown command: ")) {
+    return new Failure.RequestRejected({ status: null, detail })
+  }
   const output = result.structured_output ?? undefined
   if (wantsOutput && output === undefined) return new Failure.OutputMissing({ text: detail })
   const denials = result.permission_denials ?? []

@@ -63,8 +63,6 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  // --- the loop ---------------------------------------------------------------------------------------------------
-
   run(): void {
     this.phase = "booting"
     this.post(() => {
@@ -103,8 +101,6 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     const posted = Effect.sync(() => this.post(then))
     return Effect.runForkWith(this.context)(Effect.andThen(Effect.sleep(millis), posted))
   }
-
-  // --- a life, from its beginning to its end ------------------------------------------------------------------------
 
   launch(entry: Entry<R>): void {
     const life = new Life(entry, this.now)
@@ -176,8 +172,6 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     if (life.stopping === undefined) this.restarts.onDeath(entry, life, life.exit ?? Exit.void)
     else this.onStopped(entry, life, life.stopping)
   }
-
-  // --- stopping ---------------------------------------------------------------------------------------------------
 
   stop(life: Life<R>, reason: StopReason): void {
     // It has ended by itself already, and the message is still to be read: a group's stop does not hide that.
@@ -288,8 +282,6 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
       Effect.andThen(this.teller?.drain ?? Effect.void)
     )
   })
-
-  // --- answers ----------------------------------------------------------------------------------------------------
 
   forget(entry: Entry<R>): void {
     this.sweep?.removing(entry)

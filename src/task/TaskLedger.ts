@@ -34,8 +34,10 @@ export interface TaskRecord {
 
 /** Tasks that are not ended, at most. */
 export const MAX_OPEN = 100_000
-/** Ended tasks whose results are remembered. */
+/** Ended tasks that are remembered, at most. */
 export const MAX_ENDED = 10_000
+/** Characters of their results that are remembered, at most: an answer may be long. */
+export const MAX_ENDED_TEXT = 64 * 1024 * 1024
 
 export class TaskLedger extends Context.Service<
   TaskLedger,
@@ -84,6 +86,8 @@ const makeMemory = Effect.gen(function* () {
   /** Those of `entries` that wait to be claimed, first come first. */
   const queue = new Map<string, Entry>()
   let open = 0
+  /** Characters of the results of ended tasks. */
+  let ended = 0
 
   const find = (id: string) =>
     Effect.suspend(() => {
@@ -103,6 +107,7 @@ const makeMemory = Effect.gen(function* () {
     if (to === "queued") queue.set(id, entry)
     if (isFinal(to)) {
       open--
+      ended += record.result?.text.length ?? 0
       forget()
     }
     yield* bus.publish({
@@ -119,14 +124,14 @@ const makeMemory = Effect.gen(function* () {
     return record
   })
 
-  /** Drops the oldest ended tasks over the bound. Maps keep the order of insertion. */
+  /** Drops the oldest ended tasks over the bounds, but never the last. Maps keep the order of insertion. */
   const forget = () => {
-    let surplus = entries.size - open - MAX_ENDED
     for (const [id, { record }] of entries) {
-      if (surplus <= 0) return
+      const remembered = entries.size - open
+      if (remembered <= 1 || (remembered <= MAX_ENDED && ended <= MAX_ENDED_TEXT)) return
       if (!isFinal(record.state)) continue
       entries.delete(id)
-      surplus--
+      ended -= record.result?.text.length ?? 0
     }
   }
 

@@ -138,6 +138,45 @@ describe("the CLI", () => {
     assert.deepStrictEqual(processesWith(it.dir), [])
   })
 
+  it("is stopped for a sibling's sake: the task that it was at is finished in its next life", async () => {
+    await using it = await fleet()
+    const slow = bash("echo began >> log; [ $(wc -l < log) -gt 1 ] || sleep 1014")
+    const running = it.run(
+      {
+        supervision: { strategy: "one_for_all" },
+        agents: [agent({ id: "other" }), runner({ id: "worker" })],
+        tasks: [{ id: "t", agent: "worker", prompt: fake(slow, { text: "finished" }) }]
+      },
+      "--once",
+      "--json"
+    )
+    const other = await running.waitFor(
+      "the other",
+      (line) => line.type === "session.ready" && line["agent"] === "other"
+    )
+    await untilFile(join(it.dir, ".mister-smith/agents/worker/workspace/log"))
+    process.kill(Number(other["pid"]), "SIGKILL")
+    assert.strictEqual(await running.exit, 0, running.stdout())
+    assert.include(resultOf(running.lines, "t"), { status: "succeeded", text: "finished", attempts: 2 })
+  })
+
+  it("dies and is never to be restarted: its task fails and is not waited for", async () => {
+    await using it = await fleet()
+    const { code, lines } = await it.once({
+      agents: [runner({ restart: { policy: "never" } })],
+      tasks: [{ id: "t", prompt: fake(bash("kill -9 $PPID; sleep 1015"), { text: "never" }) }]
+    })
+    assert.strictEqual(code, 1)
+    assert.strictEqual(faultOf(lines, "t"), "NoTaker")
+  })
+
+  it("does not know a slash command: that is a failure, though the CLI calls it a success", async () => {
+    await using it = await fleet()
+    const { code, lines } = await it.once({ agents: [agent()], tasks: [{ id: "t", prompt: "/nonesuch please" }] })
+    assert.strictEqual(code, 1)
+    assert.strictEqual(faultOf(lines, "t"), "RequestRejected")
+  })
+
   it("is not there: the run ends, and says where it was looked for", async () => {
     await using it = await fleet()
     const { code, stderr } = await it.once({
