@@ -221,6 +221,7 @@ describe("the CLI", () => {
     const seen = readFileSync(join(it.dir, ".mister-smith/agents/worker/workspace/seen.txt"), "utf8")
     assert.notMatch(seen, /^DATABASE_PASSWORD=/m)
     assert.match(seen, /^GIVEN=hunter2$/m)
+    assert.match(seen, /^CLAUDE_CONFIG_DIR=.*\/agents\/worker\/claude$/m)
     assert.notInclude(running.stdout() + running.stderr(), secret)
     assert.notInclude(running.stdout() + running.stderr(), "hunter2")
   })

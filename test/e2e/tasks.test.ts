@@ -1,5 +1,6 @@
 /** The whole walk: the compiled binary drives the real Claude CLI against the stand-in API, one task of each kind. */
 import { existsSync, readFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
@@ -173,5 +174,21 @@ describe("a task", () => {
       tasks: [{ prompt: fake({ text: "arr" }) }]
     })
     assert.isTrue(it.standin.requests().some(({ system }) => system.includes("PIRATE")))
+  })
+})
+
+describe("a fleet", () => {
+  it("starts no more CLIs at once than the machine has cores", async () => {
+    await using it = await fleet()
+    const running = it.run({ agents: [agent({ replicas: 5 })] }, "--json")
+    for (const n of [1, 2, 3, 4, 5]) {
+      await running.waitFor("an agent", (line) => line.type === "session.ready" && line["agent"] === `worker-${n}`)
+    }
+    const starts = running.lines
+      .filter(({ type }) => type === "session.ready")
+      .map((line) => ({ from: Number(line["at"]) - Number(line["tookMillis"]), to: Number(line["at"]) }))
+    for (const { from } of starts) {
+      assert.isAtMost(starts.filter((other) => other.from <= from && from < other.to).length, availableParallelism())
+    }
   })
 })
