@@ -5,7 +5,8 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import type { Child } from "../../src/supervision/Child.ts"
 import * as Supervisor from "../../src/supervision/Supervisor.ts"
-import { type Ending, type Kid, type Leaf, Model, type StartOutcome, type Tree, World } from "./Model.ts"
+import { type Kid, Model } from "./Model.ts"
+import { type Ending, type Leaf, type StartOutcome, type Tree, World } from "./ModelWorld.ts"
 import { Boom, Notebook } from "./Script.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 20_000)
