@@ -19,7 +19,7 @@ describe("the page on supervision", () => {
       .join("\n")
       // A name may be made of the strategy and a sentence.
       .replaceAll(/\$\{[a-z]+\}/g, "one_for_one")
-    const table = page.slice(page.indexOf("| | Erlang/OTP"), page.indexOf("## How it is made"))
+    const table = page.slice(page.indexOf("| | Erlang/OTP"), page.indexOf("## What may be set"))
     const rows = table.trim().split("\n").slice(2)
     assert.isAbove(rows.length, 40)
     const missing = rows

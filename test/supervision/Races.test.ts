@@ -1,6 +1,6 @@
 /** Things that happen at the same time, or when they should not, on purpose. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Child } from "../../src/supervision/Child.ts"
 import * as Supervisor from "../../src/supervision/Supervisor.ts"
@@ -232,6 +232,64 @@ describe("races", () => {
       const { supervisor } = yield* within(spec([notes.child("a")], { report: () => Effect.die("bug") }))
       notes.end("a")
       assert.strictEqual((yield* supervisor.which)[0]?.status, "running")
+    })
+  )
+
+  it.effect("a supervisor that is started in a scope that is closed already ends at once", () =>
+    Effect.gen(function* () {
+      const notes = new Notebook()
+      const scope = yield* Scope.make()
+      yield* Scope.close(scope, Exit.void)
+      const supervisor = yield* Scope.provide(Supervisor.start(spec([notes.child("a")])), scope)
+      yield* supervisor.ended
+      assert.isFalse(notes.isRunning("a"))
+    })
+  )
+
+  it.effect("the requested start of a temporary child that its group ends is answered", () =>
+    Effect.gen(function* () {
+      const notes = new Notebook()
+      const { supervisor } = yield* within(spec([notes.child("a")], { strategy: "one_for_all" }))
+      const never = notes.child("b", { restart: "temporary", starting: () => Effect.never })
+      const starting = yield* Effect.forkChild(Effect.flip(supervisor.startChild(never)), { startImmediately: true })
+      notes.end("a")
+      assert.strictEqual((yield* Fiber.join(starting))._tag, "ChildStartFailed")
+      assert.strictEqual((yield* supervisor.count).children, 1)
+    })
+  )
+
+  it.effect("a fault that does not count is paced even where the child's own pause is nothing", () =>
+    Effect.gen(function* () {
+      let lives = 0
+      const limit = new Boom("rate limit", { countsAgainstIntensity: false })
+      const child: Child = {
+        id: "a",
+        backoff: { initialDelay: 0 },
+        start: Effect.sync(() => {
+          lives++
+          return Effect.fail(limit)
+        })
+      }
+      yield* within(spec([child]))
+      assert.strictEqual(lives, 2)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(lives, 3)
+    })
+  )
+
+  it.effect("a child that finishes while its group's turn to start has come to it is not started twice", () =>
+    Effect.gen(function* () {
+      const notes = new Notebook()
+      const brief = notes.child("b", {
+        restart: "transient",
+        starting: (life) => (life === 2 ? Effect.sleep("1 second") : Effect.void)
+      })
+      yield* within(spec([notes.child("a"), brief], { strategy: "one_for_all" }))
+      notes.end("a")
+      notes.take()
+      notes.end("b", Effect.void)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(notes.take(), ["b!", "-b"])
     })
   )
 })
