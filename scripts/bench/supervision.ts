@@ -111,7 +111,10 @@ const otp = (): unknown => {
   try {
     const compiled = spawnSync("erlc", ["-o", where, join(import.meta.dirname, "supervision.erl")])
     if (compiled.status !== 0) return { failed: compiled.stdout.toString() + compiled.stderr.toString() }
-    const run = spawnSync("erl", ["-noshell", "-pa", where, "-s", "supervision", "main"], { timeout: 120_000 })
+    const run = spawnSync("erl", ["-noshell", "-pa", where, "-s", "supervision", "main"], {
+      timeout: 120_000,
+      env: { ...process.env, ERL_CRASH_DUMP: "/dev/null" }
+    })
     return JSON.parse(run.stdout.toString())
   } catch (error) {
     return { failed: String(error) }
