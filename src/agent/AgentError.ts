@@ -1,26 +1,21 @@
 /** What can go wrong with an agent itself, beside what its CLI reports. */
 import { Schema } from "effect"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
 
 /** The agent's place on disk could not be made or written. */
-export class HomeUnavailable
-  extends Schema.TaggedError<HomeUnavailable>("mister-smith/HomeUnavailable")("HomeUnavailable", {
+export class HomeUnavailable extends Schema.TaggedError<HomeUnavailable, Fault>("mister-smith/HomeUnavailable")(
+  "HomeUnavailable",
+  {
     agent: Schema.String,
     reason: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "check that dataDir can be written to and that the disk is not full"
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "check that dataDir can be written to and that the disk is not full"
+    })
   }
   override get message() {
     return `agent ${this.agent} has no place to work: ${this.reason}`
@@ -28,23 +23,18 @@ export class HomeUnavailable
 }
 
 /** There is no Claude CLI to run. */
-export class ClaudeNotFound
-  extends Schema.TaggedError<ClaudeNotFound>("mister-smith/ClaudeNotFound")("ClaudeNotFound", {
+export class ClaudeNotFound extends Schema.TaggedError<ClaudeNotFound, Fault>("mister-smith/ClaudeNotFound")(
+  "ClaudeNotFound",
+  {
     command: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "install it (npm install -g @anthropic-ai/claude-code), or set claude.command to its full path"
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "install it (npm install -g @anthropic-ai/claude-code), or set claude.command to its full path"
+    })
   }
   override get message() {
     return `no Claude CLI was found (looked for ${this.command})`
@@ -52,27 +42,17 @@ export class ClaudeNotFound
 }
 
 /** The agent ended for good before it could take the task. */
-export class AgentGone
-  extends Schema.TaggedError<AgentGone>("mister-smith/AgentGone")("AgentGone", {
-    agent: Schema.String,
-    reason: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "medium" as const
-  }
-  get recovery() {
-    return "retry" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get retriesTask() {
-    return true
-  }
-  get hint() {
-    return "another agent that takes this type of task can perform it"
+export class AgentGone extends Schema.TaggedError<AgentGone, Fault>("mister-smith/AgentGone")("AgentGone", {
+  agent: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      retriesTask: true,
+      hint: "another agent that takes this type of task can perform it"
+    })
   }
   override get message() {
     return `agent ${this.agent} is gone: ${this.reason}`
@@ -80,27 +60,17 @@ export class AgentGone
 }
 
 /** A bug of ours. Told with its whole story, so that it can be reported. */
-export class AgentDefect
-  extends Schema.TaggedError<AgentDefect>("mister-smith/AgentDefect")("AgentDefect", {
-    agent: Schema.String,
-    defect: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
-  }
-  get recovery() {
-    return "restart" as const
-  }
-  get countsAgainstIntensity() {
-    return true
-  }
-  get retriesTask() {
-    return false
-  }
-  get hint() {
-    return "this is an error in MisterSmith; please report it"
+export class AgentDefect extends Schema.TaggedError<AgentDefect, Fault>("mister-smith/AgentDefect")("AgentDefect", {
+  agent: Schema.String,
+  defect: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "restart",
+      countsAgainstIntensity: true,
+      hint: "this is an error in MisterSmith; please report it"
+    })
   }
   override get message() {
     return `agent ${this.agent} met an internal error: ${this.defect}`

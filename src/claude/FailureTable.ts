@@ -8,7 +8,7 @@
  *   again      may another attempt at the same task cure it?
  *   hint       what an operator can do
  */
-import type { Fault, Recovery, Severity } from "../domain/Fault.ts"
+import { type Fault, follow as followPolicy, type Recovery, type Severity } from "../domain/Fault.ts"
 
 interface Row {
   readonly severity: Severity
@@ -55,12 +55,6 @@ export interface ClaudeFault extends Fault {
   readonly hint: string
 }
 
-/** Gives a class its row. As getters, so that they are not printed as data in every log line. */
-export const follow = (
-  failure: { readonly prototype: ClaudeFault },
-  { again, counts, hint, recovery, severity }: Row
-): void => {
-  const facts = { severity, recovery, countsAgainstIntensity: counts, retriesTask: again, hint }
-  for (const [name, value] of Object.entries(facts))
-    Object.defineProperty(failure.prototype, name, { get: () => value })
-}
+/** Gives a class its row. */
+export const follow = (failure: { readonly prototype: ClaudeFault }, { again, counts, ...row }: Row): void =>
+  followPolicy(failure, { ...row, countsAgainstIntensity: counts, retriesTask: again })

@@ -1,6 +1,6 @@
 /** What can be wrong with a config: every mistake at once, each with its place. */
 import { Schema } from "effect"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
 
 export const Mistake = Schema.Struct({
   /** Such as `agents[1].limits.taskTime`, `(file)` for the whole, or the name of an environment variable. */
@@ -22,24 +22,19 @@ const sentence = ({ at, expected, found, line, suggestion }: Mistake): string =>
     suggestion === undefined ? "" : `; ${suggestion}`
   ].join("")
 
-export class ConfigInvalid
-  extends Schema.TaggedError<ConfigInvalid>("mister-smith/ConfigInvalid")("ConfigInvalid", {
+export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid, Fault>("mister-smith/ConfigInvalid")(
+  "ConfigInvalid",
+  {
     file: Schema.String,
     mistakes: Schema.Array(Mistake)
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "every key is explained in docs/config.md; an editor that reads the JSON Schema (`mister-smith schema`) helps while you write"
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "every key is explained in docs/config.md; an editor that reads the JSON Schema (`mister-smith schema`) helps while you write"
+    })
   }
   override get message() {
     return [`${this.file}:`, ...this.mistakes.map(sentence)].join("\n")
@@ -47,24 +42,19 @@ export class ConfigInvalid
 }
 
 /** There is nothing to read: no such file, a directory, no permission, too large. */
-export class ConfigUnreadable
-  extends Schema.TaggedError<ConfigUnreadable>("mister-smith/ConfigUnreadable")("ConfigUnreadable", {
+export class ConfigUnreadable extends Schema.TaggedError<ConfigUnreadable, Fault>("mister-smith/ConfigUnreadable")(
+  "ConfigUnreadable",
+  {
     file: Schema.String,
     reason: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "name the config file: mister-smith run path/to/config.json"
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "name the config file: mister-smith run path/to/config.json"
+    })
   }
   override get message() {
     return `${this.file}: ${this.reason}`

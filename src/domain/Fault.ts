@@ -31,6 +31,31 @@ export interface Fault {
   readonly hint?: string | undefined
 }
 
+/** What is the same for every error of a class. */
+export interface Policy {
+  readonly severity: Severity
+  readonly recovery: Recovery
+  /** Default false. */
+  readonly countsAgainstIntensity?: boolean
+  /** Default false. */
+  readonly retriesTask?: boolean
+  readonly hint?: string
+}
+
+/**
+ * Gives a class of errors its policy, in a static block of the class. As getters on the prototype, so that the policy is
+ * not printed as data in every log line.
+ */
+export const follow = (
+  failure: { readonly prototype: Fault },
+  { countsAgainstIntensity = false, hint, recovery, retriesTask = false, severity }: Policy
+): void => {
+  for (const [name, value] of Object.entries({ severity, recovery, countsAgainstIntensity, retriesTask, hint })) {
+    // Configurable, so that a class whose hint depends on its data can say so with a getter of its own.
+    Object.defineProperty(failure.prototype, name, { get: () => value, configurable: true })
+  }
+}
+
 /** The parts of a Fault that go into an event, a result or a log line. */
 export interface FaultReport {
   readonly kind: string

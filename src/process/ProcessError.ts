@@ -1,25 +1,20 @@
 /** What can go wrong with a process, one error per thing, each with its evidence. */
 import { Schema } from "effect"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
 
 /** No such file, neither at the path given nor on PATH. */
-export class CommandNotFound
-  extends Schema.TaggedError<CommandNotFound>("mister-smith/CommandNotFound")("CommandNotFound", {
+export class CommandNotFound extends Schema.TaggedError<CommandNotFound, Fault>("mister-smith/CommandNotFound")(
+  "CommandNotFound",
+  {
     command: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "install it, or give the full path of the executable"
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "install it, or give the full path of the executable"
+    })
   }
   override get message() {
     return this.command.includes("/")
@@ -29,24 +24,18 @@ export class CommandNotFound
 }
 
 /** The file is there but the system will not run it. */
-export class CommandNotExecutable
-  extends Schema.TaggedError<CommandNotExecutable>("mister-smith/CommandNotExecutable")("CommandNotExecutable", {
-    command: Schema.String,
-    code: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
-  }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "check that it is a program for this machine and that its execute permission is set"
+export class CommandNotExecutable extends Schema.TaggedError<CommandNotExecutable, Fault>(
+  "mister-smith/CommandNotExecutable"
+)("CommandNotExecutable", {
+  command: Schema.String,
+  code: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "check that it is a program for this machine and that its execute permission is set"
+    })
   }
   override get message() {
     return `${this.command} is not executable (${this.code})`
@@ -54,24 +43,15 @@ export class CommandNotExecutable
 }
 
 /** The directory the process was to start in is not there, or is not a directory. */
-export class WorkingDirectoryMissing
-  extends Schema.TaggedError<WorkingDirectoryMissing>("mister-smith/WorkingDirectoryMissing")(
-    "WorkingDirectoryMissing",
-    { cwd: Schema.String }
-  )
-  implements Fault
-{
-  get severity() {
-    return "high" as const
-  }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "create the directory, or change the agent's workspace"
+export class WorkingDirectoryMissing extends Schema.TaggedError<WorkingDirectoryMissing, Fault>(
+  "mister-smith/WorkingDirectoryMissing"
+)("WorkingDirectoryMissing", { cwd: Schema.String }) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "escalate",
+      hint: "create the directory, or change the agent's workspace"
+    })
   }
   override get message() {
     return `the working directory ${this.cwd} does not exist`
@@ -79,24 +59,19 @@ export class WorkingDirectoryMissing
 }
 
 /** The machine has no room for another process: processes, descriptors or memory. */
-export class OutOfResources
-  extends Schema.TaggedError<OutOfResources>("mister-smith/OutOfResources")("OutOfResources", {
+export class OutOfResources extends Schema.TaggedError<OutOfResources, Fault>("mister-smith/OutOfResources")(
+  "OutOfResources",
+  {
     command: Schema.String,
     code: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
   }
-  get recovery() {
-    return "retry" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "see `ulimit -u`, `ulimit -n` and the free memory; lower the number of agents or raise the limits"
+) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "retry",
+      hint: "see `ulimit -u`, `ulimit -n` and the free memory; lower the number of agents or raise the limits"
+    })
   }
   override get message() {
     return `the system refused to start ${this.command} (${this.code})`
@@ -104,24 +79,17 @@ export class OutOfResources
 }
 
 /** The system refused for any other reason, which it named. */
-export class SpawnFailed
-  extends Schema.TaggedError<SpawnFailed>("mister-smith/SpawnFailed")("SpawnFailed", {
-    command: Schema.String,
-    code: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
-  }
-  get recovery() {
-    return "restart" as const
-  }
-  get countsAgainstIntensity() {
-    return true
-  }
-  get hint() {
-    return "the code names the system's reason; see errno(3)"
+export class SpawnFailed extends Schema.TaggedError<SpawnFailed, Fault>("mister-smith/SpawnFailed")("SpawnFailed", {
+  command: Schema.String,
+  code: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "restart",
+      countsAgainstIntensity: true,
+      hint: "the code names the system's reason; see errno(3)"
+    })
   }
   override get message() {
     return `${this.command} could not be started (${this.code})`
@@ -129,24 +97,16 @@ export class SpawnFailed
 }
 
 /** Some processes of a tree are alive although everything was tried, for example in uninterruptible sleep. */
-export class TreeSurvived
-  extends Schema.TaggedError<TreeSurvived>("mister-smith/TreeSurvived")("TreeSurvived", {
-    run: Schema.String,
-    survivors: Schema.Array(Schema.Struct({ pid: Schema.Number, name: Schema.String }))
-  })
-  implements Fault
-{
-  get severity() {
-    return "critical" as const
-  }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "look at these processes with ps; one in state D waits for the kernel, often for a network file system"
+export class TreeSurvived extends Schema.TaggedError<TreeSurvived, Fault>("mister-smith/TreeSurvived")("TreeSurvived", {
+  run: Schema.String,
+  survivors: Schema.Array(Schema.Struct({ pid: Schema.Number, name: Schema.String }))
+}) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "look at these processes with ps; one in state D waits for the kernel, often for a network file system"
+    })
   }
   override get message() {
     return `still alive after SIGKILL: ${this.survivors.map(({ name, pid }) => `${name} (${pid})`).join(", ")}`
