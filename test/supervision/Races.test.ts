@@ -292,4 +292,25 @@ describe("races", () => {
       assert.deepStrictEqual(notes.take(), ["b!", "-b"])
     })
   )
+
+  it.effect(
+    "the children around a pause are deleted, and a new one is asked for: it is started when the pause is over",
+    () =>
+      Effect.gen(function* () {
+        const notes = new Notebook()
+        const c = notes.child("c", { backoff: { initialDelay: "5 seconds", jitter: "none" } })
+        const all = spec([notes.child("a"), notes.child("b"), c], { strategy: "rest_for_one" })
+        const { supervisor } = yield* within(all)
+        notes.end("c")
+        for (const id of ["b", "c"]) {
+          yield* supervisor.terminateChild(id)
+          yield* supervisor.deleteChild(id)
+        }
+        notes.take()
+        const starting = yield* Effect.forkChild(supervisor.startChild(notes.child("d")), { startImmediately: true })
+        yield* TestClock.adjust("5 seconds")
+        yield* Fiber.join(starting)
+        assert.deepStrictEqual(notes.take(), ["+d", "d!"])
+      })
+  )
 })
