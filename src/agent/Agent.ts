@@ -139,6 +139,7 @@ export const make = Effect.fn("Agent.make")(function* (
     child: {
       id,
       ...RestartPolicy.toChild(spec.restart),
+      standby: spec.standby,
       // Interrupting a turn, end_session, two signals and the walk: each is bounded, and so is their sum.
       shutdown: "15 seconds",
       start: Effect.gen(function* () {

@@ -1,11 +1,15 @@
 /** What a person may set about an agent, and what it is if they do not. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskType } from "../domain/Ids.ts"
-import { DurationFromString } from "../domain/Quantity.ts"
+import { PositiveDurationFromString } from "../domain/Quantity.ts"
+import { Text } from "../domain/Text.ts"
 import { RestartPolicy } from "../supervision/RestartPolicy.ts"
 
 const none: ReadonlyArray<never> = []
-const rules = Schema.Array(Schema.NonEmptyString).pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
+const rules = Schema.Array(Text).pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
+
+/** Goes to the CLI as a message, at any length. */
+const prompt = Schema.String.pipe(Schema.check(Schema.isNonEmpty({ message: "expected text that is not empty" })))
 
 /** The CLI's own words for what an agent may do without being asked about it. */
 export const PermissionMode = Schema.Literals([
@@ -30,7 +34,9 @@ export const Limits = Schema.Struct({
   turns: Schema.optionalKey(
     Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1, { message: "expected a whole number of 1 or more" })))
   ).annotateKey({ description: "Round trips to the model for one attempt at a task. Default: no limit" }),
-  taskTime: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("30 minutes" as const))).annotateKey({
+  taskTime: PositiveDurationFromString.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("30 minutes" as const))
+  ).annotateKey({
     description: 'How long one attempt at a task may take. Default "30 minutes"'
   })
 })
@@ -49,20 +55,24 @@ export const AgentSpec = Schema.Struct({
     ),
     Schema.withDecodingDefaultKey(Effect.succeed(1))
   ).annotateKey({ description: "How many agents of this kind. More than one are named id-1, id-2, … Default 1" }),
+  standby: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))).annotateKey({
+    description:
+      "Waits until a step start_standby of supervision.escalation starts it in the place of one that failed. Default false"
+  }),
   taskTypes: Schema.Array(TaskType)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
     .annotateKey({ description: "The types of tasks that it takes. Default: any" }),
-  capabilities: Schema.Array(Schema.NonEmptyString)
+  capabilities: Schema.Array(Text)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
     .annotateKey({ description: "What it can do, in words of your own. Default none" }),
-  model: Schema.optionalKey(Schema.NonEmptyString).annotateKey({ description: "Its model. Default: claude.model" }),
-  systemPrompt: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+  model: Schema.optionalKey(Text).annotateKey({ description: "Its model. Default: claude.model" }),
+  systemPrompt: Schema.optionalKey(prompt).annotateKey({
     description: "In place of Claude's own system prompt. Default: Claude's own"
   }),
-  appendSystemPrompt: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+  appendSystemPrompt: Schema.optionalKey(prompt).annotateKey({
     description: "After the system prompt. Default none"
   }),
-  workspace: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+  workspace: Schema.optionalKey(Text).annotateKey({
     description:
       "The directory it works in, relative to the config file; it must exist. Default: one of its own under dataDir, made when it is needed"
   }),

@@ -5,11 +5,14 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { EventBus } from "../event/EventBus.ts"
+import { rungsOf } from "../supervision/EscalationLadder.ts"
+import * as RestartBudget from "../supervision/RestartBudget.ts"
 import type { SupervisorGaveUp } from "../supervision/SupervisionError.ts"
 import type { SupervisionEvent } from "../supervision/SupervisionEvent.ts"
 import type { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import * as Supervisor from "../supervision/Supervisor.ts"
 import { AgentPool } from "./AgentPool.ts"
+import * as OperatorHook from "./OperatorHook.ts"
 
 export class AgentTree extends Context.Service<
   AgentTree,
@@ -24,11 +27,19 @@ export class AgentTree extends Context.Service<
       Effect.gen(function* () {
         const bus = yield* EventBus
         const pool = yield* AgentPool
+        const hook = yield* OperatorHook.make
+        const { escalation, maxRestarts, restartBudget, strategy, within } = settings
         const { ended } = yield* Supervisor.start({
           id: "agents",
-          ...settings,
+          strategy,
+          maxRestarts,
+          within,
           children: pool.agents.map(({ child }) => child),
-          report: (event) => hear(bus, pool, event)
+          report: (event) => hear(bus, pool, event),
+          ...(escalation.length === 0 ? {} : { ladder: { rungs: rungsOf(escalation, hook) } }),
+          ...(restartBudget === undefined
+            ? {}
+            : { budget: RestartBudget.make(restartBudget.maxRestarts, restartBudget.within) })
         })
         return AgentTree.of({ ended })
       })
@@ -39,6 +50,8 @@ const hear = (bus: EventBus["Service"], pool: AgentPool["Service"], event: Super
   const child = "child" in event ? event.child : undefined
   const { _tag: decision, supervisor, why } = event
   const told = bus.publish({ type: "supervisor.decision", supervisor, decision, child, why })
-  const agent = decision === "ChildResting" && child !== undefined ? pool.get(child) : undefined
+  // Where a standby takes over, the one that failed stays down.
+  const down = decision === "ChildResting" || (event._tag === "LadderClimbed" && event.action === "start_standby")
+  const agent = down && child !== undefined ? pool.get(child) : undefined
   return agent === undefined ? told : Effect.andThen(told, agent.terminated(why))
 }

@@ -1,10 +1,15 @@
 /** What a person may set about the Claude CLI itself, for all agents. */
 import { Effect, Schema } from "effect"
-import { ByteSizeFromString, DurationFromString } from "../domain/Quantity.ts"
+import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
 import { Secret } from "../domain/Secret.ts"
+import { Text } from "../domain/Text.ts"
+
+/** Below the first no answer would get through; a line above the second no machine holds comfortably. */
+const SHORTEST_LINE = 64 * 1024
+const LONGEST_LINE = 1024 ** 3
 
 export const ClaudeSettings = Schema.Struct({
-  command: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+  command: Schema.optionalKey(Text).annotateKey({
     description:
       "The CLI's executable: a name on PATH, or a path relative to the config file. Default: `claude` from PATH, else that of the npm package @anthropic-ai/claude-code in a node_modules at or above the config file or the binary"
   }),
@@ -14,15 +19,23 @@ export const ClaudeSettings = Schema.Struct({
       description:
         "Environment variables of every CLI, beside the few that it inherits. Text or secret references. Default none"
     }),
-  model: Schema.optionalKey(Schema.NonEmptyString).annotateKey({
+  model: Schema.optionalKey(Text).annotateKey({
     description: "The model of agents that name none. Default: the CLI's own"
   }),
-  startTimeout: DurationFromString.pipe(
+  startTimeout: PositiveDurationFromString.pipe(
     Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))
   ).annotateKey({ description: 'How long a CLI may take to be ready. Default "60 seconds"' }),
-  maxLine: ByteSizeFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("32 MiB" as const))).annotateKey({
+  maxLine: ByteSizeFromString.pipe(
+    Schema.check(
+      Schema.isBetween(
+        { minimum: SHORTEST_LINE, maximum: LONGEST_LINE },
+        { message: 'expected a size from "64 KiB" to "1 GiB"' }
+      )
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed("32 MiB" as const))
+  ).annotateKey({
     description:
-      'The longest line of the CLI\'s output that is read; a longer one is counted and passed over. Default "32 MiB"'
+      'The longest line of the CLI\'s output that is read; a longer one is counted and passed over. At least "64 KiB", at most "1 GiB". Default "32 MiB"'
   })
 })
 export type ClaudeSettings = typeof ClaudeSettings.Type

@@ -13,7 +13,9 @@ export const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>)
   if (error instanceof TasksFailed) return EXIT.failed
   if (isFault(error)) {
     yield* Console.error(sentence(error))
-    return error._tag === "ConfigInvalid" || error._tag === "ConfigUnreadable" ? EXIT.usage : EXIT.failed
+    if (error._tag === "ConfigInvalid" || error._tag === "ConfigUnreadable") return EXIT.usage
+    // A step stop_node of the escalation has chosen the code.
+    return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : EXIT.failed
   }
   // Ours, not the user's: the whole story, so that it can be reported.
   yield* Console.error(`internal error, please report it:\n${Cause.pretty(cause)}`)

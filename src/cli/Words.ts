@@ -80,6 +80,8 @@ const sentence = (event: Published, p: Paint): string | undefined => {
       return p("yellow", `task ${event.task}: permission denied for ${event.tools.join(", ")}`)
     case "supervisor.decision":
       return loud.has(event.decision) ? p("yellow", event.why) : undefined
+    case "operator.notified":
+      return p("red", event.message)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

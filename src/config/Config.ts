@@ -5,6 +5,8 @@
 import { Effect, type Redacted, Schema } from "effect"
 import { AgentSpec } from "../agent/AgentSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
+import type { TaskId } from "../domain/Ids.ts"
+import { Text } from "../domain/Text.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
@@ -17,10 +19,10 @@ export const ConfigFile = Schema.Struct({
   $schema: Schema.optionalKey(Schema.String).annotateKey({
     description: "Where an editor finds the JSON Schema of this file (`mister-smith schema` prints it)"
   }),
-  name: Schema.NonEmptyString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("mister-smith"))).annotateKey({
+  name: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed("mister-smith"))).annotateKey({
     description: 'What this node is called. Default "mister-smith"'
   }),
-  dataDir: Schema.NonEmptyString.pipe(Schema.withDecodingDefaultKey(Effect.succeed(".mister-smith"))).annotateKey({
+  dataDir: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed(".mister-smith"))).annotateKey({
     description: 'Where state is kept, relative to this file; made when it is not there. Default ".mister-smith"'
   }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
@@ -36,13 +38,13 @@ export const ConfigFile = Schema.Struct({
     .pipe(
       Schema.check(
         Schema.isMinLength(1, { message: "expected at least one agent" }),
-        Schema.isMaxLength(MAX_AGENTS, { message: `expected at most ${MAX_AGENTS} agents` })
+        Schema.isMaxLength(MAX_AGENTS, { message: `expected at most ${MAX_AGENTS} entries` })
       )
     )
     .annotateKey({ description: "Who works" }),
   tasks: Schema.Array(TaskSpec)
     .pipe(
-      Schema.check(Schema.isMaxLength(MAX_TASKS, { message: `expected at most ${MAX_TASKS} tasks` })),
+      Schema.check(Schema.isMaxLength(MAX_TASKS, { message: `expected at most ${MAX_TASKS} entries` })),
       Schema.withDecodingDefaultKey(Effect.succeed([]))
     )
     .annotateKey({ description: "What is done first. Default none" })
@@ -53,8 +55,9 @@ export type ConfigFile = typeof ConfigFile.Type
 export type ConfigInput = typeof ConfigFile.Encoded
 
 /** What the runtime works with: paths are absolute, secrets are found and Redacted, tasks have ids. */
-export interface Config extends Omit<ConfigFile, "claude"> {
+export interface Config extends Omit<ConfigFile, "claude" | "tasks"> {
   /** The directory of the config file. */
   readonly baseDir: string
   readonly claude: Omit<ClaudeSettings, "env"> & { readonly env: Readonly<Record<string, Redacted.Redacted>> }
+  readonly tasks: ReadonlyArray<TaskSpec & { readonly id: TaskId }>
 }

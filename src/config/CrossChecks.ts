@@ -16,7 +16,13 @@ const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ?
 export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => {
   const agents = list(valueAt(root, ["agents"]))
   const tasks = list(valueAt(root, ["tasks"]))
-  return [...agentNames(agents), ...taskNames(tasks), ...takers(agents, tasks), ...delays(agents, root)]
+  return [
+    ...agentNames(agents),
+    ...taskNames(tasks),
+    ...takers(agents, tasks),
+    ...delays(agents, root),
+    ...standbys(agents, root)
+  ]
 }
 
 /** The names under which an agent runs. */
@@ -124,6 +130,33 @@ function* delays(agents: ReadonlyArray<unknown>, root: unknown): Iterable<Mistak
         expected: `expected at least ${name} (${String(first)})`,
         found: JSON.stringify(last)
       }
+    }
+  }
+}
+
+/** A step that starts a standby must name an agent that is one, and a standby needs a step that starts it. */
+function* standbys(agents: ReadonlyArray<unknown>, root: unknown): Iterable<Mistake> {
+  const isStandby = (agent: unknown) => valueAt(agent, ["standby"]) === true
+  const waiting = agents.filter(isStandby).flatMap(namesOf)
+  const started = new Set<string>()
+  for (const [index, step] of list(valueAt(root, ["supervision", "escalation"])).entries()) {
+    const child = text(valueAt(step, ["child"]))
+    if (valueAt(step, ["do"]) !== "start_standby" || child === undefined) continue
+    started.add(child)
+    if (waiting.includes(child)) continue
+    yield {
+      at: `supervision.escalation[${index}].child`,
+      expected: 'expected the name of an agent with "standby": true',
+      found: JSON.stringify(child)
+    }
+  }
+  for (const [index, agent] of agents.entries()) {
+    const idle = isStandby(agent) ? namesOf(agent).find((name) => !started.has(name)) : undefined
+    if (idle === undefined) continue
+    yield {
+      at: `agents[${index}].standby`,
+      expected: `nothing would ever start "${idle}"`,
+      suggestion: `add { "do": "start_standby", "child": "${idle}" } to supervision.escalation`
     }
   }
 }

@@ -89,6 +89,14 @@ export type Event =
       readonly child: string | undefined
       readonly why: string
     }
+  /** A supervisor's restarts are used up, and its escalation says that a person should know. */
+  | {
+      readonly type: "operator.notified"
+      readonly supervisor: string
+      readonly child: string
+      readonly message: string
+      readonly hint: string | undefined
+    }
   /** This subscriber was slower than the history is long and has missed events. */
   | { readonly type: "events.gap"; readonly missed: number }
 

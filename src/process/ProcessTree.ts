@@ -54,6 +54,8 @@ export interface ProcessHandle {
   readonly stderr: Stream.Stream<Uint8Array>
   /** Completes when the system has taken the bytes. False where nobody reads any more. */
   write(text: string): Effect.Effect<boolean>
+  /** The child reads the end of its stdin. */
+  readonly closeInput: Effect.Effect<void>
   /** The leader's own exit, from the system and not from the end of a pipe. */
   readonly exit: Effect.Effect<ProcessExit>
   /** Ends the tree: each rung waits at most its time, and what is left is killed and proven gone. Later calls answer with the first receipt. */
@@ -141,6 +143,7 @@ const start = (spec: ProcessSpec, run: string): Effect.Effect<ProcessHandle, Spa
               if (!stdin.writable) return written(Effect.succeed(false))
               stdin.write(text, (error) => written(Effect.succeed(error === null || error === undefined)))
             }),
+          closeInput: Effect.sync(() => void stdin.end()),
           exit: Deferred.await(exit),
           stop: Effect.ensuring(
             stop,

@@ -13,14 +13,22 @@ export const TaskSpec = Schema.Struct({
     description: 'Its type, by which agents take it. Default "task"'
   }),
   prompt: Schema.String.pipe(
-    Schema.check(Schema.isNonEmpty({ message: "expected text" })),
+    Schema.check(Schema.isNonEmpty({ message: "expected text that is not empty" })),
     Schema.check(Schema.isMaxLength(MAX_PROMPT, { message: `expected at most ${MAX_PROMPT} characters` }))
   ).annotateKey({ description: "What the agent is told" }),
   agent: Schema.optionalKey(AgentId).annotateKey({
     description: "The agent that must do it. Default: any that takes its type"
   }),
-  schema: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)).annotateKey({
-    description: "A JSON Schema (of an object) for the answer, which then comes as validated data. Default: text"
+  schema: Schema.optionalKey(
+    Schema.Record(Schema.String, Schema.Unknown).pipe(
+      Schema.check(
+        Schema.makeFilter((schema) => schema["type"] === "object", {
+          message: 'expected the JSON Schema of an object, with "type": "object"'
+        })
+      )
+    )
+  ).annotateKey({
+    description: 'A JSON Schema with "type": "object" for the answer, which then comes as validated data. Default: text'
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

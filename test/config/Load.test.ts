@@ -33,7 +33,9 @@ const table: ReadonlyArray<readonly [what: string, text: string, says: ReadonlyA
   [
     "a key that is like no other",
     `{ ${agents}, "supervision": { "zzzzzzzzz": 1 } }`,
-    ["supervision.zzzzzzzzz (line 1): there is no such key; known here: strategy, maxRestarts, within"]
+    [
+      "supervision.zzzzzzzzz (line 1): there is no such key; known here: strategy, maxRestarts, within, escalation, restartBudget"
+    ]
   ],
   [
     "a duration without its unit",
@@ -108,6 +110,14 @@ const table: ReadonlyArray<readonly [what: string, text: string, says: ReadonlyA
     "a longest pause that is shorter than the first",
     `{ ${agents}, "retry": { "delay": "1 hour", "maxDelay": "1 minute" } }`,
     ['retry.maxDelay (line 1): expected at least delay (1 hour), found "1 minute"']
+  ],
+  [
+    "a standby that nothing starts, and a step that starts what is none",
+    '{ "agents": [{ "id": "a" }, { "id": "b", "standby": true }], "supervision": { "escalation": [{ "do": "start_standby", "child": "a" }] } }',
+    [
+      'supervision.escalation[0].child (line 1): expected the name of an agent with "standby": true, found "a"',
+      'agents[1].standby (line 1): nothing would ever start "b"; add { "do": "start_standby", "child": "b" } to supervision.escalation'
+    ]
   ],
   [
     "secrets that are not there",

@@ -1,7 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Schema } from "effect"
 import * as fc from "fast-check"
-import { ByteSizeFromString, DurationFromString } from "../../src/domain/Quantity.ts"
+import {
+  ByteSizeFromString,
+  DurationFromString,
+  PositiveDurationFromString,
+  rewritten
+} from "../../src/domain/Quantity.ts"
 
 const duration = Schema.decodeUnknownSync(DurationFromString)
 const size = Schema.decodeUnknownSync(ByteSizeFromString)
@@ -35,6 +40,31 @@ describe("a duration", () => {
     )
     assert.strictEqual(encode(Duration.seconds(90)), "90 seconds")
   })
+
+  it("without end has no text", () => {
+    const encode = Schema.encodeSync(DurationFromString)
+    assert.throws(() => encode(Duration.infinity), /a duration such as "30 seconds"/)
+  })
+
+  it("that must be longer than nothing is", () => {
+    const positive = Schema.decodeUnknownSync(PositiveDurationFromString)
+    assert.strictEqual(Duration.toMillis(positive("1 ms")), 1)
+    for (const wrong of ["0 seconds", "0.0h"]) assert.throws(() => positive(wrong), /longer than nothing/)
+  })
+
+  it("is whatever the parser makes of it, or a mistake, for any text", () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.tuple(fc.double({ noNaN: true }), fc.string()).map(([n, unit]) => `${n} ${unit}`)
+    )
+    const option = Schema.decodeUnknownOption(DurationFromString)
+    fc.assert(
+      fc.property(text, (text) => {
+        const read = option(text)
+        if (read._tag === "Some") assert.isTrue(Duration.isFinite(read.value) && Duration.toMillis(read.value) >= 0)
+      })
+    )
+  })
 })
 
 describe("a size", () => {
@@ -52,5 +82,40 @@ describe("a size", () => {
   it("is written back so that it is read as the same", () => {
     const encode = Schema.encodeSync(ByteSizeFromString)
     fc.assert(fc.property(fc.nat(), (bytes) => assert.strictEqual(size(encode(bytes)), bytes)))
+  })
+})
+
+describe("what is nearly a quantity", () => {
+  const said = (schema: Schema.Decoder<unknown>, value: unknown) => {
+    try {
+      Schema.decodeUnknownSync(schema)(value)
+      return "fine"
+    } catch (error) {
+      return rewritten(String(error), value)
+    }
+  }
+
+  it("is shown as it should be written", () => {
+    assert.strictEqual(said(DurationFromString, 30), "30 seconds")
+    assert.strictEqual(said(DurationFromString, "1"), "1 second")
+    assert.strictEqual(said(ByteSizeFromString, 32), "32 MiB")
+    assert.strictEqual(said(ByteSizeFromString, 33_554_432), "32 MiB")
+    assert.strictEqual(said(ByteSizeFromString, "1 mb"), "1 MB")
+    assert.strictEqual(said(ByteSizeFromString, "2G"), "2 GiB")
+  })
+
+  it("is left alone where nobody can know", () => {
+    for (const value of [-1, "soon", null, ["30"], {}, "5 fortnights"]) {
+      assert.isUndefined(said(DurationFromString, value))
+      assert.isUndefined(said(ByteSizeFromString, value))
+    }
+  })
+
+  it("can be read when it is so written", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.constantFrom(DurationFromString, ByteSizeFromString), (value, schema) =>
+        assert.strictEqual(said(schema, said(schema, value)), "fine")
+      )
+    )
   })
 })
