@@ -174,7 +174,5 @@ const finish = (
   agents: file.agents.map((agent) =>
     agent.workspace === undefined ? agent : { ...agent, workspace: resolve(baseDir, agent.workspace) }
   ),
-  tasks: file.tasks.map((task, index) =>
-    task.id === undefined ? { ...task, id: TaskId.make(`task-${index + 1}`) } : task
-  )
+  tasks: file.tasks.map((task, index) => ({ ...task, id: task.id ?? TaskId.make(`task-${index + 1}`) }))
 })
