@@ -51,8 +51,8 @@ export const follow = (
   { countsAgainstIntensity = false, hint, recovery, retriesTask = false, severity }: Policy
 ): void => {
   for (const [name, value] of Object.entries({ severity, recovery, countsAgainstIntensity, retriesTask, hint })) {
-    // Configurable, so that a class whose hint depends on its data can say so with a getter of its own.
-    Object.defineProperty(failure.prototype, name, { get: () => value, configurable: true })
+    // What depends on an error's data is a getter of its class.
+    if (!Object.hasOwn(failure.prototype, name)) Object.defineProperty(failure.prototype, name, { get: () => value })
   }
 }
 

@@ -1,26 +1,17 @@
 /** Why a supervisor did not do to one of its children what it was asked to. The supervisor itself goes on. */
 import { Schema } from "effect"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
 import { FailureRecord } from "./SupervisionError.ts"
 
-export class ChildNotFound
-  extends Schema.TaggedError<ChildNotFound>("mister-smith/ChildNotFound")("ChildNotFound", {
+export class ChildNotFound extends Schema.TaggedError<ChildNotFound, Fault>("mister-smith/ChildNotFound")(
+  "ChildNotFound",
+  {
     supervisor: Schema.String,
     child: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "low" as const
   }
-  get recovery() {
-    return "ignore" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "ask the supervisor which children it has"
+) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore", hint: "ask the supervisor which children it has" })
   }
   override get message() {
     return `supervisor "${this.supervisor}" has no child "${this.child}"`
@@ -28,24 +19,17 @@ export class ChildNotFound
 }
 
 /** There is a child of this name already, running or not. */
-export class ChildAlreadyPresent
-  extends Schema.TaggedError<ChildAlreadyPresent>("mister-smith/ChildAlreadyPresent")("ChildAlreadyPresent", {
-    supervisor: Schema.String,
-    child: Schema.String,
-    status: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "low" as const
+export class ChildAlreadyPresent extends Schema.TaggedError<ChildAlreadyPresent, Fault>(
+  "mister-smith/ChildAlreadyPresent"
+)("ChildAlreadyPresent", {
+  supervisor: Schema.String,
+  child: Schema.String,
+  status: Schema.String
+}) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore" })
   }
-  get recovery() {
-    return "ignore" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
+  override get hint() {
     return this.status === "stopped" || this.status === "ended" ? "restart it, or delete it first" : undefined
   }
   override get message() {
@@ -54,25 +38,13 @@ export class ChildAlreadyPresent
 }
 
 /** Only a child that is down can be restarted or deleted. */
-export class ChildRunning
-  extends Schema.TaggedError<ChildRunning>("mister-smith/ChildRunning")("ChildRunning", {
-    supervisor: Schema.String,
-    child: Schema.String,
-    status: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "low" as const
-  }
-  get recovery() {
-    return "ignore" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "terminate it first"
+export class ChildRunning extends Schema.TaggedError<ChildRunning, Fault>("mister-smith/ChildRunning")("ChildRunning", {
+  supervisor: Schema.String,
+  child: Schema.String,
+  status: Schema.String
+}) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore", hint: "terminate it first" })
   }
   override get message() {
     return `child "${this.child}" of supervisor "${this.supervisor}" is ${this.status}`
@@ -106,24 +78,15 @@ export class ChildStartFailed
 }
 
 /** It has as many children as it may have. */
-export class SupervisorFull
-  extends Schema.TaggedError<SupervisorFull>("mister-smith/SupervisorFull")("SupervisorFull", {
+export class SupervisorFull extends Schema.TaggedError<SupervisorFull, Fault>("mister-smith/SupervisorFull")(
+  "SupervisorFull",
+  {
     supervisor: Schema.String,
     maxChildren: Schema.Number
-  })
-  implements Fault
-{
-  get severity() {
-    return "medium" as const
   }
-  get recovery() {
-    return "retry" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return "wait until a child has ended, or raise the limit"
+) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry", hint: "wait until a child has ended, or raise the limit" })
   }
   override get message() {
     return `supervisor "${this.supervisor}" has ${this.maxChildren} children, and may not have more`
@@ -131,23 +94,14 @@ export class SupervisorFull
 }
 
 /** The supervisor is stopping or has ended. */
-export class SupervisorEnded
-  extends Schema.TaggedError<SupervisorEnded>("mister-smith/SupervisorEnded")("SupervisorEnded", {
+export class SupervisorEnded extends Schema.TaggedError<SupervisorEnded, Fault>("mister-smith/SupervisorEnded")(
+  "SupervisorEnded",
+  {
     supervisor: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "medium" as const
   }
-  get recovery() {
-    return "retry" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
-    return undefined
+) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry" })
   }
   override get message() {
     return `supervisor "${this.supervisor}" is stopping or has ended`

@@ -5,30 +5,23 @@
  * stalled, which is a Fault: raced with a life, it ends that life and the supervisor restarts it.
  */
 import { Clock, Deferred, Duration, Effect, Schema } from "effect"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
 import { Lineage } from "./Lineage.ts"
 import { PhiAccrual } from "./PhiAccrual.ts"
 import { inWords } from "./Words.ts"
 
-export class Stalled
-  extends Schema.TaggedError<Stalled>("mister-smith/Stalled")("Stalled", {
-    child: Schema.String,
-    silenceMillis: Schema.Number,
-    phi: Schema.Number
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
-  }
-  get recovery() {
-    return "restart" as const
-  }
-  get countsAgainstIntensity() {
-    return true
-  }
-  get hint() {
-    return "if it was only slow, allow it longer pauses"
+export class Stalled extends Schema.TaggedError<Stalled, Fault>("mister-smith/Stalled")("Stalled", {
+  child: Schema.String,
+  silenceMillis: Schema.Number,
+  phi: Schema.Number
+}) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "restart",
+      countsAgainstIntensity: true,
+      hint: "if it was only slow, allow it longer pauses"
+    })
   }
   override get message() {
     return `"${this.child}" has given no sign of life for ${inWords(this.silenceMillis)}, much longer than usual`

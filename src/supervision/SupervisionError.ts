@@ -1,6 +1,6 @@
 /** What can go wrong with supervision itself, one error per thing. What goes wrong with a child is the child's own Fault. */
 import { Schema } from "effect"
-import type { Fault, FaultReport } from "../domain/Fault.ts"
+import { type Fault, type FaultReport, follow } from "../domain/Fault.ts"
 import { inWords } from "./Words.ts"
 
 const FaultReportSchema = Schema.Struct({
@@ -87,26 +87,17 @@ const messages: Record<SupervisorGaveUp["why"], (error: SupervisorGaveUp, last: 
 }
 
 /** A child is specified wrongly. Nothing was started. */
-export class ChildRefused
-  extends Schema.TaggedError<ChildRefused>("mister-smith/ChildRefused")("ChildRefused", {
-    supervisor: Schema.String,
-    child: Schema.String,
-    field: Schema.String,
-    value: Schema.String,
-    expected: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
+export class ChildRefused extends Schema.TaggedError<ChildRefused, Fault>("mister-smith/ChildRefused")("ChildRefused", {
+  supervisor: Schema.String,
+  child: Schema.String,
+  field: Schema.String,
+  value: Schema.String,
+  expected: Schema.String
+}) {
+  static {
+    follow(this, { severity: "high", recovery: "escalate" })
   }
-  get recovery() {
-    return "escalate" as const
-  }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
+  override get hint() {
     return `correct ${this.field} of child "${this.child}"`
   }
   override get message() {
@@ -115,25 +106,19 @@ export class ChildRefused
 }
 
 /** The supervisor itself is specified wrongly. Nothing was started. */
-export class SupervisorRefused
-  extends Schema.TaggedError<SupervisorRefused>("mister-smith/SupervisorRefused")("SupervisorRefused", {
+export class SupervisorRefused extends Schema.TaggedError<SupervisorRefused, Fault>("mister-smith/SupervisorRefused")(
+  "SupervisorRefused",
+  {
     supervisor: Schema.String,
     field: Schema.String,
     value: Schema.String,
     expected: Schema.String
-  })
-  implements Fault
-{
-  get severity() {
-    return "high" as const
   }
-  get recovery() {
-    return "escalate" as const
+) {
+  static {
+    follow(this, { severity: "high", recovery: "escalate" })
   }
-  get countsAgainstIntensity() {
-    return false
-  }
-  get hint() {
+  override get hint() {
     return `correct ${this.field} of supervisor "${this.supervisor}"`
   }
   override get message() {
