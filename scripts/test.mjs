@@ -3,7 +3,9 @@
  * runs before a change lands.
  */
 import { spawnSync } from "node:child_process"
-import { bin, build, install, run, say } from "./setup.mjs"
+import { readFileSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { bin, build, install, root, run, say } from "./setup.mjs"
 
 /** True where the program can be called. */
 const has = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).status === 0
@@ -11,8 +13,8 @@ const has = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).
 /** Debian's nats-server. Without it the tests that need one say so and fail. */
 const natsServer = () => {
   if (has("nats-server", "--version")) return
-  const root = process.getuid?.() === 0
-  const sudo = root ? [] : has("sudo", "-n", "true") ? ["sudo", "-n"] : undefined
+  const isRoot = process.getuid?.() === 0
+  const sudo = isRoot ? [] : has("sudo", "-n", "true") ? ["sudo", "-n"] : undefined
   if (!has("apt-get", "--version") || sudo === undefined) {
     console.error(
       "nats-server is not installed, and this script cannot install it " +
@@ -41,4 +43,18 @@ step("Types", bin("tsc"), ["-p", "."])
 step("Format and lint", bin("biome"), ["ci", "--error-on-warnings", "."])
 step("Who imports whom", bin("bun"), ["scripts/imports.ts"])
 build()
-step("Tests", bin("bun"), ["--bun", "node_modules/.bin/vitest", "run", "--pool=threads", ...process.argv.slice(2)])
+
+say("Tests")
+const results = join(root, "node_modules", ".test-results.json")
+rmSync(results, { force: true })
+const { status } = spawnSync(
+  bin("bun"),
+  [
+    ...["--bun", "node_modules/.bin/vitest", "run", "--pool=threads"],
+    ...["--reporter=default", "--reporter=json", `--outputFile.json=${results}`, ...process.argv.slice(2)]
+  ],
+  { cwd: root, stdio: "inherit" }
+)
+const { numFailedTests, numPassedTests, numPendingTests } = JSON.parse(readFileSync(results, "utf8"))
+console.log(`${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped`)
+process.exit(status ?? 1)
