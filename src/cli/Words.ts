@@ -28,8 +28,8 @@ export const describe = (event: Published, p: Paint): string | undefined => {
   return text === undefined ? undefined : `${p("dim", clock(event.at))} ${text}`
 }
 
-/** Decisions that people should hear of; the rest shows in the states of the agents. */
-const loud = new Set(["RestartScheduled", "ShutdownOverran", "GaveUp", "LadderClimbed", "EventsLost"])
+/** Decisions that people should hear of; the rest shows in the states of the agents, and giving up ends the run with the sentence. */
+const loud = new Set(["RestartScheduled", "ShutdownOverran", "LadderClimbed", "EventsLost"])
 
 const sentence = (event: Published, p: Paint): string | undefined => {
   switch (event.type) {
