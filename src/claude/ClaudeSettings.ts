@@ -1,12 +1,8 @@
 /** What a person may set about the Claude CLI itself, for all agents. */
 import { Effect, Schema } from "effect"
-import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { byteSizeBetween, PositiveDurationFromString } from "../domain/Quantity.ts"
 import { Secret } from "../domain/Secret.ts"
 import { Text } from "../domain/Text.ts"
-
-/** Below the first no answer would get through; a line above the second no machine holds comfortably. */
-const SHORTEST_LINE = 64 * 1024
-const LONGEST_LINE = 1024 ** 3
 
 export const ClaudeSettings = Schema.Struct({
   command: Schema.optionalKey(Text).annotateKey({
@@ -25,17 +21,12 @@ export const ClaudeSettings = Schema.Struct({
   startTimeout: PositiveDurationFromString.pipe(
     Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))
   ).annotateKey({ description: 'How long a CLI may take to be ready. Default "60 seconds"' }),
-  maxLine: ByteSizeFromString.pipe(
-    Schema.check(
-      Schema.isBetween(
-        { minimum: SHORTEST_LINE, maximum: LONGEST_LINE },
-        { message: 'expected a size from "64 KiB" to "1 GiB"' }
-      )
-    ),
-    Schema.withDecodingDefaultKey(Effect.succeed("32 MiB" as const))
-  ).annotateKey({
-    description:
-      'The longest line of the CLI\'s output that is read; a longer one is counted and passed over. At least "64 KiB", at most "1 GiB". Default "32 MiB"'
-  })
+  // Below the first no answer would get through; a line above the second no machine holds comfortably.
+  maxLine: byteSizeBetween("64 KiB", "1 GiB")
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("32 MiB")))
+    .annotateKey({
+      description:
+        'The longest line of the CLI\'s output that is read; a longer one is counted and passed over. At least "64 KiB", at most "1 GiB". Default "32 MiB"'
+    })
 })
 export type ClaudeSettings = typeof ClaudeSettings.Type

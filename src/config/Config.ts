@@ -13,6 +13,8 @@ import { TaskSpec } from "../task/TaskSpec.ts"
 
 export const MAX_AGENTS = 1000
 export const MAX_TASKS = 10_000
+/** Beside the config file. */
+export const DATA_DIR = ".mister-smith"
 
 /** The file. Every key but `agents` may be left out. */
 export const ConfigFile = Schema.Struct({
@@ -22,7 +24,7 @@ export const ConfigFile = Schema.Struct({
   name: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed("mister-smith"))).annotateKey({
     description: 'What this node is called. Default "mister-smith"'
   }),
-  dataDir: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed(".mister-smith"))).annotateKey({
+  dataDir: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DATA_DIR))).annotateKey({
     description: 'Where state is kept, relative to this file; made when it is not there. Default ".mister-smith"'
   }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({

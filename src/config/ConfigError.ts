@@ -3,13 +3,14 @@ import { Schema } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
 
 export const Mistake = Schema.Struct({
-  /** Such as `agents[1].limits.taskTime`, `(file)` for the whole, or the name of an environment variable. */
+  /** Such as `agents[1].limits.taskTime`, `(file)` for the whole, `line 3, column 7` where the file is no JSON, or the name of an environment variable. */
   at: Schema.String,
   expected: Schema.String,
   /** As it is written, shortened; never a secret. */
   found: Schema.optionalKey(Schema.String),
   /** What was meant, perhaps. */
   suggestion: Schema.optionalKey(Schema.String),
+  /** Both from 1, where it is in the file. */
   line: Schema.optionalKey(Schema.Number),
   column: Schema.optionalKey(Schema.Number)
 })
@@ -17,7 +18,7 @@ export type Mistake = typeof Mistake.Type
 
 const sentence = ({ at, expected, found, line, suggestion }: Mistake): string =>
   [
-    `  ${at}${line === undefined ? "" : ` (line ${line})`}: ${expected}`,
+    `  ${at}${line === undefined || at.startsWith("line ") ? "" : ` (line ${line})`}: ${expected}`,
     found === undefined ? "" : `, found ${found}`,
     suggestion === undefined ? "" : `; ${suggestion}`
   ].join("")
@@ -53,7 +54,7 @@ export class ConfigUnreadable extends Schema.TaggedError<ConfigUnreadable, Fault
     follow(this, {
       severity: "critical",
       recovery: "escalate",
-      hint: "name the config file: mister-smith run path/to/config.json"
+      hint: "name a JSON file of at most 8 MiB: mister-smith run path/to/config.json"
     })
   }
   override get message() {

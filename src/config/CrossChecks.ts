@@ -3,160 +3,189 @@
  * reads what is readable and leaves the rest to the schema, so that one mistake does not hide another. Pure.
  */
 import { Duration, Option, Schema } from "effect"
-import { MAX_REPLICAS } from "../agent/AgentSpec.ts"
 import { DurationFromString } from "../domain/Quantity.ts"
-import type { Mistake } from "./ConfigError.ts"
-import { nearest } from "./Mistakes.ts"
-import { valueAt } from "./Place.ts"
+import * as RestartPolicy from "../supervision/RestartPolicy.ts"
+import { RetrySettings } from "../task/RetrySettings.ts"
+import { didYouMean, type Finding, nearest } from "./Finding.ts"
+import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
+import { type Path, valueAt } from "./Place.ts"
 
-const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined)
-/** Without the holes that an array made by a program may have. */
-const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? Array.from(value) : [])
-
-export const crossChecks = (root: unknown): ReadonlyArray<Mistake> => {
-  const agents = list(valueAt(root, ["agents"]))
+export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
+  const groups = groupsOf(root)
   const tasks = list(valueAt(root, ["tasks"]))
   return [
-    ...agentNames(agents),
+    ...agentNames(groups),
     ...taskNames(tasks),
-    ...takers(agents, tasks),
-    ...delays(agents, root),
-    ...standbys(agents, root)
+    ...takers(groups, tasks),
+    ...delays(root),
+    ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
 }
 
-/** The names under which an agent runs. */
-const namesOf = (agent: unknown): ReadonlyArray<string> => {
-  const id = text(valueAt(agent, ["id"]))
-  const replicas = valueAt(agent, ["replicas"])
-  if (id === undefined) return []
-  if (typeof replicas !== "number" || !(replicas > 1) || replicas > MAX_REPLICAS) return [id]
-  return Array.from({ length: Math.floor(replicas) }, (_, index) => `${id}-${index + 1}`)
-}
+/** More agents than this on one node are a slip of the keyboard: each is a process of its own. */
+export const MAX_FLEET = 10_000
+/** The longest name, as in AgentId. */
+const LONGEST_NAME = 63
 
-function* agentNames(agents: ReadonlyArray<unknown>): Iterable<Mistake> {
-  const owner = new Map<string, number>()
-  const groups = new Map<string, number>()
-  for (const [index, agent] of agents.entries()) {
-    const id = text(valueAt(agent, ["id"]))
-    const same = id === undefined ? undefined : groups.get(id)
-    if (id !== undefined && same === undefined) groups.set(id, index)
-    const taken = same === undefined ? namesOf(agent).find((name) => owner.has(name)) : id
-    if (taken !== undefined) {
+function* agentNames(groups: ReadonlyArray<Group>): Iterable<Finding> {
+  const firsts = byId(groups)
+  for (const group of groups) {
+    const { id, index, replicas } = group
+    if (id === undefined) continue
+    const same = firsts.get(id)
+    const other = same !== undefined && same !== group ? same : replicas === 1 ? groupOfReplica(id, firsts) : undefined
+    if (other !== undefined) {
       yield {
-        at: `agents[${index}].id`,
-        expected: `the name "${taken}" is taken by agents[${same ?? owner.get(taken)}]`,
+        path: ["agents", Math.max(index, other.index), "id"],
+        expected: `the name "${id}" is taken by agents[${Math.min(index, other.index)}]`,
         suggestion: "every agent, replicas included, needs a name of its own"
       }
     }
-    for (const name of namesOf(agent)) if (!owner.has(name)) owner.set(name, index)
+    const longest = LONGEST_NAME - `-${replicas}`.length
+    if (replicas > 1 && id.length > longest && id.length <= LONGEST_NAME) {
+      yield {
+        path: ["agents", index, "id"],
+        expected: `expected at most ${longest} characters, because replicas add their number`,
+        found: String(id.length)
+      }
+    }
+  }
+  const all = groups.reduce((sum, { replicas }) => sum + replicas, 0)
+  if (all > MAX_FLEET) {
+    yield { path: ["agents"], expected: `expected at most ${MAX_FLEET} agents, replicas included`, found: String(all) }
   }
 }
 
-function* taskNames(tasks: ReadonlyArray<unknown>): Iterable<Mistake> {
+function* taskNames(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
   const owner = new Map<string, number>()
   for (const [index, task] of tasks.entries()) {
-    const id = text(valueAt(task, ["id"]))
+    // One that cannot be read is the schema's business; it takes no name.
+    const id = valueAt(task, ["id"]) === undefined ? `task-${index + 1}` : text(valueAt(task, ["id"]))
     if (id === undefined) continue
     const other = owner.get(id)
     if (other === undefined) owner.set(id, index)
-    else yield { at: `tasks[${index}].id`, expected: `the id "${id}" is taken by tasks[${other}]` }
+    else {
+      const named = valueAt(task, ["id"]) === undefined ? other : index
+      yield {
+        path: ["tasks", named, "id"],
+        expected: `the id "${id}" is taken by tasks[${named === index ? other : index}]`
+      }
+    }
   }
 }
 
+const takes = ({ types }: Group, type: string) => types.length === 0 || types.includes(type)
+
 /** Every task needs an agent that takes it, or it would wait for ever. */
-function* takers(agents: ReadonlyArray<unknown>, tasks: ReadonlyArray<unknown>): Iterable<Mistake> {
-  const known = agents.flatMap((agent) => {
-    const id = text(valueAt(agent, ["id"]))
-    return id === undefined
-      ? []
-      : [{ id, names: namesOf(agent), types: list(valueAt(agent, ["taskTypes"])).flatMap((type) => text(type) ?? []) }]
-  })
-  if (known.length < agents.length || known.length === 0) return
+function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): Iterable<Finding> {
+  if (groups.length === 0) return
+  const ids = byId(groups)
+  const takesAll = groups.some(({ types }) => types.length === 0)
+  const taken = new Set(groups.flatMap(({ types }) => types))
   for (const [index, task] of tasks.entries()) {
     const type = text(valueAt(task, ["type"]) ?? "task")
     const wanted = text(valueAt(task, ["agent"]))
-    const named =
-      wanted === undefined ? known : known.filter(({ id, names }) => id === wanted || names.includes(wanted))
-    if (wanted !== undefined && named.length === 0) {
-      const meant = nearest(
-        wanted,
-        known.map(({ id }) => id)
-      )
+    const named = wanted === undefined ? undefined : (ids.get(wanted) ?? groupNamed(wanted, ids))
+    if (wanted !== undefined && named === undefined) {
+      // It may be meant for an agent whose own name is wrong.
+      if (groups.some(({ id }) => id === undefined)) continue
       yield {
-        at: `tasks[${index}].agent`,
+        path: ["tasks", index, "agent"],
         expected: "there is no such agent",
         found: JSON.stringify(wanted),
-        ...(meant === undefined ? {} : { suggestion: `did you mean "${meant}"?` })
+        ...didYouMean(nearest(wanted, [...ids.keys()]))
       }
-    } else if (type !== undefined && !named.some(({ types }) => types.length === 0 || types.includes(type))) {
-      const types = [...new Set(named.flatMap((agent) => agent.types))]
+    } else if (type !== undefined && !(named === undefined ? takesAll || taken.has(type) : takes(named, type))) {
+      const types = named === undefined ? [...taken] : named.types
+      const meant = nearest(type, types)
       yield {
-        at: `tasks[${index}].type`,
+        path: ["tasks", index, "type"],
         expected:
-          wanted === undefined
+          named === undefined
             ? "no agent takes tasks of this type"
             : `the agent "${wanted}" does not take tasks of this type`,
         found: JSON.stringify(type),
-        suggestion: `taken are ${types.join(", ")}`
+        ...(meant === undefined ? { suggestion: `taken are ${types.slice(0, 20).join(", ")}` } : didYouMean(meant))
       }
     }
   }
 }
 
-const parse = Schema.decodeUnknownOption(DurationFromString)
+const duration = Schema.decodeUnknownOption(DurationFromString)
+const restart = Schema.decodeUnknownOption(RestartPolicy.RestartPolicy)
 
-/** A longest pause that is shorter than the first. */
-function* delays(agents: ReadonlyArray<unknown>, root: unknown): Iterable<Mistake> {
-  const places = [
-    {
-      at: "retry",
-      first: valueAt(root, ["retry", "delay"]),
-      last: valueAt(root, ["retry", "maxDelay"]),
-      name: "delay"
-    },
-    ...agents.map((agent, index) => ({
-      at: `agents[${index}].restart`,
-      first: valueAt(agent, ["restart", "initialDelay"]),
-      last: valueAt(agent, ["restart", "maxDelay"]),
-      name: "initialDelay"
-    }))
-  ]
-  for (const { at, first, last, name } of places) {
-    const [from, to] = [parse(first), parse(last)]
-    if (Option.isSome(from) && Option.isSome(to) && Duration.isGreaterThan(from.value, to.value)) {
-      yield {
-        at: `${at}.maxDelay`,
-        expected: `expected at least ${name} (${String(first)})`,
-        found: JSON.stringify(last)
-      }
-    }
+/** A longest pause that is shorter than the first; what is not written counts with its default. */
+function* delays(root: unknown): Iterable<Finding> {
+  yield* pauses(root, ["retry"], "delay", () => retryPauses())
+  for (const index of list(valueAt(root, ["agents"])).keys()) {
+    const path = ["agents", index, "restart"]
+    yield* pauses(root, path, "initialDelay", () => restartPauses(valueAt(root, [...path, "policy"])))
   }
+}
+
+type Pauses = readonly [first: Duration.Duration | undefined, longest: Duration.Duration | undefined]
+
+const retryPauses = (): Pauses => {
+  const { delay, maxDelay } = Schema.decodeSync(RetrySettings)({})
+  return [delay, maxDelay]
+}
+
+const restartPauses = (policy: unknown): Pauses =>
+  Option.match(restart(policy === undefined ? {} : { policy }), {
+    onNone: () => [undefined, undefined],
+    onSome: (settings) => {
+      const first = RestartPolicy.toChild(settings).backoff?.initialDelay
+      return [first === undefined ? undefined : Duration.fromInputUnsafe(first), settings.maxDelay]
+    }
+  })
+
+function* pauses(root: unknown, path: Path, firstKey: string, defaults: () => Pauses): Iterable<Finding> {
+  const [first, longest] = [firstKey, "maxDelay"].map((key) => valueAt(root, [...path, key]))
+  if (first === undefined && longest === undefined) return
+  const read = (value: unknown, otherwise: Duration.Duration | undefined) =>
+    value === undefined ? otherwise : Option.getOrUndefined(duration(value))
+  const [defaultFirst, defaultLongest] = defaults()
+  const [from, to] = [read(first, defaultFirst), read(longest, defaultLongest)]
+  if (from === undefined || to === undefined || !Duration.isGreaterThan(from, to)) return
+  const words = (value: unknown, time: Duration.Duration) =>
+    value === undefined ? `${Schema.encodeSync(DurationFromString)(time)} by default` : String(value)
+  yield longest === undefined
+    ? {
+        path: [...path, firstKey],
+        expected: `expected at most maxDelay (${words(longest, to)})`,
+        found: JSON.stringify(first)
+      }
+    : {
+        path: [...path, "maxDelay"],
+        expected: `expected at least ${firstKey} (${words(first, from)})`,
+        found: JSON.stringify(longest)
+      }
 }
 
 /** A step that starts a standby must name an agent that is one, and a standby needs a step that starts it. */
-function* standbys(agents: ReadonlyArray<unknown>, root: unknown): Iterable<Mistake> {
-  const isStandby = (agent: unknown) => valueAt(agent, ["standby"]) === true
-  const waiting = agents.filter(isStandby).flatMap(namesOf)
+function* standbys(groups: ReadonlyArray<Group>, steps: ReadonlyArray<unknown>): Iterable<Finding> {
+  const waiting = byId(groups.filter(({ standby }) => standby))
   const started = new Set<string>()
-  for (const [index, step] of list(valueAt(root, ["supervision", "escalation"])).entries()) {
+  for (const [index, step] of steps.entries()) {
     const child = text(valueAt(step, ["child"]))
     if (valueAt(step, ["do"]) !== "start_standby" || child === undefined) continue
     started.add(child)
-    if (waiting.includes(child)) continue
+    if (groupNamed(child, waiting) !== undefined) continue
     yield {
-      at: `supervision.escalation[${index}].child`,
+      path: ["supervision", "escalation", index, "child"],
       expected: 'expected the name of an agent with "standby": true',
       found: JSON.stringify(child)
     }
   }
-  for (const [index, agent] of agents.entries()) {
-    const idle = isStandby(agent) ? namesOf(agent).find((name) => !started.has(name)) : undefined
-    if (idle === undefined) continue
-    yield {
-      at: `agents[${index}].standby`,
-      expected: `nothing would ever start "${idle}"`,
-      suggestion: `add { "do": "start_standby", "child": "${idle}" } to supervision.escalation`
+  for (const group of waiting.values()) {
+    for (const name of namesOf(group)) {
+      if (started.has(name)) continue
+      yield {
+        path: ["agents", group.index, "standby"],
+        expected: `nothing would ever start "${name}"`,
+        suggestion: `add { "do": "start_standby", "child": "${name}" } to supervision.escalation`
+      }
+      break
     }
   }
 }

@@ -2,7 +2,7 @@
  * The JSON Schema of the config file, which editors use through `$schema`: the schemas' own, with each key's description
  * and default put where editors look for them.
  */
-import { Schema, SchemaAST } from "effect"
+import { JsonSchema, Schema, SchemaAST } from "effect"
 import { ConfigFile } from "./Config.ts"
 
 type Json = Record<string, unknown>
@@ -14,23 +14,27 @@ const defaults = (): unknown => {
   return Schema.encodeSync(ConfigFile)(Schema.decodeUnknownSync(ConfigFile)(smallest))
 }
 
-/** Draft 2020-12, as one object. */
+/** As one object, in draft 07: the one that every editor knows. */
 export const jsonSchema = (): Json => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(Schema.toEncoded(ConfigFile), {
-    onExcessProperty: "error"
+  const document = Schema.toJsonSchemaDocument(Schema.toEncoded(ConfigFile), { onExcessProperty: "error" })
+  const described = describe(ConfigFile.ast, document.schema, defaults())
+  const { definitions, schema } = JsonSchema.toDocumentDraft07({
+    ...document,
+    schema: isObject(described) ? described : document.schema
   })
-  const described = describe(ConfigFile.ast, schema, defaults())
   return {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
+    $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07,
     title: "MisterSmith config",
-    ...(isObject(described) ? described : {}),
-    ...(Object.keys(definitions).length === 0 ? {} : { $defs: definitions })
+    ...schema,
+    ...(Object.keys(definitions).length === 0 ? {} : { definitions })
   }
 }
 
 /** Walks the schema and its JSON side by side. */
 const describe = (ast: SchemaAST.AST, json: unknown, initial: unknown): unknown => {
   if (!isObject(json)) return json
+  const pattern = patternOf(SchemaAST.toEncoded(ast))
+  if (pattern !== undefined) return { ...json, pattern }
   if (SchemaAST.isArrays(ast)) {
     const items = ast.rest[0]
     const sample = Array.isArray(initial) ? initial[0] : undefined
@@ -54,6 +58,17 @@ const describe = (ast: SchemaAST.AST, json: unknown, initial: unknown): unknown 
     ] as const
   })
   return { ...json, properties: Object.fromEntries(described) }
+}
+
+/** What effect leaves out, because a pattern may have flags that JSON Schema does not know. Ours have none. */
+const patternOf = (ast: SchemaAST.AST): string | undefined => {
+  for (const check of SchemaAST.isString(ast) ? (ast.checks ?? []) : []) {
+    const written = check.annotations?.representation
+    if (written?.id !== "effect/schema/isPattern" || !isObject(written.payload)) continue
+    const { flags, source } = written.payload
+    if (flags === "" && typeof source === "string") return source
+  }
+  return undefined
 }
 
 /** Of what holds more, the parts have defaults of their own. */

@@ -23,7 +23,8 @@ export const TaskSpec = Schema.Struct({
     Schema.Record(Schema.String, Schema.Unknown).pipe(
       Schema.check(
         Schema.makeFilter((schema) => schema["type"] === "object", {
-          message: 'expected the JSON Schema of an object, with "type": "object"'
+          message: 'expected the JSON Schema of an object, with "type": "object"',
+          toJsonSchema: () => ({ required: ["type"], properties: { type: { const: "object" } } })
         })
       )
     )
