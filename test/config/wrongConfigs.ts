@@ -1,0 +1,262 @@
+/** Configs with something wrong, and exactly what is said about each. DIR is the directory of the config file, where Load.test.ts puts a few files. */
+
+const agents = '"agents": [{ "id": "a" }]'
+
+export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, says: ReadonlyArray<string>]> = [
+  ["no agents", "{}", ["agents: is missing"]],
+  ["an empty list of agents", '{ "agents": [] }', ["agents (line 1): expected at least one agent, found []"]],
+  ["a misspelt key", `{ ${agents}, "taks": [] }`, ['taks (line 1): there is no such key; did you mean "tasks"?']],
+  [
+    "a key that is like no other",
+    `{ ${agents}, "supervision": { "zzzzzzzzz": 1 } }`,
+    [
+      "supervision.zzzzzzzzz (line 1): there is no such key; known here: strategy, maxRestarts, within, escalation, restartBudget"
+    ]
+  ],
+  [
+    "a duration without its unit",
+    `{ ${agents}, "retry": { "delay": 5 } }`,
+    ['retry.delay (line 1): expected a duration such as "30 seconds" or "5 minutes", found 5; write "5 seconds"']
+  ],
+  [
+    "a size in a unit that nobody knows",
+    `{ ${agents}, "claude": { "maxLine": "3 bananas" } }`,
+    [
+      'claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found "3 bananas"'
+    ]
+  ],
+  [
+    "a misspelt word",
+    `{ ${agents}, "supervision": { "strategy": "one_for_al" } }`,
+    [
+      'supervision.strategy (line 1): expected one of "one_for_one", "one_for_all", "rest_for_one", "escalate", found "one_for_al"; did you mean "one_for_all"?'
+    ]
+  ],
+  [
+    "an id with capitals",
+    '{ "agents": [{ "id": "Alice" }] }',
+    [
+      'agents[0].id (line 1): expected a lower-case name of at most 63 letters, digits and dashes, such as "reviewer-1", found "Alice"'
+    ]
+  ],
+  [
+    "too many replicas",
+    '{ "agents": [{ "id": "a", "replicas": 1001 }] }',
+    ["agents[0].replicas (line 1): expected a whole number from 1 to 1000, found 1001"]
+  ],
+  [
+    "two agents of one name",
+    '{ "agents": [{ "id": "a" }, { "id": "a" }] }',
+    [
+      'agents[1].id (line 1): the name "a" is taken by agents[0]; every agent, replicas included, needs a name of its own'
+    ]
+  ],
+  [
+    "an agent with the name of another's replica",
+    '{ "agents": [{ "id": "a", "replicas": 2 }, { "id": "a-1" }] }',
+    [
+      'agents[1].id (line 1): the name "a-1" is taken by agents[0]; every agent, replicas included, needs a name of its own'
+    ]
+  ],
+  [
+    "two tasks of one id",
+    `{ ${agents}, "tasks": [{ "id": "t", "prompt": "x" }, { "id": "t", "prompt": "y" }] }`,
+    ['tasks[1].id (line 1): the id "t" is taken by tasks[0]']
+  ],
+  [
+    "a task for an agent that is not there",
+    '{ "agents": [{ "id": "writer" }], "tasks": [{ "agent": "writr", "prompt": "x" }] }',
+    ['tasks[0].agent (line 1): there is no such agent, found "writr"; did you mean "writer"?']
+  ],
+  [
+    "a task that nobody takes",
+    '{ "agents": [{ "id": "a", "taskTypes": ["code"] }], "tasks": [{ "prompt": "x" }] }',
+    ['tasks[0].type (line 1): no agent takes tasks of this type, found "task"; taken are code']
+  ],
+  ["a task without a prompt", `{ ${agents}, "tasks": [{}] }`, ["tasks[0].prompt (line 1): is missing"]],
+  [
+    "a workspace that is not there",
+    '{ "agents": [{ "id": "a", "workspace": "nowhere" }] }',
+    ['agents[0].workspace (line 1): expected a directory that exists, found "nowhere"']
+  ],
+  [
+    "a data directory that is a file",
+    `{ ${agents}, "dataDir": "token" }`,
+    ['dataDir (line 1): expected a directory, or where one can be made, found "token"']
+  ],
+  [
+    "a longest pause that is shorter than the first",
+    `{ ${agents}, "retry": { "delay": "1 hour", "maxDelay": "1 minute" } }`,
+    ['retry.maxDelay (line 1): expected at least delay (1 hour), found "1 minute"']
+  ],
+  [
+    "a standby that nothing starts, and a step that starts what is none",
+    '{ "agents": [{ "id": "a" }, { "id": "b", "standby": true }], "supervision": { "escalation": [{ "do": "start_standby", "child": "a" }] } }',
+    [
+      'supervision.escalation[0].child (line 1): expected the name of an agent with "standby": true, found "a"',
+      'agents[1].standby (line 1): nothing would ever start "b"; add { "do": "start_standby", "child": "b" } to supervision.escalation'
+    ]
+  ],
+  [
+    "secrets that are not there",
+    `{ ${agents}, "claude": { "env": { "A": { "env": "NOPE" }, "B": { "env": "EMPTY" }, "C": { "file": "nope" }, "D": { "file": "empty" } } } }`,
+    [
+      "claude.env.A.env (line 1): the environment variable NOPE is not set",
+      "claude.env.B.env (line 1): the environment variable EMPTY is empty",
+      "claude.env.C.file (line 1): expected a file that holds the secret (there is no such file); its path begins at DIR",
+      "claude.env.D.file (line 1): expected a file that holds the secret (is empty); its path begins at DIR"
+    ]
+  ],
+  [
+    "a secret that is a number, which is not shown",
+    `{ ${agents}, "claude": { "env": { "A": 42 } } }`,
+    ['claude.env.A (line 1): expected text, { "env": "NAME" } or { "file": "path" }, found a number']
+  ],
+  [
+    "a secret in the place of the name of its variable, which is not shown",
+    `{ ${agents}, "claude": { "env": { "A": { "env": "sk-ant-12345" }, "B": { "env": "ghp_12345" }, "C": { "file": "sk-ant-12345" } } } }`,
+    [
+      "claude.env.A.env (line 1): the environment variable that is named here is not set",
+      "claude.env.B.env (line 1): the environment variable that is named here is not set",
+      "claude.env.C.file (line 1): expected a file that holds the secret (there is no such file); its path begins at DIR"
+    ]
+  ],
+  [
+    "a reference that is none, told once",
+    `{ ${agents}, "claude": { "env": { "A": { "evn": "X" }, "B": { "env": "X", "file": "y" }, "C": {} } } }`,
+    [
+      'claude.env.A (line 1): expected text, { "env": "NAME" } or { "file": "path" }; did you mean "env"?',
+      'claude.env.B (line 1): expected text, { "env": "NAME" } or { "file": "path" }',
+      'claude.env.C (line 1): expected text, { "env": "NAME" } or { "file": "path" }'
+    ]
+  ],
+  [
+    "a variable and its value in one",
+    `{ ${agents}, "claude": { "env": { "TOKEN=s3cret": "" } } }`,
+    ['claude.env (line 1): expected names of variables: not empty, without "=" and NUL']
+  ],
+  [
+    "secrets that no process can be given",
+    `{ ${agents}, "claude": { "env": { "A": "x\\u0000y", "B": { "file": "here" } } } }`,
+    [
+      "claude.env.A (line 1): expected text without the character NUL",
+      "claude.env.B.file (line 1): expected a file that holds the secret (is a directory); its path begins at DIR"
+    ]
+  ],
+  [
+    "claude in the wrong shape, of which nothing is shown",
+    `{ ${agents}, "claude": ["s3cret"] }`,
+    ["claude (line 1): expected an object, found an array"]
+  ],
+  [
+    "quantities in the wrong words",
+    '{ "agents": [{ "id": "a", "limits": { "taskTime": "0 seconds" } }], "claude": { "maxLine": "32 mb", "startTimeout": "1" } }',
+    [
+      'agents[0].limits.taskTime (line 1): expected a duration such as "30 seconds" or "5 minutes", longer than nothing, found "0 seconds"',
+      'claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found "32 mb"; write "32 MB"',
+      'claude.startTimeout (line 1): expected a duration such as "30 seconds" or "5 minutes", longer than nothing, found "1"; write "1 second"'
+    ]
+  ],
+  [
+    "a line that may be too short for any answer",
+    `{ ${agents}, "claude": { "maxLine": "1 kB" } }`,
+    ['claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found "1 kB"']
+  ],
+  [
+    "values of the wrong kinds",
+    '{ "name": "", "agents": [{ "id": 1, "replicas": "2", "taskTypes": "x", "session": 1, "limits": null }], "supervision": { "maxRestarts": 1.5 }, "tasks": {} }',
+    [
+      'name (line 1): expected text that is not empty, found ""',
+      "supervision.maxRestarts (line 1): expected an integer, found 1.5",
+      "agents[0].id (line 1): expected text, found 1",
+      'agents[0].replicas (line 1): expected a number, found "2"',
+      'agents[0].taskTypes (line 1): expected an array, found "x"',
+      'agents[0].session (line 1): expected one of "per_task", "keep", found 1',
+      "agents[0].limits (line 1): expected an object, found null",
+      "tasks (line 1): expected an array, found {}"
+    ]
+  ],
+  [
+    "steps of an escalation that are none",
+    `{ ${agents}, "supervision": { "escalation": [{ "do": "notfy" }, { "do": "stop_node", "exitCode": 0 }, 5] } }`,
+    [
+      'supervision.escalation[0].do (line 1): expected one of "restart_group", "notify", "start_standby", "stop_node", found "notfy"; did you mean "notify"?',
+      "supervision.escalation[1].exitCode (line 1): expected a whole number from 1 to 255, found 0",
+      'supervision.escalation[2] (line 1): expected an object whose "do" is one of "restart_group", "notify", "start_standby", "stop_node", found 5'
+    ]
+  ],
+  [
+    "a first pause that is longer than the longest is by default",
+    '{ "agents": [{ "id": "a", "restart": { "maxDelay": "100 ms" } }, { "id": "b", "restart": { "policy": "on_failure", "maxDelay": "100 ms" } }], "retry": { "delay": "1 hour" } }',
+    [
+      'retry.delay (line 1): expected at most maxDelay (5 minutes by default), found "1 hour"',
+      'agents[0].restart.maxDelay (line 1): expected at least initialDelay (1 second by default), found "100 ms"'
+    ]
+  ],
+  [
+    "an id that a task without one has by its position",
+    `{ ${agents}, "tasks": [{ "prompt": "x" }, { "id": "task-1", "prompt": "y" }] }`,
+    ['tasks[1].id (line 1): the id "task-1" is taken by tasks[0]']
+  ],
+  [
+    "the same in the other order",
+    `{ ${agents}, "tasks": [{ "id": "task-2", "prompt": "x" }, { "prompt": "y" }] }`,
+    ['tasks[0].id (line 1): the id "task-2" is taken by tasks[1]']
+  ],
+  [
+    "a name that leaves no room for the numbers of its replicas",
+    `{ "agents": [{ "id": "${"a".repeat(62)}", "replicas": 2 }] }`,
+    ["agents[0].id (line 1): expected at most 61 characters, because replicas add their number, found 62"]
+  ],
+  [
+    "more agents than any machine has room for",
+    `{ "agents": [${Array.from({ length: 11 }, (_, index) => `{ "id": "a${index}", "replicas": 1000 }`).join()}] }`,
+    ["agents (line 1): expected at most 10000 agents, replicas included, found 11000"]
+  ],
+  [
+    "a task for an agent that does not take its type, or for a replica that is not there",
+    '{ "agents": [{ "id": "a", "replicas": 2, "taskTypes": ["code"] }], "tasks": [{ "type": "cod", "agent": "a-2", "prompt": "x" }, { "type": "code", "agent": "a-3", "prompt": "x" }] }',
+    [
+      'tasks[0].type (line 1): the agent "a-2" does not take tasks of this type, found "cod"; did you mean "code"?',
+      'tasks[1].agent (line 1): there is no such agent, found "a-3"; did you mean "a"?'
+    ]
+  ],
+  [
+    "a schema that is not one of an object",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "schema": { "type": "array" } }] }`,
+    ['tasks[0].schema (line 1): expected the JSON Schema of an object, with "type": "object"']
+  ],
+  [
+    "a data directory that would be within a file",
+    `{ ${agents}, "dataDir": "token/data" }`,
+    ['dataDir (line 1): expected a directory, or where one can be made, found "token/data"']
+  ],
+  [
+    "keys that would spoil the terminal",
+    `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
+    ['["a.b"]', '["\\u001b[2J"]'].map(
+      (at) =>
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, claude, supervision, retry, agents, tasks`
+    )
+  ],
+  ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
+  ["nothing but a list", "[]", ["(file): expected an object, found []"]],
+  ["more levels than anybody writes", `${"[".repeat(100_000)}`, ["line 1, column 1: expected at most 200 levels"]],
+  ["text that is not JSON", '{ "agents": [,] }', ["line 1, column 14: expected JSON (value expected)"]],
+  ["nothing", "", ["line 1, column 1: expected JSON (value expected)"]],
+  ["a comment", `{ // no\n ${agents} }`, ["line 1, column 3: expected JSON (invalid comment token)"]],
+  [
+    "a key that stands twice, and what else is wrong",
+    `{ ${agents},\n "name": "x",\n "name": "y", "retry": 1 }`,
+    ["name (line 3): this key stands twice", "retry (line 3): expected an object, found 1"]
+  ],
+  [
+    "several mistakes, all of them",
+    '{\n "agents": [{ "id": "a", "replicas": 0 }],\n "nmae": "x",\n "tasks": [{ "prompt": 1 }]\n}',
+    [
+      "agents[0].replicas (line 2): expected a whole number from 1 to 1000, found 0",
+      'nmae (line 3): there is no such key; did you mean "name"?',
+      "tasks[0].prompt (line 4): expected text, found 1"
+    ]
+  ]
+]
