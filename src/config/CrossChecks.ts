@@ -6,9 +6,9 @@ import { Duration, Option, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
-import { didYouMean, type Finding, nearest } from "./Finding.ts"
+import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
-import { type Path, valueAt } from "./Place.ts"
+import { type Path, printable, valueAt } from "./Place.ts"
 
 export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   const groups = groupsOf(root)
@@ -16,10 +16,24 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   return [
     ...agentNames(groups),
     ...taskNames(tasks),
-    ...takers(groups, tasks),
+    ...first(MAX_TOLD + 1, takers(groups, tasks)),
     ...delays(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
+}
+
+/** No more than will be told: each of them looks for what was meant, and there may be very many. */
+function* first<A>(count: number, all: Iterable<A>): Iterable<A> {
+  let taken = 0
+  for (const each of all) {
+    yield each
+    if (++taken === count) return
+  }
+}
+
+const found = (value: unknown, path: Path): Pick<Finding, "found"> => {
+  const text = shown(value, path)
+  return text === undefined ? {} : { found: text }
 }
 
 /** More agents than this on one node are a slip of the keyboard: each is a process of its own. */
@@ -74,14 +88,14 @@ function* taskNames(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
   }
 }
 
-const takes = ({ types }: Group, type: string) => types.length === 0 || types.includes(type)
+const takes = ({ types }: Group, type: string) => types.size === 0 || types.has(type)
 
 /** Every task needs an agent that takes it, or it would wait for ever. */
 function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): Iterable<Finding> {
   if (groups.length === 0) return
   const ids = byId(groups)
-  const takesAll = groups.some(({ types }) => types.length === 0)
-  const taken = new Set(groups.flatMap(({ types }) => types))
+  const takesAll = groups.some(({ types }) => types.size === 0)
+  const taken = new Set(groups.flatMap(({ types }) => [...types]))
   for (const [index, task] of tasks.entries()) {
     const type = text(valueAt(task, ["type"]) ?? "task")
     const wanted = text(valueAt(task, ["agent"]))
@@ -92,19 +106,19 @@ function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): I
       yield {
         path: ["tasks", index, "agent"],
         expected: "there is no such agent",
-        found: JSON.stringify(wanted),
+        ...found(wanted, ["tasks", index, "agent"]),
         ...didYouMean(nearest(wanted, [...ids.keys()]))
       }
     } else if (type !== undefined && !(named === undefined ? takesAll || taken.has(type) : takes(named, type))) {
-      const types = named === undefined ? [...taken] : named.types
+      const types = [...(named === undefined ? taken : named.types)]
       const meant = nearest(type, types)
       yield {
         path: ["tasks", index, "type"],
         expected:
           named === undefined
             ? "no agent takes tasks of this type"
-            : `the agent "${wanted}" does not take tasks of this type`,
-        found: JSON.stringify(type),
+            : `the agent "${printable(wanted ?? "")}" does not take tasks of this type`,
+        ...found(type, ["tasks", index, "type"]),
         ...(meant === undefined ? { suggestion: `taken are ${types.slice(0, 20).join(", ")}` } : didYouMean(meant))
       }
     }
@@ -148,17 +162,17 @@ function* pauses(root: unknown, path: Path, firstKey: string, defaults: () => Pa
   const [from, to] = [read(first, defaultFirst), read(longest, defaultLongest)]
   if (from === undefined || to === undefined || !Duration.isGreaterThan(from, to)) return
   const words = (value: unknown, time: Duration.Duration) =>
-    value === undefined ? `${Schema.encodeSync(DurationFromString)(time)} by default` : String(value)
+    value === undefined ? `${Schema.encodeSync(DurationFromString)(time)} by default` : printable(String(value))
   yield longest === undefined
     ? {
         path: [...path, firstKey],
         expected: `expected at most maxDelay (${words(longest, to)})`,
-        found: JSON.stringify(first)
+        ...found(first, [...path, firstKey])
       }
     : {
         path: [...path, "maxDelay"],
         expected: `expected at least ${firstKey} (${words(first, from)})`,
-        found: JSON.stringify(longest)
+        ...found(longest, [...path, "maxDelay"])
       }
 }
 
@@ -174,7 +188,7 @@ function* standbys(groups: ReadonlyArray<Group>, steps: ReadonlyArray<unknown>):
     yield {
       path: ["supervision", "escalation", index, "child"],
       expected: 'expected the name of an agent with "standby": true',
-      found: JSON.stringify(child)
+      ...found(child, ["supervision", "escalation", index, "child"])
     }
   }
   for (const group of waiting.values()) {
@@ -182,8 +196,8 @@ function* standbys(groups: ReadonlyArray<Group>, steps: ReadonlyArray<unknown>):
       if (started.has(name)) continue
       yield {
         path: ["agents", group.index, "standby"],
-        expected: `nothing would ever start "${name}"`,
-        suggestion: `add { "do": "start_standby", "child": "${name}" } to supervision.escalation`
+        expected: `nothing would ever start "${printable(name)}"`,
+        suggestion: `add { "do": "start_standby", "child": "${printable(name)}" } to supervision.escalation`
       }
       break
     }

@@ -4,7 +4,7 @@
  */
 import { distance } from "fastest-levenshtein"
 import type { Mistake } from "./ConfigError.ts"
-import { type Path, placeOf, printable } from "./Place.ts"
+import { type Path, placeOf, printable, visible } from "./Place.ts"
 
 export interface Finding {
   readonly path: Path
@@ -43,15 +43,18 @@ const mayBeSecret = ([first, second]: Path): boolean =>
 export const shown = (value: unknown, path: Path): string | undefined => {
   if (value === undefined) return undefined
   if (mayBeSecret(path) || typeof value === "object") return kindOf(value)
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value)
+  const text = visible(typeof value === "string" ? JSON.stringify(value) : String(value))
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`
 }
+
+/** Of more words than these the first are looked at: a suggestion is a courtesy, for which nobody waits. */
+const MAX_WORDS = 1000
 
 /** The nearest of some words, where it is near enough to have been meant. */
 export const nearest = (word: string, words: ReadonlyArray<string>): string | undefined => {
   const furthest = word.length < 3 ? 1 : Math.max(2, Math.floor(word.length / 3))
   let best: readonly [number, string] | undefined
-  for (const each of words) {
+  for (const each of words.slice(0, MAX_WORDS)) {
     if (word === "" || Math.abs(word.length - each.length) > furthest) continue
     const far = distance(word.toLowerCase(), each.toLowerCase())
     if (far <= furthest && (best === undefined || far < best[0])) best = [far, each]
@@ -60,7 +63,7 @@ export const nearest = (word: string, words: ReadonlyArray<string>): string | un
 }
 
 export const didYouMean = (meant: string | undefined): { readonly suggestion?: string } =>
-  meant === undefined ? {} : { suggestion: `did you mean "${meant}"?` }
+  meant === undefined ? {} : { suggestion: `did you mean "${printable(meant)}"?` }
 
 export interface Position {
   readonly line: number

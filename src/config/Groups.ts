@@ -21,7 +21,7 @@ export interface Group {
   readonly id: string | undefined
   readonly replicas: number
   /** Empty: any, or it is not readable. */
-  readonly types: ReadonlyArray<string>
+  readonly types: ReadonlySet<string>
   readonly standby: boolean
 }
 
@@ -33,7 +33,7 @@ export const groupsOf = (root: unknown): ReadonlyArray<Group> =>
       index,
       id: text(valueAt(agent, ["id"])),
       replicas: typeof replicas === "number" && replicas > 1 && replicas <= MAX_REPLICAS ? Math.floor(replicas) : 1,
-      types: types.every(isType) ? types : [],
+      types: new Set(types.every(isType) ? types : []),
       standby: valueAt(agent, ["standby"]) === true
     }
   })

@@ -7,7 +7,7 @@ import { rewritten } from "../domain/Quantity.ts"
 import { ConfigFile } from "./Config.ts"
 import { didYouMean, type Finding, keyOf, MAX_TOLD, nearest, shown } from "./Finding.ts"
 import { type Path, valueAt } from "./Place.ts"
-import { keysAt, wordsAt } from "./Wanted.ts"
+import { keysAt, wordsAt, wouldTake } from "./Wanted.ts"
 
 export const decode = Schema.decodeUnknownResult(ConfigFile, { errors: "all", onExcessProperty: "error" })
 
@@ -105,7 +105,9 @@ const findingAt = (path: Path, { expected, kind }: Leaf, root: unknown): Finding
       ...didYouMean(typeof word === "string" ? nearest(word, choice.words) : undefined)
     }
   }
-  const write = rewritten(expected, value)
+  const quantity = rewritten(expected, value)
+  // It may be out of bounds.
+  const write = quantity !== undefined && wouldTake(path, root, quantity) ? quantity : undefined
   const words = typeof value === "string" ? [...expected.matchAll(/"([\w-]+)"/g)].map((match) => match[1] ?? "") : []
   return {
     path,

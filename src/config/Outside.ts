@@ -38,8 +38,8 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
     const secret = yield* secretOf(value, path, around)
     if ("path" in secret) findings.push(secret)
     else if (secret.text?.includes("\0")) findings.push({ path, expected: "expected text without the character NUL" })
-    else if (secret.text !== undefined && secret.text.length > MAX_SECRET)
-      findings.push({ path, expected: `expected at most ${MAX_SECRET} characters` })
+    else if (secret.text !== undefined && Buffer.byteLength(secret.text) > MAX_SECRET)
+      findings.push({ path, expected: `expected at most ${MAX_SECRET / 1024} KiB` })
     else if (secret.text !== undefined) secrets.push([name, Redacted.make(secret.text)])
   }
   const agents = valueAt(root, ["agents"])

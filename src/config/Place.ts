@@ -5,9 +5,15 @@ export type Path = ReadonlyArray<PropertyKey>
 /** Nobody needs to read more of a key that should not be there. */
 const LONGEST = 60
 
-/** As it may stand in a message: nothing that moves the cursor, and never very long. */
+/** With nothing in it that moves the cursor, begins a line or turns the direction of writing: such is escaped as in JSON. */
+export const visible = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (all) =>
+    Array.from({ length: all.length }, (_, at) => `\\u${all.charCodeAt(at).toString(16).padStart(4, "0")}`).join("")
+  )
+
+/** As it may stand in a message: visible, and never very long. */
 export const printable = (text: string): string => {
-  const escaped = JSON.stringify(text).slice(1, -1)
+  const escaped = visible(JSON.stringify(text).slice(1, -1))
   return escaped.length <= LONGEST ? escaped : `${escaped.slice(0, LONGEST - 1)}…`
 }
 

@@ -1,5 +1,5 @@
 /** What the schema wants at a place of the file: which keys there may be, and what kind of value. */
-import { SchemaAST } from "effect"
+import { Schema, SchemaAST } from "effect"
 import { ConfigFile } from "./Config.ts"
 import { type Path, valueAt } from "./Place.ts"
 
@@ -45,6 +45,10 @@ export const wantedAt = (path: Path, root: unknown): Wanted => {
   }
   return wanted
 }
+
+/** Whether this could stand at a place. */
+export const wouldTake = (path: Path, root: unknown, value: unknown): boolean =>
+  wantedAt(path, root).some((ast) => Schema.is(Schema.make(ast))(value))
 
 /** The keys that an object at this place may have. */
 export const keysAt = (path: Path, root: unknown): ReadonlyArray<string> => [

@@ -118,8 +118,9 @@ const shorthands: Readonly<Record<string, string>> = { k: "KiB", m: "MiB", g: "G
 
 /** How something that is nearly a quantity is written, where what was meant can hardly be anything else. */
 export const rewritten = (expected: string, found: unknown): string | undefined => {
+  if (typeof found !== "string" && typeof found !== "number") return undefined
   const [, count, word = ""] = /^\s*(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]*)\s*$/i.exec(String(found)) ?? []
-  if (count === undefined || Number(count) === 0 || typeof found === "object") return undefined
+  if (count === undefined || Number(count) === 0) return undefined
   const text = expected.includes(DURATION)
     ? word === ""
       ? `${count} ${count === "1" ? "second" : "seconds"}`

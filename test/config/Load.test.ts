@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
+import { MAX_AGENTS, MAX_TASKS } from "../../src/config/Config.ts"
 import { load, MAX_FILE, make } from "../../src/config/Load.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { wrongConfigs } from "./wrongConfigs.ts"
@@ -51,20 +52,47 @@ describe("a config file", () => {
     })
   )
 
+  it.effect("with more mistakes than anybody reads is answered with the first thousand of them", () =>
+    Effect.gen(function* () {
+      const agents = Array.from({ length: MAX_AGENTS }, (_, index) => ({ id: `agent-${index}`, taskTypes: ["code"] }))
+      const tasks = Array.from({ length: MAX_TASKS }, (_, index) => ({ prompt: "x", agent: `agnt-x-${index}` }))
+      const { mistakes } = yield* Effect.flip(make({ agents, tasks }, { baseDir: "/", env }))
+      assert.lengthOf(mistakes, 1001)
+      assert.strictEqual(mistakes[999]?.at, "tasks[999].agent")
+      assert.deepStrictEqual(mistakes.at(-1), { at: "(file)", expected: "there are more mistakes than these" })
+    })
+  )
+
   it.effect("may be as small as one agent and one task, and its defaults are a careful operator's", () =>
     Effect.gen(function* () {
       const config = yield* make({ agents: [{ id: "a" }], tasks: [{ prompt: "x" }] }, { baseDir: "/base", env })
-      assert.strictEqual(config.dataDir, "/base/.mister-smith")
-      assert.strictEqual(config.tasks[0]?.id, "task-1")
-      assert.deepInclude(config.agents[0], {
-        replicas: 1,
-        session: "per_task",
-        permissions: { mode: "default", allow: [], deny: [] }
+      assert.deepEqual<unknown>(config, {
+        name: "mister-smith",
+        baseDir: "/base",
+        dataDir: "/base/.mister-smith",
+        claude: { env: {}, startTimeout: Duration.seconds(60), maxLine: 32 * 1024 ** 2 },
+        supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
+        retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
+        agents: [
+          {
+            id: "a",
+            replicas: 1,
+            standby: false,
+            taskTypes: [],
+            capabilities: [],
+            session: "per_task",
+            permissions: { mode: "default", allow: [], deny: [] },
+            limits: { taskTime: Duration.minutes(30) },
+            restart: {
+              policy: "exponential_backoff",
+              factor: 2,
+              maxDelay: Duration.seconds(60),
+              resetAfter: Duration.minutes(5)
+            }
+          }
+        ],
+        tasks: [{ id: "task-1", type: "task", prompt: "x" }]
       })
-      assert.strictEqual(config.agents[0]?.restart.policy, "exponential_backoff")
-      assert.strictEqual(Duration.toMinutes(config.agents[0]?.limits.taskTime ?? 0), 30)
-      assert.deepInclude(config.supervision, { strategy: "one_for_one", maxRestarts: 3 })
-      assert.strictEqual(config.retry.attempts, 3)
     })
   )
 

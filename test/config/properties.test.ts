@@ -2,9 +2,11 @@
  * Whatever is given as a config, the answer is a Config or mistakes with places; all of the mistakes, however they come
  * together; and no secret is in any of it.
  */
+
+import { inspect } from "node:util"
 import { Validator } from "@cfworker/json-schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit } from "effect"
+import { Cause, Effect, Exit, Formatter } from "effect"
 import * as fc from "fast-check"
 import { Files } from "../../src/config/Files.ts"
 import { jsonSchema } from "../../src/config/JsonSchema.ts"
@@ -14,6 +16,18 @@ type Env = Record<string, string>
 
 const decode = (value: unknown, env: Env = {}) =>
   Effect.runSyncExit(fromUnknown(value, { file: "config.json", baseDir: "/nowhere", env }))
+
+/** The same where the file `there` holds a secret. */
+const decodeWithFile = (value: unknown, env: Env, secret: string) =>
+  Effect.runSyncExit(
+    fromUnknown(value, { file: "config.json", baseDir: "/", env }).pipe(
+      Effect.provideService(Files, {
+        stat: () => Effect.succeed({ kind: "directory" }),
+        read: (path) =>
+          path === "/there" ? Effect.succeed(new TextEncoder().encode(secret)) : Effect.fail("there is no such file")
+      })
+    )
+  )
 
 /** A file with this content. */
 const loaded = (content: Uint8Array, env: Env = {}) =>
@@ -60,7 +74,11 @@ const isAnswer = (exit: Answer) => {
   assert.propertyVal(error, "_tag", "ConfigInvalid")
   const lines = error.message.split("\n").slice(1)
   assert.isAbove(lines.length, 0)
-  for (const line of lines) assert.match(line, /^ {2}\S.*: \S/)
+  for (const line of lines) {
+    assert.match(line, /^ {2}\S.*: \S/)
+    assert.notMatch(line, /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    assert.isBelow(line.length, 1000)
+  }
 }
 
 /** Every place of a value. */
@@ -87,7 +105,27 @@ const mutate = (path: ReadonlyArray<string>, change: Change, by: unknown, whole:
 const change = fc.tuple(
   fc.constantFrom(...places(big)),
   fc.constantFrom<Change>("delete", "rename", "replace"),
-  fc.oneof(fc.jsonValue(), fc.constantFrom("1 second", "0 s", "1 GiB", "5", "", "a", "\0", 0, 1, -1, 1e9, [], {}))
+  fc.oneof(
+    fc.jsonValue(),
+    fc.constantFrom(
+      "1 second",
+      "0 s",
+      "1 GiB",
+      "5",
+      "",
+      "a",
+      "\0",
+      "x".repeat(5000),
+      "1\n\nhour",
+      "\u009b\u202e",
+      0,
+      1,
+      -1,
+      1e9,
+      [],
+      {}
+    )
+  )
 )
 
 /** Something wrong in one place, which does not touch what any other of them is about. */
@@ -209,6 +247,7 @@ describe("any config", () => {
     const shape = fc.constantFrom<(secret: string) => unknown>(
       (secret) => ({ env: { NAME: secret } }),
       (secret) => ({ env: { NAME: { env: "SECRET" }, OTHER: `${secret}\0` } }),
+      () => ({ env: { NAME: { file: "there" }, OTHER: { env: "SECRET" } } }),
       (secret) => ({ env: { NAME: { env: secret } } }),
       (secret) => ({ env: { NAME: { file: secret } } }),
       (secret) => ({ env: { NAME: { env: secret, file: secret } } }),
@@ -232,16 +271,26 @@ describe("any config", () => {
       fc.property(secret, shape, around, fc.boolean(), (value, shape, around, overridden) => {
         const claude = shape(value)
         const exit = overridden
-          ? decode(big, {
-              SECRET: value,
-              MISTER_SMITH__CLAUDE: JSON.stringify(claude).slice(0, -1),
-              MISTER_SMITH__CLAUDE__ENV__X: value
-            })
-          : decode(around(claude), { SECRET: value })
-        const told = Exit.isSuccess(exit)
-          ? `${JSON.stringify(exit.value)} ${String(exit.value)}`
-          : Cause.pretty(exit.cause) + JSON.stringify(exit.cause)
-        assert.notInclude(told, value)
+          ? decodeWithFile(
+              big,
+              {
+                SECRET: value,
+                MISTER_SMITH__CLAUDE: JSON.stringify(claude).slice(0, -1),
+                MISTER_SMITH__CLAUDE__ENV__X: value
+              },
+              value
+            )
+          : decodeWithFile(around(claude), { SECRET: value }, value)
+        const answer = Exit.isSuccess(exit) ? exit.value : exit.cause
+        const words = Exit.isSuccess(exit) ? "" : Cause.pretty(exit.cause)
+        for (const told of [
+          words,
+          String(answer),
+          JSON.stringify(answer),
+          inspect(answer, { depth: 20, showHidden: true }),
+          Formatter.format(answer)
+        ])
+          assert.notInclude(told, value)
       }),
       { numRuns: 500 }
     )

@@ -158,6 +158,16 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ]
   ],
   [
+    "a size without its unit that is out of bounds with any, so that no way to write it is proposed",
+    `{ ${agents}, "claude": { "maxLine": 2000 } }`,
+    ['claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found 2000']
+  ],
+  [
+    "a secret of more bytes than a process can be given, in fewer characters",
+    `{ ${agents}, "claude": { "env": { "A": "${"é".repeat(100_000)}" } } }`,
+    ["claude.env.A (line 1): expected at most 127 KiB"]
+  ],
+  [
     "a line that may be too short for any answer",
     `{ ${agents}, "claude": { "maxLine": "1 kB" } }`,
     ['claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found "1 kB"']
@@ -184,6 +194,11 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "supervision.escalation[1].exitCode (line 1): expected a whole number from 1 to 255, found 0",
       'supervision.escalation[2] (line 1): expected an object whose "do" is one of "restart_group", "notify", "start_standby", "stop_node", found 5'
     ]
+  ],
+  [
+    "a restart whose longest pause is shorter than its first",
+    '{ "agents": [{ "id": "a", "restart": { "initialDelay": "2 minutes", "maxDelay": "1 minute" } }] }',
+    ['agents[0].restart.maxDelay (line 1): expected at least initialDelay (2 minutes), found "1 minute"']
   ],
   [
     "a first pause that is longer than the longest is by default",
@@ -238,6 +253,26 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       (at) =>
         `${at} (line 1): there is no such key; known here: $schema, name, dataDir, claude, supervision, retry, agents, tasks`
     )
+  ],
+  [
+    "values that would spoil the terminal, or fill it",
+    `{ "agents": [{ "id": "${"X".repeat(5000)}", "standby": true }], "name": 1, "retry": { "delay": "1\\n\\nhour", "maxDelay": "1\\u2028s" }, "dataDir": "token\\u009b/\\u202e/\\u0000" }`,
+    [
+      `agents[0].id (line 1): expected a lower-case name of at most 63 letters, digits and dashes, such as "reviewer-1", found "${"X".repeat(58)}…`,
+      `agents[0].standby (line 1): nothing would ever start "${"X".repeat(59)}…"; add { "do": "start_standby", "child": "${"X".repeat(59)}…" } to supervision.escalation`,
+      "name (line 1): expected text, found 1",
+      'retry.maxDelay (line 1): expected at least delay (1\\n\\nhour), found "1\\u2028s"',
+      'dataDir (line 1): expected text without the character NUL, found "token\\u009b/\\u202e/\\u0000"'
+    ]
+  ],
+  [
+    "names that are no ids",
+    '{ "agents": [{ "id": "a", "taskTypes": ["Code"] }], "tasks": [{ "id": "a b", "type": "x y", "prompt": "x" }] }',
+    [
+      'agents[0].taskTypes[0] (line 1): expected a lower-case word of at most 63 letters, digits, dashes and underscores, such as "code", found "Code"',
+      'tasks[0].id (line 1): expected at most 128 letters, digits, dashes and underscores, such as "fix-login-1", found "a b"',
+      'tasks[0].type (line 1): expected a lower-case word of at most 63 letters, digits, dashes and underscores, such as "code", found "x y"'
+    ]
   ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
   ["nothing but a list", "[]", ["(file): expected an object, found []"]],
