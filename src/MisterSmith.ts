@@ -4,15 +4,17 @@
  */
 import { Context, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
-import { AgentTree } from "./agent/AgentTree.ts"
+import { AgentTree, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
+import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { type LedgerFull, type TaskConflict, TaskInvalid, type TaskUnknown } from "./task/TaskError.ts"
@@ -20,7 +22,7 @@ import { TaskLedger, type TaskRecord } from "./task/TaskLedger.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
-export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused
+export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused | StoppedUnreadable
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull
 
@@ -35,6 +37,14 @@ export class MisterSmith extends Context.Service<
     perform(task: TaskInput): Effect.Effect<TaskResult, SubmitError | TaskUnknown | SupervisorGaveUp>
     readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
+    /** Stops an agent on purpose: it stays down, in the next run too, and tasks that only it takes wait. */
+    stopAgent(agent: string): Effect.Effect<void, StopError>
+    /** Starts an agent that is down, whatever it went down for. */
+    startAgent(agent: string): Effect.Effect<void, StartAgentError>
+    /** The supervision tree at this moment: states, restarts, last failures, uptime, when the next restart is due. */
+    readonly tree: Effect.Effect<SupervisorInfo>
+    /** Why an agent was restarted, or why it will not be, in a sentence. */
+    explain(agent: string): Effect.Effect<string, AgentUnknown>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
@@ -79,7 +89,7 @@ const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
-  const { ended } = yield* AgentTree
+  const { ended, explain, start, stop, tree } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput) {
     const spec = yield* Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
@@ -93,6 +103,10 @@ const make = Effect.gen(function* () {
     }),
     tasks: ledger.list,
     agents: pool.snapshot,
+    stopAgent: stop,
+    startAgent: start,
+    tree,
+    explain,
     events: bus.subscribe,
     ended
   })

@@ -1,5 +1,8 @@
 /** All that an embedding program may import. What is not listed here may change without notice. */
+
+export { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
+export type { StartAgentError, StopError } from "./agent/AgentTree.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
 export { load as loadConfig, make as makeConfig } from "./config/Load.ts"
@@ -10,6 +13,14 @@ export type { TaskResult, TaskState, TaskUsage } from "./domain/Task.ts"
 export { VERSION } from "./domain/Version.ts"
 export type { Event, Published } from "./event/Event.ts"
 export { MisterSmith, type StartError, type SubmitError } from "./MisterSmith.ts"
+export {
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  StopNotKept,
+  SupervisorEnded
+} from "./supervision/ChildError.ts"
+export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
 export { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "./task/TaskError.ts"
 export type { TaskRecord } from "./task/TaskLedger.ts"

@@ -55,6 +55,9 @@ export interface Agent {
   readonly child: Child<LifeError>
   /** Its supervisor will not restart it: who waits for it is told. */
   terminated(reason: string): Effect.Effect<void>
+  /** An operator keeps it down, or does no more: what only it takes is to wait for it. */
+  keptDown(down: boolean): Effect.Effect<void>
+  readonly isKeptDown: () => boolean
 }
 
 export interface Job {
@@ -90,6 +93,7 @@ export const make = Effect.fn("Agent.make")(function* (
   const memory: Memory = { conversation: undefined, performing: undefined }
   let state: AgentState = "initializing"
   let lives = 0
+  let keptDown = false
 
   const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
     if (state === to) return
@@ -121,6 +125,11 @@ export const make = Effect.fn("Agent.make")(function* (
     state: () => state,
     holds: () => memory.conversation?.task,
     terminated,
+    keptDown: (down) => {
+      keptDown = down
+      return Effect.asVoid(changed)
+    },
+    isKeptDown: () => keptDown,
     reserve: (task) => move("busy", `task ${task}`),
     perform: Effect.fn("Agent.perform")(function* (work) {
       const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }

@@ -76,3 +76,37 @@ export class AgentDefect extends Schema.TaggedError<AgentDefect, Fault>("mister-
     return `agent ${this.agent} met an internal error: ${this.defect}`
   }
 }
+
+/** The list of agents that were stopped on purpose is there and cannot be used. */
+export class StoppedUnreadable extends Schema.TaggedError<StoppedUnreadable, Fault>("mister-smith/StoppedUnreadable")(
+  "StoppedUnreadable",
+  { file: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: 'mend it (a JSON list of names such as "agents/reviewer-1"), or remove it to let all agents start'
+    })
+  }
+  override get message() {
+    return `${this.file} says which agents were stopped on purpose, and cannot be read: ${this.reason}`
+  }
+}
+
+/** No agent of this node has the name. */
+export class AgentUnknown extends Schema.TaggedError<AgentUnknown, Fault>("mister-smith/AgentUnknown")("AgentUnknown", {
+  agent: Schema.String,
+  /** Those there are, the first of them. */
+  known: Schema.Array(Schema.String)
+}) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore" })
+  }
+  override get hint() {
+    return this.known.length === 0 ? "this node has no agents" : `its agents are ${this.known.join(", ")}`
+  }
+  override get message() {
+    return `there is no agent named "${this.agent}"`
+  }
+}

@@ -19,6 +19,7 @@ import * as AgentHome from "./AgentHome.ts"
 import type { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import * as Liveness from "./Liveness.ts"
 import { checkOutput } from "./StructuredOutput.ts"
 
 export type Needs = AgentHost | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
@@ -35,6 +36,7 @@ export interface LifeInput {
 /** A CLI within a life. */
 interface Slot {
   readonly session: ClaudeSession
+  readonly liveness: Liveness.Liveness
   readonly scope: Scope.Closeable
   /** The output schema it was started for, as text. */
   readonly schema: string | undefined
@@ -114,7 +116,8 @@ const begin = Effect.fnUntraced(function* (
       ? known.session
       : undefined
   const inner = yield* Scope.fork(scope)
-  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing }
+  const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence), inner)
+  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear: liveness.hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
     resume === undefined
@@ -124,7 +127,7 @@ const begin = Effect.fnUntraced(function* (
         )
   const { resumed, session } = yield* Scope.provide(opened, inner)
   if (!resumed) memory.conversation = undefined
-  const slot: Slot = { session, scope: inner, schema: keyOf(work?.schema), used: resumed }
+  const slot: Slot = { session, liveness, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
 
@@ -144,6 +147,7 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
   const ok = yield* slot.session
     .turn(goesOn ? CONTINUE : work.prompt, { uuid, wantsOutput: work.schema !== undefined })
     .pipe(
+      slot.liveness.during,
       Effect.timeoutOrElse({
         duration: spec.limits.taskTime,
         orElse: () => Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))

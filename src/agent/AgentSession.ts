@@ -21,6 +21,8 @@ export interface OpenInput {
   readonly resume: string | undefined
   /** The task that is being performed, for reports. */
   readonly task: () => string | undefined
+  /** Hears every event of the CLI. */
+  readonly hear: (event: ClaudeEvent) => Effect.Effect<void>
 }
 
 /** Starts a CLI that lives as long as the Scope. */
@@ -51,7 +53,7 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
         systemPrompt: spec.systemPrompt,
         appendSystemPrompt: spec.appendSystemPrompt,
         jsonSchema: schema,
-        onEvent: (event) => report(bus, input, event),
+        onEvent: (event) => Effect.andThen(input.hear(event), report(bus, input, event)),
         onEnd: (receipt, unreadable) =>
           Effect.andThen(
             unreadable.unknown + unreadable.broken + unreadable.overlong === 0

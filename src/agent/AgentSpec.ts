@@ -38,6 +38,12 @@ export const Limits = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed("30 minutes" as const))
   ).annotateKey({
     description: 'How long one attempt at a task may take. Default "30 minutes"'
+  }),
+  silence: PositiveDurationFromString.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("10 minutes" as const))
+  ).annotateKey({
+    description:
+      'How long its CLI may print nothing in a turn, beyond its own rhythm and while no tool runs, before it counts as stalled and is restarted. The CLI itself waits up to 6 minutes for a silent API. Default "10 minutes"'
   })
 })
 

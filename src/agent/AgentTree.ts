@@ -1,24 +1,49 @@
 /**
  * The supervisor of this node's agents: starts them in the order of the config, restarts them by the config's policy, and
  * stops them in reverse. Its decisions are events; an agent that will not be restarted is told so, so that nobody waits
- * for it.
+ * for it. An agent that was stopped on purpose stays so in the next run on the same data directory.
  */
 import { Context, Effect, Layer } from "effect"
 import { EventBus } from "../event/EventBus.ts"
+import type {
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  StopNotKept,
+  SupervisorEnded
+} from "../supervision/ChildError.ts"
 import { rungsOf } from "../supervision/EscalationLadder.ts"
 import * as RestartBudget from "../supervision/RestartBudget.ts"
+import type { SupervisorInfo } from "../supervision/Snapshot.ts"
 import type { SupervisorGaveUp } from "../supervision/SupervisionError.ts"
-import type { SupervisionEvent } from "../supervision/SupervisionEvent.ts"
 import type { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import * as Supervisor from "../supervision/Supervisor.ts"
+import type { Agent } from "./Agent.ts"
+import { AgentUnknown } from "./AgentError.ts"
+import { AgentHost } from "./AgentHost.ts"
 import { AgentPool } from "./AgentPool.ts"
 import * as OperatorHook from "./OperatorHook.ts"
+import * as StoppedAgents from "./StoppedAgents.ts"
+import { hear } from "./TreeListener.ts"
+
+/** Why an agent was not stopped. */
+export type StopError = AgentUnknown | ChildNotFound | StopNotKept | SupervisorEnded
+/** Why an agent was not started. */
+export type StartAgentError = StopError | ChildRunning | ChildStartFailed
 
 export class AgentTree extends Context.Service<
   AgentTree,
   {
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
     readonly ended: Effect.Effect<void, SupervisorGaveUp>
+    /** Stops an agent for good: no failure, no group and no new run starts it. Completes when nothing of it is left. */
+    stop(agent: string): Effect.Effect<void, StopError>
+    /** Starts an agent that is down, whatever it went down for. */
+    start(agent: string): Effect.Effect<void, StartAgentError>
+    /** The whole tree as a value: states, restarts, last failures, when the next restart is due. */
+    readonly tree: Effect.Effect<SupervisorInfo>
+    /** Why an agent was restarted, or why it will not be, in a sentence. */
+    explain(agent: string): Effect.Effect<string, AgentUnknown>
   }
 >()("mister-smith/agent/AgentTree") {
   static readonly layer = (settings: SupervisionSettings) =>
@@ -27,31 +52,54 @@ export class AgentTree extends Context.Service<
       Effect.gen(function* () {
         const bus = yield* EventBus
         const pool = yield* AgentPool
-        const hook = yield* OperatorHook.make
+        const host = yield* AgentHost
+        const notify = yield* OperatorHook.make
+        const stopped = yield* StoppedAgents.make(host.settings.dataDir)
         const { escalation, maxRestarts, restartBudget, strategy, within } = settings
-        const { ended } = yield* Supervisor.start({
-          id: "agents",
+        const known = pool.agents.slice(0, 20).map(({ id }) => id)
+        const find = (id: string): Effect.Effect<Agent, AgentUnknown> => {
+          const agent = pool.get(id)
+          return agent === undefined ? Effect.fail(new AgentUnknown({ agent: id, known })) : Effect.succeed(agent)
+        }
+        for (const path of yield* stopped.all) {
+          const agent = path.startsWith(`${TREE}/`) ? pool.get(path.slice(TREE.length + 1)) : undefined
+          if (agent === undefined) continue
+          yield* agent.keptDown(true)
+          yield* agent.terminated("it was stopped on request, in an earlier run")
+        }
+        const supervisor = yield* Supervisor.start({
+          id: TREE,
           strategy,
           maxRestarts,
           within,
+          stopped,
           children: pool.agents.map(({ child }) => child),
-          report: (event) => hear(bus, pool, event),
-          ...(escalation.length === 0 ? {} : { ladder: { rungs: rungsOf(escalation, hook) } }),
+          report: hear({ bus, pool, notify, escalation }),
+          ...(escalation.length === 0 ? {} : { ladder: { rungs: rungsOf(escalation, notify) } }),
           ...(restartBudget === undefined
             ? {}
             : { budget: RestartBudget.make(restartBudget.maxRestarts, restartBudget.within) })
         })
-        return AgentTree.of({ ended })
+        return AgentTree.of({
+          ended: supervisor.ended,
+          stop: Effect.fn("AgentTree.stop")(function* (id) {
+            const agent = yield* find(id)
+            // Before it is down: nobody may find it gone for good in between.
+            yield* agent.keptDown(true)
+            yield* Effect.onError(supervisor.terminateChild(id), () => agent.keptDown(false))
+            yield* agent.terminated("it was stopped on request")
+          }),
+          start: Effect.fn("AgentTree.start")(function* (id) {
+            const agent = yield* find(id)
+            yield* supervisor.restartChild(id)
+            yield* agent.keptDown(false)
+          }),
+          tree: supervisor.tree,
+          explain: (id) => Effect.mapError(supervisor.explain(id), () => new AgentUnknown({ agent: id, known }))
+        })
       })
     )
 }
 
-const hear = (bus: EventBus["Service"], pool: AgentPool["Service"], event: SupervisionEvent): Effect.Effect<void> => {
-  const child = "child" in event ? event.child : undefined
-  const { _tag: decision, supervisor, why } = event
-  const told = bus.publish({ type: "supervisor.decision", supervisor, decision, child, why })
-  // Where a standby takes over, the one that failed stays down.
-  const down = decision === "ChildResting" || (event._tag === "LadderClimbed" && event.action === "start_standby")
-  const agent = down && child !== undefined ? pool.get(child) : undefined
-  return agent === undefined ? told : Effect.andThen(told, agent.terminated(why))
-}
+/** The name of the supervisor, and so the beginning of every agent's path. */
+const TREE = "agents"

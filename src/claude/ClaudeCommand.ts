@@ -55,6 +55,8 @@ export const argv = (spec: CommandSpec): ReadonlyArray<string> => [
   "--input-format=stream-json",
   "--output-format=stream-json",
   "--verbose",
+  // A long answer is heard of while it is written: without it the CLI is silent until a block is whole.
+  "--include-partial-messages",
   `--permission-mode=${spec.permissionMode}`,
   `--settings=${spec.settingsFile}`,
   ...flag("model", spec.model),

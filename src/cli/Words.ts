@@ -1,5 +1,6 @@
 /** Events and results as sentences for people. */
 import { styleText } from "node:util"
+import type { Severity } from "../domain/Fault.ts"
 import type { TaskResult } from "../domain/Task.ts"
 import { brief, type Published } from "../event/Event.ts"
 
@@ -30,6 +31,9 @@ export const describe = (event: Published, p: Paint): string | undefined => {
 
 /** Decisions that people should hear of; the rest shows in the states of the agents, and giving up ends the run with the sentence. */
 const loud = new Set(["RestartScheduled", "ShutdownOverran", "LadderClimbed", "EventsLost"])
+
+/** How loudly a fault is told. */
+const colours: Record<Severity, Style> = { low: "dim", medium: "yellow", high: "yellow", critical: "red" }
 
 const sentence = (event: Published, p: Paint): string | undefined => {
   switch (event.type) {
@@ -79,7 +83,7 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "task.denied":
       return p("yellow", `task ${event.task}: permission denied for ${event.tools.join(", ")}`)
     case "supervisor.decision":
-      return loud.has(event.decision) ? p("yellow", event.why) : undefined
+      return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":
       return p("red", event.message)
     case "events.gap":

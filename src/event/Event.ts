@@ -3,7 +3,7 @@
  * it are bounded and hold no secret. `docs/events.md` lists every type with its fields.
  */
 import type { AgentState } from "../domain/AgentState.ts"
-import type { FaultReport } from "../domain/Fault.ts"
+import type { FaultReport, Severity } from "../domain/Fault.ts"
 import type { TaskState } from "../domain/Task.ts"
 
 export type Event =
@@ -88,8 +88,10 @@ export type Event =
       readonly decision: string
       readonly child: string | undefined
       readonly why: string
+      /** Of the fault behind it, where there is one. */
+      readonly severity: Severity | undefined
     }
-  /** A supervisor's restarts are used up, and its escalation says that a person should know. */
+  /** A person should know: a fault is critical, or a supervisor's restarts are used up and its escalation says so. */
   | {
       readonly type: "operator.notified"
       readonly supervisor: string

@@ -107,3 +107,21 @@ export class SupervisorEnded extends Schema.TaggedError<SupervisorEnded, Fault>(
     return `supervisor "${this.supervisor}" is stopping or has ended`
   }
 }
+
+/** Who is stopped on purpose must stay so when the runtime comes back, and this could not be written down. */
+export class StopNotKept extends Schema.TaggedError<StopNotKept, Fault>("mister-smith/StopNotKept")("StopNotKept", {
+  /** of the child, such as "node/agents/reviewer-1" */
+  path: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "retry",
+      hint: "see whether the data directory can be written and has room, then ask again"
+    })
+  }
+  override get message() {
+    return `"${this.path}" is left as it is, because what was asked could not be remembered: ${this.reason}`
+  }
+}

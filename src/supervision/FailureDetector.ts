@@ -44,6 +44,8 @@ export interface DetectorSettings {
   readonly acceptablePause?: Duration.Input
   /** The rhythm expected before there is one. Default 5 seconds. */
   readonly firstEstimate?: Duration.Input
+  /** Asked at each look: true while silence is to be expected, which is then as if no time had passed. Default never. */
+  readonly isExcused?: () => boolean
 }
 
 export interface FailureDetector {
@@ -89,7 +91,7 @@ export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
   const look = Effect.suspend(() => {
     const at = monotonic()
     // The timer was due `every` after the last look. What is beyond that, and a clock gone backwards, is our own.
-    deaf += at - looked - every
+    deaf += settings.isExcused?.() === true ? at - looked : at - looked - every
     looked = at
     phi = accrual.phi(now())
     const silenceMillis = accrual.silenceMillis(now())

@@ -7,6 +7,7 @@ import {
   ChildNotFound,
   ChildRunning,
   type ChildStartFailed,
+  type StopNotKept,
   SupervisorEnded,
   SupervisorFull
 } from "./ChildError.ts"
@@ -80,7 +81,7 @@ export class Requests<R> {
   }
 
   /** Remembered before it is done: a runtime killed in between must not bring the child back. */
-  private rememberStop<E>(id: string, stop: Effect.Effect<void, E>): Effect.Effect<void, E> {
+  private rememberStop<E>(id: string, stop: Effect.Effect<void, E>): Effect.Effect<void, E | StopNotKept> {
     const { settings, table } = this.engine
     const { path, stopped } = settings
     if (stopped === undefined) return stop
@@ -91,7 +92,7 @@ export class Requests<R> {
     })
   }
 
-  private forgetStop(id: string): Effect.Effect<void> {
+  private forgetStop(id: string): Effect.Effect<void, StopNotKept> {
     const { path, stopped } = this.engine.settings
     return stopped === undefined ? Effect.void : stopped.remove(`${path}/${id}`)
   }

@@ -3,13 +3,14 @@
  * runtime comes back. A port: this file has the home in memory, which forgets with the process.
  */
 import { Effect } from "effect"
+import type { StopNotKept } from "./ChildError.ts"
 
 export interface StoppedStore {
   /** The paths of all children that were stopped on purpose. Read once, when a supervisor starts. */
   readonly all: Effect.Effect<ReadonlySet<string>>
-  /** Completes when it is remembered. */
-  add(path: string): Effect.Effect<void>
-  remove(path: string): Effect.Effect<void>
+  /** Completes when it is remembered, whatever becomes of this process. */
+  add(path: string): Effect.Effect<void, StopNotKept>
+  remove(path: string): Effect.Effect<void, StopNotKept>
 }
 
 export const memory = (): StoppedStore => {

@@ -12,6 +12,7 @@ import type {
   ChildNotFound,
   ChildRunning,
   ChildStartFailed,
+  StopNotKept,
   SupervisorEnded,
   SupervisorFull
 } from "./ChildError.ts"
@@ -75,11 +76,13 @@ export interface Supervisor<in R = never> {
     child: Child<Fault, R>
   ): Effect.Effect<void, ChildRefused | ChildAlreadyPresent | ChildStartFailed | SupervisorFull | SupervisorEnded>
   /** Stops a child, which stays stopped and in the list (a temporary one is removed). Completes when it has stopped. */
-  terminateChild(id: string): Effect.Effect<void, ChildNotFound | SupervisorEnded>
+  terminateChild(id: string): Effect.Effect<void, ChildNotFound | StopNotKept | SupervisorEnded>
   /** Starts a child that is down. Completes when it is ready. */
-  restartChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | ChildStartFailed | SupervisorEnded>
+  restartChild(
+    id: string
+  ): Effect.Effect<void, ChildNotFound | ChildRunning | ChildStartFailed | StopNotKept | SupervisorEnded>
   /** Removes a child that is down. */
-  deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | SupervisorEnded>
+  deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | StopNotKept | SupervisorEnded>
 }
 
 const refused = <R>(path: string, spec: SupervisorSpec<R>) => {

@@ -82,7 +82,7 @@ describe("a config file", () => {
             capabilities: [],
             session: "per_task",
             permissions: { mode: "default", allow: [], deny: [] },
-            limits: { taskTime: Duration.minutes(30) },
+            limits: { taskTime: Duration.minutes(30), silence: Duration.minutes(10) },
             restart: {
               policy: "exponential_backoff",
               factor: 2,

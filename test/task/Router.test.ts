@@ -10,6 +10,7 @@ const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot =
   group: id,
   taskTypes: [],
   state: "idle",
+  keptDown: false,
   holds: undefined,
   ...change
 })
@@ -30,6 +31,12 @@ const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
 const nobody = new Set<string>()
 
 describe("Router", () => {
+  it("lets a task wait for an agent that an operator has stopped, and not for one that is gone for good", () => {
+    const gone = agent("a", { state: "terminated" })
+    assert.deepStrictEqual(route(record(), [gone], nobody), { _tag: "Nobody" })
+    assert.deepStrictEqual(route(record(), [{ ...gone, keptDown: true }], nobody), { _tag: "Wait" })
+  })
+
   it("gives a task to an idle agent that takes its type", () => {
     const agents = [agent("a", { taskTypes: ["code"] }), agent("b", { state: "busy" }), agent("c")]
     assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Take", agent: "c" })
