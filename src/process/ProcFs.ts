@@ -105,11 +105,11 @@ export const parseStat = (bytes: Buffer, length: number = bytes.length): ProcEnt
     if (negative) at++
     const begin = at
     let value = 0
-    for (let digit = (bytes[at] as number) - 48; at < length && digit >= 0 && digit <= 9; ) {
+    for (let digit = (bytes[at] as number) - 48; digit >= 0 && digit <= 9; ) {
       value = value * 10 + digit
       digit = (bytes[++at] as number) - 48
     }
-    if (at === begin) return undefined
+    if (at === begin || at >= length) return undefined
     fields[field] = negative ? -value : value
     at++
   }
