@@ -115,3 +115,38 @@ export class TreeSurvived extends Schema.TaggedError<TreeSurvived, Fault>("miste
 
 /** Every way in which a start can fail. */
 export type SpawnError = CommandNotFound | CommandNotExecutable | WorkingDirectoryMissing | OutOfResources | SpawnFailed
+
+/** The kernel refused something about a cgroup. Without it a tree is still found by marker, group and descent. */
+export class CgroupRefused extends Schema.TaggedError<CgroupRefused, Fault>("mister-smith/CgroupRefused")(
+  "CgroupRefused",
+  {
+    /** What was to be done, as in "could not <action>". */
+    action: Schema.String,
+    path: Schema.String,
+    code: Schema.String
+  }
+) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry" })
+  }
+  override get hint() {
+    switch (this.code) {
+      case "EACCES":
+      case "EPERM":
+        return "the cgroup belongs to another user: run under systemd with Delegate=yes"
+      case "EROFS":
+        return "the cgroup file system is mounted read-only"
+      case "EAGAIN":
+      case "ENOSPC":
+        return "there are too many cgroups: see cgroup.max.descendants of the groups above"
+      case "ENOENT":
+      case "ENODEV":
+        return "the cgroup was removed by someone else"
+      default:
+        return "the code names the system's reason; see errno(3)"
+    }
+  }
+  override get message() {
+    return `could not ${this.action} (${this.path}: ${this.code})`
+  }
+}
