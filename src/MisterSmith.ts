@@ -13,6 +13,8 @@ import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
+import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
@@ -22,7 +24,7 @@ import { TaskLedger, type TaskRecord } from "./task/TaskLedger.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
-export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused | StoppedUnreadable
+export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused | StoppedUnreadable | HostError
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull
 
@@ -63,25 +65,39 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
-      Layer.provideMerge(AgentHost.layer({ ...config.claude, dataDir: config.dataDir, baseDir: config.baseDir })),
+      Layer.provideMerge(
+        AgentHost.layer({
+          ...config.claude,
+          dataDir: config.dataDir,
+          baseDir: config.baseDir,
+          stopTime: longestStop(config.process.stop)
+        })
+      ),
       Layer.provideMerge(TaskLedger.layerMemory),
+      Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
-      Layer.provideMerge(SecureRandom.layerWebCrypto),
-      Layer.provideMerge(announce(config))
+      Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
+      Layer.provideMerge(SecureRandom.layerWebCrypto)
     )
 }
 
 const announce = ({ agents, name }: Config) =>
   Layer.effectDiscard(
-    Effect.flatMap(EventBus, (bus) =>
-      bus.publish({
+    Effect.gen(function* () {
+      const bus = yield* EventBus
+      const { swept } = yield* ProcessHost
+      if (swept.length > 0) yield* bus.publish({ type: "runtime.swept", ended: swept.slice(0, MAX_NAMED) })
+      yield* bus.publish({
         type: "runtime.started",
         name,
         version: VERSION,
         agents: agents.reduce((sum, { replicas }) => sum + replicas, 0)
       })
-    )
+    })
   )
+
+/** Processes that an event names. */
+const MAX_NAMED = 100
 
 const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
 

@@ -5,7 +5,7 @@
  * resumed conversation where the CLI still has it, and anew where not; every state move is legal (domain/AgentState.ts)
  * and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
-import { Cause, Deferred, Effect, Exit, Option, Queue, Result, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, Result, Scope } from "effect"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
@@ -14,8 +14,12 @@ import type { SpawnError } from "../process/ProcessError.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { type AgentDefect, AgentGone, type ClaudeNotFound, type HomeUnavailable } from "./AgentError.ts"
+import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+
+/** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
+const ASKED = Duration.seconds(7)
 
 /** What an agent is asked to do. */
 export interface Work {
@@ -88,6 +92,7 @@ export const make = Effect.fn("Agent.make")(function* (
   changed: Effect.Effect<unknown>
 ): Effect.fn.Return<Agent, never, EventBus | AgentLife.Needs | Scope.Scope> {
   const bus = yield* EventBus
+  const { stopTime } = (yield* AgentHost).settings
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
   const memory: Memory = { conversation: undefined, performing: undefined }
@@ -149,8 +154,8 @@ export const make = Effect.fn("Agent.make")(function* (
       id,
       ...RestartPolicy.toChild(spec.restart),
       standby: spec.standby,
-      // Interrupting a turn, end_session, two signals and the walk: each is bounded, and so is their sum.
-      shutdown: "15 seconds",
+      // Interrupting a turn, end_session, the rungs of the tree's end: each is bounded, and so is their sum.
+      shutdown: Duration.sum(ASKED, stopTime),
       start: Effect.gen(function* () {
         const scope = yield* Effect.scope
         // Added first, so it runs last: when the CLI and all it had started are gone.

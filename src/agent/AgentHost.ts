@@ -20,6 +20,8 @@ export interface HostSettings {
   readonly startTimeout: Duration.Duration
   /** Bytes. */
   readonly maxLine: number
+  /** How long the end of a process tree may take. */
+  readonly stopTime: Duration.Duration
 }
 
 /** The versions of the CLI that the tests ran with. Behaviour differs between versions. */

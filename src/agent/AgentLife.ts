@@ -13,6 +13,7 @@ import type { AgentState } from "../domain/AgentState.ts"
 import { mayRetryTask } from "../domain/Fault.ts"
 import { noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
+import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
 import type { Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
 import * as AgentHome from "./AgentHome.ts"
@@ -148,10 +149,12 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
     .turn(goesOn ? CONTINUE : work.prompt, { uuid, wantsOutput: work.schema !== undefined })
     .pipe(
       slot.liveness.during,
-      Effect.timeoutOrElse({
-        duration: spec.limits.taskTime,
-        orElse: () => Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
-      }),
+      Effect.raceFirst(
+        Effect.andThen(
+          elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
+          Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
+        )
+      ),
       Effect.ensuring(
         Effect.map(slot.session.sessionId, (session) => {
           conversation.session = session

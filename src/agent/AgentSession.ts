@@ -48,6 +48,7 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
         args,
         cwd: home.workspace,
         env: ClaudeCommand.environment(host.environment, home.configDir, settings.env),
+        limits: spec.limits,
         maxLine: settings.maxLine,
         startTimeout: settings.startTimeout,
         systemPrompt: spec.systemPrompt,
@@ -70,6 +71,9 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
             })
           )
       })
+      for (const { instead, limit, why } of session.process.unenforced()) {
+        yield* bus.publish({ type: "limit.unenforced", agent: id, limit, why: brief(why), instead })
+      }
       yield* bus.publish({
         type: "session.ready",
         agent: id,

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { AgentId, TaskType } from "../domain/Ids.ts"
 import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { Text } from "../domain/Text.ts"
+import * as ProcessLimits from "../process/ProcessLimits.ts"
 import { RestartPolicy } from "../supervision/RestartPolicy.ts"
 
 const none: ReadonlyArray<never> = []
@@ -44,7 +45,8 @@ export const Limits = Schema.Struct({
   ).annotateKey({
     description:
       'How long its CLI may print nothing in a turn, beyond its own rhythm and while no tool runs, before it counts as stalled and is restarted. The CLI itself waits up to 6 minutes for a silent API. Default "10 minutes"'
-  })
+  }),
+  ...ProcessLimits.fields
 })
 
 /** More replicas than this are a slip of the keyboard. */

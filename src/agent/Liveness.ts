@@ -17,7 +17,12 @@ export interface Liveness {
 }
 
 /** Watches the CLI of one agent until the Scope closes. `silence` is what it may be silent beyond its rhythm. */
-export const make = Effect.fnUntraced(function* (agent: string, silence: Duration.Duration) {
+export const make = Effect.fnUntraced(function* (
+  agent: string,
+  silence: Duration.Duration,
+  /** Told by whoever can: it is paused, and cannot say anything. */
+  isPaused: () => boolean = () => false
+) {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const tools = new Set<string>()
@@ -30,7 +35,7 @@ export const make = Effect.fnUntraced(function* (agent: string, silence: Duratio
     // A CLI that writes says something many times a second.
     firstEstimate: "1 second",
     minDeviation: "100 millis",
-    isExcused: () => turns === 0 || tools.size > 0 || isCompacting || now() < silentUntil
+    isExcused: () => turns === 0 || isPaused() || tools.size > 0 || isCompacting || now() < silentUntil
   })
 
   const note = (event: ClaudeEvent) => {

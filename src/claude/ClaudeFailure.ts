@@ -8,6 +8,7 @@
  *
  * The failures are in Failures.ts and what is to be done about each in FailureTable.ts; this file is the door to both.
  */
+import type { ProcessExit } from "../process/ProcessTree.ts"
 import type { Usage } from "./ClaudeMessage.ts"
 import type { ApiRetry, RateLimitInfo } from "./ClaudeNotice.ts"
 import type { ModelUsage, PermissionDenial, Result } from "./ClaudeResult.ts"
@@ -156,6 +157,8 @@ export const judgeRetry = (event: ApiRetry): Failure.CredentialsRejected | undef
 export interface ExitInput {
   readonly code: number | null
   readonly signal: string | null
+  /** The limit that ended it, where one did. */
+  readonly exceeded?: ProcessExit["exceeded"]
   /** It has printed at least one event. */
   readonly sawJson: boolean
   /** A message was sent and its result has not come. */
@@ -171,6 +174,7 @@ const START_WINDOW_MILLIS = 30_000
 
 /** An exit that nobody asked for. Whether it was asked for is known to the caller only: SIGINT also ends with 0. */
 export const judgeExit = (exit: ExitInput): Failure.ClaudeFailure => {
+  if (exit.exceeded !== undefined) return new Failure.LimitExceeded(exit.exceeded)
   const stderr = withoutKeys(exit.stderr)
   const refused = exit.code === 1 && !exit.sawJson && exit.uptimeMillis < START_WINDOW_MILLIS && stderr.trim() !== ""
   return (

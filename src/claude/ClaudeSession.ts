@@ -8,8 +8,7 @@
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
-import type { ProcessSpec, Receipt } from "../process/ProcessTree.ts"
-import { ProcessTree } from "../process/ProcessTree.ts"
+import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
 import * as Control from "./ClaudeControl.ts"
 import { ClaudeDecoder, type ClaudeEvent, type Unreadable } from "./ClaudeEvent.ts"
 import {
@@ -41,6 +40,8 @@ export interface SessionSpec extends ProcessSpec {
 
 export interface ClaudeSession {
   readonly pid: number
+  /** To pause, limit and measure it and all it has started. */
+  readonly process: Pick<ProcessHandle, "pause" | "resume" | "pausedMillis" | "limit" | "unenforced" | "usage">
   /** As the CLI says it; undefined where it does not. */
   readonly version: string | undefined
   /** The conversation in which the last turn ran. */
@@ -257,6 +258,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
 
   const session: ClaudeSession = {
     pid: process.pid,
+    process,
     version,
     sessionId: Effect.sync(() => sessionId),
     turn,

@@ -30,6 +30,7 @@ export const table = {
   SessionCrashed:       row("high",     "restart",  { counts: true, again: true }, "see what it printed last on stderr; exit 137 or SIGKILL can mean that memory ran out"),
   SessionMisconfigured: row("critical", "escalate", no,  "the CLI refused its flags, settings or environment; its own words are in the message"),
   SessionNotFound:      row("medium",   "restart",  yes, "begin anew without it; a session is only found from the directory in which it was begun"),
+  LimitExceeded:        row("high",     "restart",  { counts: true, again: true }, "raise the agent's limit, or make its tasks smaller"),
   Stalled:              row("high",     "restart",  { counts: true, again: true }, "see whether the API or a proxy holds connections open without answering"),
   // the account and the API
   CredentialsRejected:  row("critical", "escalate", no,  "set a valid ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN"),

@@ -40,6 +40,24 @@ export class SessionCrashed extends Schema.TaggedError<SessionCrashed, ClaudeFau
   }
 }
 
+/** It, or something it had started, used more than the agent may, and all of it was ended. */
+export class LimitExceeded extends Schema.TaggedError<LimitExceeded, ClaudeFault>("mister-smith/LimitExceeded")(
+  "LimitExceeded",
+  {
+    limit: Schema.Literals(["memory", "processes"]),
+    /** Bytes, or a count. */
+    allowed: Schema.Number,
+    used: Schema.Number,
+    /** The kernel saw to it, or this runtime did. */
+    by: Schema.Literals(["kernel", "sampler"])
+  }
+) {
+  override get message() {
+    const figure = (value: number) => (this.limit === "memory" ? `${Math.round(value / 2 ** 20)} MiB` : String(value))
+    return `the Claude CLI and what it had started used ${figure(this.used)} of ${this.limit}, of which ${figure(this.allowed)} are allowed, and were ended`
+  }
+}
+
 /** It would not start: flags, settings or environment are wrong, and will be wrong the next time. */
 export class SessionMisconfigured extends Schema.TaggedError<SessionMisconfigured, ClaudeFault>(
   "mister-smith/SessionMisconfigured"
@@ -260,6 +278,7 @@ const failures = {
   SessionCrashed,
   SessionMisconfigured,
   SessionNotFound,
+  LimitExceeded,
   Stalled,
   CredentialsRejected,
   BillingRefused,

@@ -41,6 +41,16 @@ const sentence = (event: Published, p: Paint): string | undefined => {
       return `${p("bold", event.name)} ${event.version}: ${event.agents} ${event.agents === 1 ? "agent" : "agents"}`
     case "runtime.stopped":
       return "stopped"
+    case "runtime.swept":
+      return p(
+        "yellow",
+        `ended what an earlier run had left: ${event.ended.map(({ name, pid }) => `${name} (${pid})`).join(", ")}`
+      )
+    case "limit.unenforced":
+      return p(
+        "yellow",
+        `${event.agent}: the kernel does not enforce limits.${event.limit} here (${event.why})${event.instead === "sampled" ? "; it is looked at now and then" : ""}`
+      )
     case "claude.untested":
       return p(
         "yellow",

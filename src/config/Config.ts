@@ -7,6 +7,7 @@ import { AgentSpec } from "../agent/AgentSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
+import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
@@ -29,6 +30,9 @@ export const ConfigFile = Schema.Struct({
   }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"
+  }),
+  process: ProcessSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How processes are kept, measured and ended"
   }),
   supervision: SupervisionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What happens when agents fail"

@@ -10,6 +10,19 @@ export type Event =
   | { readonly type: "runtime.started"; readonly name: string; readonly version: string; readonly agents: number }
   /** The last event of a run. */
   | { readonly type: "runtime.stopped" }
+  /** What an earlier run on this data directory had left alive, and was ended before anything was started. */
+  | {
+      readonly type: "runtime.swept"
+      readonly ended: ReadonlyArray<{ readonly pid: number; readonly name: string }>
+    }
+  /** A limit of an agent that the kernel does not enforce here, and what is done instead. */
+  | {
+      readonly type: "limit.unenforced"
+      readonly agent: string
+      readonly limit: string
+      readonly why: string
+      readonly instead: "sampled" | "nothing"
+    }
   /** The CLI met is not one this version was tested with. Once a run. */
   | { readonly type: "claude.untested"; readonly version: string; readonly tested: ReadonlyArray<string> }
   | {

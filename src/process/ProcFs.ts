@@ -129,6 +129,15 @@ export const parseStat = (bytes: Buffer, length: number = bytes.length): ProcEnt
   }
 }
 
+/** One process; undefined where it is gone. */
+export const read = (pid: number): ProcEntry | undefined => {
+  try {
+    return parseStat(buffer, fill(`/proc/${pid}/stat`))
+  } catch {
+    return undefined
+  }
+}
+
 const notThere = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM"])
 
 /** Every process that is there now, zombies too, by pid. */

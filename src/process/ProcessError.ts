@@ -113,9 +113,6 @@ export class TreeSurvived extends Schema.TaggedError<TreeSurvived, Fault>("miste
   }
 }
 
-/** Every way in which a start can fail. */
-export type SpawnError = CommandNotFound | CommandNotExecutable | WorkingDirectoryMissing | OutOfResources | SpawnFailed
-
 /** The kernel refused something about a cgroup. Without it a tree is still found by marker, group and descent. */
 export class CgroupRefused extends Schema.TaggedError<CgroupRefused, Fault>("mister-smith/CgroupRefused")(
   "CgroupRefused",
@@ -150,3 +147,57 @@ export class CgroupRefused extends Schema.TaggedError<CgroupRefused, Fault>("mis
     return `could not ${this.action} (${this.path}: ${this.code})`
   }
 }
+
+/** The config demands a way of ending processes that this machine does not offer. */
+export class RungUnavailable extends Schema.TaggedError<RungUnavailable, Fault>("mister-smith/RungUnavailable")(
+  "RungUnavailable",
+  { rung: Schema.Literals(["cgroup", "pidNamespace"]), why: Schema.String, advice: Schema.String }
+) {
+  static {
+    follow(this, { severity: "critical", recovery: "escalate" })
+  }
+  override get hint() {
+    return this.advice
+  }
+  override get message() {
+    return `process.${this.rung} is required, and not to be had here: ${this.why}`
+  }
+}
+
+/** The agent demands a limit that this machine cannot enforce. */
+export class LimitUnenforceable extends Schema.TaggedError<LimitUnenforceable, Fault>(
+  "mister-smith/LimitUnenforceable"
+)("LimitUnenforceable", { limits: Schema.Array(Schema.Struct({ limit: Schema.String, why: Schema.String })) }) {
+  static {
+    follow(this, {
+      severity: "critical",
+      recovery: "escalate",
+      hint: "run where the cgroup controllers are delegated (systemd: Delegate=yes), or set limits.enforce to best_effort; `mister-smith doctor` tells what this machine offers"
+    })
+  }
+  override get message() {
+    return `limits that are required cannot be enforced: ${this.limits.map(({ limit, why }) => `${limit} (${why})`).join("; ")}`
+  }
+}
+
+/** A tree could not be brought to a halt, or not to go on. */
+export class PauseFailed extends Schema.TaggedError<PauseFailed, Fault>("mister-smith/PauseFailed")("PauseFailed", {
+  run: Schema.String,
+  wanted: Schema.Literals(["paused", "running"])
+}) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry", hint: "look at its processes with ps: state T is stopped" })
+  }
+  override get message() {
+    return `the processes of ${this.run} could not all be brought to be ${this.wanted}`
+  }
+}
+
+/** Every way in which a start can fail. */
+export type SpawnError =
+  | CommandNotFound
+  | CommandNotExecutable
+  | WorkingDirectoryMissing
+  | OutOfResources
+  | SpawnFailed
+  | LimitUnenforceable

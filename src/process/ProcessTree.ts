@@ -1,55 +1,38 @@
 /**
- * A process and everything it starts, as one thing that is spawned, stopped and proven gone.
+ * A process and everything it starts, as one thing that is spawned, measured, limited, paused, stopped and proven gone.
  *
- * Promises: argv is never a shell line; the tree leads its own session; when its Scope closes, by whatever road, nothing
- * that belongs to the run is alive, or `TreeSurvived` names what is. Membership is by marker, group and descent
- * (ProcessTable.ts), because a grandchild that has called setsid is in no group of ours. What a program should be told
+ * Promises: argv is never a shell line; the tree leads its own session and, where the machine allows it, its own cgroup and
+ * PID namespace; when its Scope closes, by whatever road, nothing that belongs to the run is alive, or `TreeSurvived`
+ * names what is; when this process dies, the guardian ends it. Membership is by cgroup, marker, group, session and descent
+ * (Membership.ts), because a grandchild that has called setsid is in no group of ours. What a program should be told
  * before it is signalled is left to whoever knows the program.
  */
-import { spawn as spawnChild } from "node:child_process"
-import { statSync } from "node:fs"
-import { Context, Deferred, Duration, Effect, Exit, Layer, Redacted, type Scope, Stream } from "effect"
+import type { ChildProcess } from "node:child_process"
+import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
-import {
-  CommandNotExecutable,
-  CommandNotFound,
-  OutOfResources,
-  type SpawnError,
-  SpawnFailed,
-  TreeSurvived,
-  WorkingDirectoryMissing
-} from "./ProcessError.ts"
+import { end, type ProcessExit, type Receipt } from "./Ending.ts"
+import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
+import * as Pausing from "./Pausing.ts"
+import { LimitUnenforceable, type PauseFailed, type SpawnError, type TreeSurvived } from "./ProcessError.ts"
+import { ProcessHost } from "./ProcessHost.ts"
+import * as Limits from "./ProcessLimits.ts"
 import * as ProcessTable from "./ProcessTable.ts"
+import * as Sampling from "./Sampling.ts"
+import { type Tree, Trees } from "./Trees.ts"
+import type { TreeUsage } from "./Usage.ts"
 
-export interface ProcessSpec {
-  readonly command: string
-  readonly args: ReadonlyArray<string>
-  readonly cwd: string
-  /** The whole environment; nothing is inherited. */
-  readonly env: Readonly<Record<string, string | Redacted.Redacted>>
+export type { ProcessExit, Receipt, Rung } from "./Ending.ts"
+
+export interface ProcessSpec extends LaunchSpec {
+  /** Hold from the first instruction on where a cgroup controller enforces them. Default none. */
+  readonly limits?: Limits.ProcessLimits
 }
-
-export interface ProcessExit {
-  readonly code: number | null
-  readonly signal: string | null
-}
-
-/** What a stop found and how each of it ended. */
-export interface Receipt {
-  readonly run: string
-  readonly pid: number
-  readonly exit: ProcessExit
-  readonly ended: ReadonlyArray<{ readonly pid: number; readonly name: string; readonly by: Rung }>
-  readonly tookMillis: number
-}
-
-/** How a process ended: of itself, by a signal to the leader's group, or found by the walk and killed. */
-export type Rung = "exit" | "SIGINT" | "SIGTERM" | "SIGKILL" | "walk"
 
 export interface ProcessHandle {
+  /** The value of its marker. */
   readonly run: string
   readonly pid: number
-  /** Bytes as they come. To be run once; ends when every holder of the pipe has closed it. */
+  /** Bytes as they come; nothing is read ahead of who reads them but what the pipe holds. Ends when every holder of the pipe has closed it. To be run once. */
   readonly stdout: Stream.Stream<Uint8Array>
   readonly stderr: Stream.Stream<Uint8Array>
   /** Completes when the system has taken the bytes. False where nobody reads any more. */
@@ -60,16 +43,20 @@ export interface ProcessHandle {
   readonly exit: Effect.Effect<ProcessExit>
   /** Ends the tree: each rung waits at most its time, and what is left is killed and proven gone. Later calls answer with the first receipt. */
   readonly stop: Effect.Effect<Receipt, TreeSurvived>
+  /** Brings all of it to a halt. Its pipes stay open, and nothing is lost. */
+  readonly pause: Effect.Effect<void, PauseFailed>
+  readonly resume: Effect.Effect<void, PauseFailed>
+  /** For how long it has been paused in all, up to now. Milliseconds: for time-outs that are to leave it out. */
+  pausedMillis(): number
+  /** As of the last look at all trees; undefined before the first, and where there is no /proc. */
+  usage(): TreeUsage | undefined
+  /** The last looks, oldest first. */
+  usageHistory(): ReadonlyArray<TreeUsage>
+  /** Changes its limits while it runs; answers with those that the kernel does not enforce. */
+  limit(limits: Limits.ProcessLimits): Effect.Effect<ReadonlyArray<Limits.Unenforced>, LimitUnenforceable>
+  /** Limits that the kernel does not enforce. */
+  unenforced(): ReadonlyArray<Limits.Unenforced>
 }
-
-/** After end_session and its like have been tried: how long each signal may take. */
-const rungs: ReadonlyArray<{ readonly signal: "SIGINT" | "SIGTERM"; readonly wait: Duration.Input }> = [
-  { signal: "SIGINT", wait: "2 seconds" },
-  { signal: "SIGTERM", wait: "1 second" }
-]
-
-/** A tree that outlives SIGKILL for this long is reported as a survivor. */
-const REAP_LIMIT = Duration.seconds(5)
 
 export class ProcessTree extends Context.Service<
   ProcessTree,
@@ -82,168 +69,172 @@ export class ProcessTree extends Context.Service<
     this,
     Effect.gen(function* () {
       const random = yield* SecureRandom
+      const host = yield* ProcessHost
+      const trees = yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const trees = new Trees(() => {
+            const guardian = host.guardian?.pid()
+            return guardian === undefined ? [] : [guardian]
+          })
+          known.add(trees)
+          return trees
+        }),
+        (trees) => Effect.sync(() => known.delete(trees))
+      )
+      const sampler = yield* Sampling.start(trees, host.settings.measureEvery)
       return ProcessTree.of({
         spawn: Effect.fn("ProcessTree.spawn")(function* (spec: ProcessSpec) {
           const run = yield* random.uuidV4()
-          return yield* Effect.acquireRelease(start(spec, run), (handle) =>
+          return yield* Effect.acquireRelease(start({ host, trees, sampler }, spec, run), (handle) =>
             Effect.catchTag(handle.stop, "TreeSurvived", (error) => Effect.logError(error.message, error.hint))
           )
         })
       })
     })
   )
+
+  /** For one program that ends its trees itself: without a data directory there is no guardian, no cgroup and no sweep. */
+  static readonly layerBare = this.layer.pipe(Layer.provide(ProcessHost.layerBare))
 }
 
-/** Trees alive now, by run. Only an emergency exit may use it. */
-const live = new Map<string, ProcessTable.ProcessIdentity>()
+const known = new Set<Trees>()
 
 /** SIGKILL for every tree, at once and without waiting: for the second signal of an impatient operator, and when the runtime dies of a defect. */
 export const killAll = (): void => {
-  for (const [run, leader] of live) {
-    ProcessTable.signalGroup(leader.pid, "SIGKILL")
-    for (const entry of ProcessTable.membersOf(run, leader)) ProcessTable.signal(entry, "SIGKILL")
-  }
+  for (const trees of known) trees.killAll()
 }
 
-const start = (spec: ProcessSpec, run: string): Effect.Effect<ProcessHandle, SpawnError> =>
+interface Base {
+  readonly host: ProcessHost["Service"]
+  readonly trees: Trees
+  readonly sampler: Sampling.Sampling
+}
+
+const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: string) {
+  const { host, sampler, trees } = base
+  const marker = `${host.prefix}${run}`
+  const leaf = host.subtree?.leaf(run)
+  const cgroup = leaf !== undefined && Result.isSuccess(leaf) ? leaf.success : undefined
+  const noCgroup = leaf !== undefined && Result.isFailure(leaf) ? leaf.failure.message : host.noCgroup
+  const limiting = (limits: Limits.ProcessLimits | undefined) => {
+    const unenforced = limits === undefined ? [] : Limits.apply(limits, cgroup, host.subtree, noCgroup)
+    return unenforced.length > 0 && limits?.enforce === "required"
+      ? Result.fail(new LimitUnenforceable({ limits: unenforced.map(({ limit, why }) => ({ limit, why })) }))
+      : Result.succeed(unenforced)
+  }
+  const place = { marker, cgroup, namespace: host.namespace }
+  const unenforced = limiting(spec.limits)
+  const wrong = Result.isFailure(unenforced) ? unenforced.failure : preflight(spec, place)
+  if (wrong !== undefined || Result.isFailure(unenforced)) {
+    cgroup?.remove()
+    return yield* Effect.fail(wrong as SpawnError)
+  }
+  const child = yield* Effect.onError(begin(spec, place), () => Effect.sync(() => cgroup?.remove()))
+  const leader = { pid: child.pid, startTime: ProcessTable.read(child.pid)?.startTime ?? "" }
+  const tree: Tree = {
+    marker,
+    leader,
+    cgroup,
+    limits: spec.limits,
+    unenforced: unenforced.success,
+    exceeded: undefined,
+    pausedSince: undefined,
+    pausedBefore: 0
+  }
+  const record = { ...leader, marker }
+  trees.live.set(marker, tree)
+  host.guardian?.run(leader)
+  host.records?.add(record)
+
+  const { stderr, stdin, stdout } = child
+  const exit = Deferred.makeUnsafe<ProcessExit>()
+  child.whenExit((code, signal) => {
+    const exceeded = tree.exceeded ?? Sampling.killedByKernel(tree)
+    Deferred.doneUnsafe(exit, Exit.succeed({ code, signal, ...(exceeded === undefined ? {} : { exceeded }) }))
+  })
+  const stop = yield* Effect.cached(
+    Effect.tap(end(tree, trees, exit, host.settings.stop), () =>
+      Effect.sync(() => {
+        trees.live.delete(marker)
+        sampler.forget(marker)
+        host.guardian?.gone(leader)
+        host.records?.remove(record)
+        cgroup?.remove()
+      })
+    )
+  )
+  const handle: ProcessHandle = {
+    run: marker,
+    pid: leader.pid,
+    stdout: bytes(stdout),
+    stderr: bytes(stderr),
+    write: (text) =>
+      Effect.callback<boolean>((written) => {
+        if (!stdin.writable) return written(Effect.succeed(false))
+        stdin.write(text, (error) => written(Effect.succeed(error === null || error === undefined)))
+      }),
+    closeInput: Effect.sync(() => void stdin.end()),
+    exit: Deferred.await(exit),
+    stop: Effect.ensuring(
+      stop,
+      Effect.sync(() => stdout.destroy() && stderr.destroy() && stdin.destroy())
+    ),
+    pause: Pausing.pause(tree, trees),
+    resume: Pausing.resume(tree, trees),
+    pausedMillis: () => Pausing.pausedMillis(tree),
+    usage: () => sampler.of(marker),
+    usageHistory: () => sampler.history(marker),
+    limit: (limits) =>
+      Effect.suspend(() => {
+        const changed = limiting(limits)
+        if (Result.isFailure(changed)) return Effect.fail(changed.failure)
+        tree.limits = limits
+        tree.unenforced = changed.success
+        return Effect.succeed(changed.success)
+      }),
+    unenforced: () => tree.unenforced
+  }
+  return handle
+}, Effect.uninterruptible)
+
+interface Started {
+  readonly pid: number
+  readonly stdin: NonNullable<ChildProcess["stdin"]>
+  readonly stdout: NonNullable<ChildProcess["stdout"]>
+  readonly stderr: NonNullable<ChildProcess["stderr"]>
+  readonly whenExit: (then: (code: number | null, signal: string | null) => void) => void
+}
+
+/** Fails with what the system says, which it may say later: then the process has no pid. */
+const begin = (spec: ProcessSpec, place: Parameters<typeof launch>[1]): Effect.Effect<Started, SpawnError> =>
   Effect.callback((resume) => {
     const failed = (error: unknown) => resume(Effect.fail(spawnError(spec, error)))
-    if (!isDirectory(spec.cwd)) return resume(Effect.fail(new WorkingDirectoryMissing({ cwd: spec.cwd })))
-    const env: Record<string, string> = { [ProcessTable.MARKER]: run }
-    for (const [name, value] of Object.entries(spec.env))
-      env[name] = Redacted.isRedacted(value) ? Redacted.value(value) : value
-    let child: ReturnType<typeof spawnChild>
+    let child: ChildProcess
     try {
-      // `detached` makes the child lead a session of its own, so a signal to its group reaches no one else.
-      child = spawnChild(spec.command, [...spec.args], { cwd: spec.cwd, env, detached: true, stdio: "pipe" })
+      child = launch(spec, place)
     } catch (error) {
       return failed(error)
     }
     child.once("error", failed)
     const { pid, stderr, stdin, stdout } = child
     if (pid === undefined || stdin === null || stdout === null || stderr === null) return
-    const exit = Deferred.makeUnsafe<ProcessExit>()
-    const leader = { pid, startTime: ProcessTable.read(pid)?.startTime ?? "" }
-    live.set(run, leader)
-    child.once("exit", (code, signal) => Deferred.doneUnsafe(exit, Exit.succeed({ code, signal })))
     // A stream that nobody listens to is emptied at the exit, and what a child said last would be lost: listen at once.
     for (const stream of [stdout, stderr]) stream.on("readable", () => {})
     // A pipe whose reader is gone is an ordinary thing here; `write` answers false, and nobody else needs to hear of it.
     stdin.on("error", () => {})
-    resume(
-      Effect.map(
-        Effect.cached(end(run, leader, exit)),
-        (stop): ProcessHandle => ({
-          run,
-          pid,
-          stdout: bytes(stdout),
-          stderr: bytes(stderr),
-          write: (text) =>
-            Effect.callback<boolean>((written) => {
-              if (!stdin.writable) return written(Effect.succeed(false))
-              stdin.write(text, (error) => written(Effect.succeed(error === null || error === undefined)))
-            }),
-          closeInput: Effect.sync(() => void stdin.end()),
-          exit: Deferred.await(exit),
-          stop: Effect.ensuring(
-            stop,
-            Effect.sync(() => stdout.destroy() && stderr.destroy() && stdin.destroy())
-          )
-        })
-      )
-    )
+    let ended: readonly [number | null, string | null] | undefined
+    let told: Parameters<Started["whenExit"]>[0] | undefined
+    child.once("exit", (code, signal) => {
+      ended = [code, signal]
+      told?.(code, signal)
+    })
+    const whenExit: Started["whenExit"] = (then) => {
+      told = then
+      if (ended !== undefined) then(...ended)
+    }
+    resume(Effect.succeed({ pid, stdin, stdout, stderr, whenExit }))
   })
-
-const now = Effect.clockWith((clock) => clock.currentTimeMillis)
 
 const bytes = (readable: AsyncIterable<Uint8Array>): Stream.Stream<Uint8Array> =>
   // A pipe that breaks is a pipe that ended: what it means is judged by the exit.
   Stream.ignore(Stream.fromAsyncIterable(readable, (cause) => cause))
-
-const isDirectory = (path: string) => {
-  try {
-    return statSync(path).isDirectory()
-  } catch {
-    return false
-  }
-}
-
-const spawnError = ({ command }: ProcessSpec, error: unknown): SpawnError => {
-  const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
-  switch (code) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return new CommandNotFound({ command })
-    case "EACCES":
-    case "EPERM":
-    case "ENOEXEC":
-      return new CommandNotExecutable({ command, code })
-    case "EAGAIN":
-    case "ENOMEM":
-    case "EMFILE":
-    case "ENFILE":
-      return new OutOfResources({ command, code })
-    default:
-      return new SpawnFailed({ command, code })
-  }
-}
-
-/** The ladder of signals to the leader's group, then the walk that proves the tree gone. */
-const end = Effect.fnUntraced(function* (
-  run: string,
-  leader: ProcessTable.ProcessIdentity,
-  exit: Deferred.Deferred<ProcessExit>
-) {
-  const began = yield* now
-  const before = ProcessTable.membersOf(run, leader)
-  let by: Rung = "exit"
-  for (const { signal, wait } of rungs) {
-    if (Deferred.isDoneUnsafe(exit)) break
-    by = signal
-    ProcessTable.signalGroup(leader.pid, signal)
-    yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), wait)
-  }
-  if (!Deferred.isDoneUnsafe(exit)) {
-    by = "SIGKILL"
-    ProcessTable.signalGroup(leader.pid, "SIGKILL")
-  } else if (!ProcessTable.available) {
-    ProcessTable.signalGroup(leader.pid, "SIGKILL")
-  }
-  const walked = yield* reap(run, leader)
-  const ended = new Map<number, Receipt["ended"][number]>()
-  for (const { name, pid } of before) ended.set(pid, { pid, name, by })
-  for (const [pid, name] of walked) ended.set(pid, { pid, name, by: pid === leader.pid ? by : "walk" })
-  const receipt: Receipt = {
-    run,
-    pid: leader.pid,
-    exit: yield* Deferred.await(exit),
-    ended: [...ended.values()],
-    tookMillis: (yield* now) - began
-  }
-  live.delete(run)
-  return receipt
-}, Effect.uninterruptible)
-
-/** Kills members until two walks in a row find none: one that forks while it is read is found by the next walk. */
-const reap = Effect.fnUntraced(function* (run: string, leader: ProcessTable.ProcessIdentity) {
-  const killed = new Map<number, string>()
-  const deadline = (yield* now) + Duration.toMillis(REAP_LIMIT)
-  let empty = 0
-  while (empty < 2) {
-    const members = ProcessTable.membersOf(run, leader)
-    if (members.length === 0) {
-      empty++
-      yield* Effect.yieldNow
-      continue
-    }
-    empty = 0
-    if ((yield* now) > deadline) {
-      return yield* new TreeSurvived({ run, survivors: members.map(({ name, pid }) => ({ pid, name })) })
-    }
-    for (const entry of members) {
-      if (ProcessTable.signal(entry, "SIGKILL")) killed.set(entry.pid, entry.name)
-    }
-    yield* Effect.sleep("5 millis")
-  }
-  return killed
-})

@@ -8,7 +8,7 @@ import * as ClaudeSession from "../../src/claude/ClaudeSession.ts"
 import { ProcessTree, type Receipt } from "../../src/process/ProcessTree.ts"
 
 const fakeClaude = fileURLToPath(new URL("../fixtures/fake-claude.sh", import.meta.url))
-const live = ProcessTree.layer.pipe(Layer.provide(SecureRandom.layerWebCrypto))
+const live = ProcessTree.layerBare.pipe(Layer.provide(SecureRandom.layerWebCrypto))
 
 interface End {
   receipt?: Receipt

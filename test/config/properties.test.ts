@@ -54,7 +54,12 @@ const big = {
       capabilities: ["x"],
       permissions: { mode: "plan", allow: ["Bash"], deny: [] }
     },
-    { id: "b", limits: { turns: 3, taskTime: "1 hour", silence: "20 minutes" }, restart: { policy: "never" }, session: "keep" }
+    {
+      id: "b",
+      limits: { turns: 3, taskTime: "1 hour", silence: "20 minutes" },
+      restart: { policy: "never" },
+      session: "keep"
+    }
   ],
   tasks: [{ id: "t", type: "code", prompt: "p", agent: "a", schema: { type: "object" } }, { prompt: "q" }]
 }

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Membership } from "../../src/process/Membership.ts"
 import * as ProcessTable from "../../src/process/ProcessTable.ts"
 import { type ProcessHandle, ProcessTree } from "../../src/process/ProcessTree.ts"
 
-const live = ProcessTree.layer.pipe(Layer.provide(SecureRandom.layerWebCrypto))
+const live = ProcessTree.layerBare.pipe(Layer.provide(SecureRandom.layerWebCrypto))
 const bash = (script: string) =>
   Effect.flatMap(ProcessTree, (tree) =>
     tree.spawn({ command: "bash", args: ["-c", script], cwd: "/tmp", env: { PATH: process.env["PATH"] ?? "" } })
@@ -12,7 +13,10 @@ const bash = (script: string) =>
 const firstLine = (handle: ProcessHandle) => handle.stdout.pipe(Stream.decodeText(), Stream.splitLines, Stream.runHead)
 
 /** Everything of the run that is alive. */
-const survivors = (handle: ProcessHandle) => ProcessTable.membersOf(handle.run, { pid: handle.pid, startTime: "none" })
+const survivors = (handle: ProcessHandle) =>
+  new Membership()
+    .of([{ marker: handle.run, leader: { pid: handle.pid, startTime: "none" }, cgroup: undefined }])
+    .get(handle.run) ?? []
 
 describe("ProcessTree", () => {
   it.live("hands over what the child prints and how it exits", () =>

@@ -1,0 +1,105 @@
+/**
+ * How a tree is ended, rung by rung, and the receipt of it. First the leader's group is asked, by SIGINT and SIGTERM, each
+ * with a time of its own; what is left, also of a leader that has ended by itself, is killed by all that the machine
+ * offers: its cgroup, its group, and every member that a walk finds, until two walks in a row find nothing and the cgroup
+ * is empty. Only then is it called ended.
+ */
+import { Clock, Deferred, Duration, Effect } from "effect"
+import type { Members } from "./Membership.ts"
+import * as Pausing from "./Pausing.ts"
+import { TreeSurvived } from "./ProcessError.ts"
+import type { StopSettings } from "./ProcessSettings.ts"
+import * as ProcessTable from "./ProcessTable.ts"
+import type { Exceeded, Tree, Trees } from "./Trees.ts"
+
+export interface ProcessExit {
+  readonly code: number | null
+  readonly signal: string | null
+  /** The limit that ended it, where one did. */
+  readonly exceeded?: Exceeded
+}
+
+/** How a process ended: of itself, by a signal to the leader's group, with its cgroup, or found by the walk and killed. */
+export type Rung = "exit" | "SIGINT" | "SIGTERM" | "SIGKILL" | "cgroup" | "walk"
+
+/** What a stop found and how each of it ended. That there is one says that nothing is left. */
+export interface Receipt {
+  readonly run: string
+  readonly pid: number
+  readonly exit: ProcessExit
+  readonly ended: ReadonlyArray<{ readonly pid: number; readonly name: string; readonly by: Rung }>
+  readonly tookMillis: number
+}
+
+interface Ladder {
+  readonly signal: "SIGINT" | "SIGTERM"
+  readonly wait: Duration.Duration
+}
+
+/** Between a kill and the next look: the kernel needs a moment to carry it out. */
+const LOOK_AGAIN = "2 millis"
+
+export const end = Effect.fnUntraced(function* (
+  tree: Tree,
+  trees: Trees,
+  exit: Deferred.Deferred<ProcessExit>,
+  times: StopSettings
+) {
+  const { leader, marker } = tree
+  const began = yield* Clock.currentTimeMillis
+  const membersNow = Effect.map(trees.walk, ({ members }) => members.get(marker) ?? [])
+  const isOver = () => Deferred.isDoneUnsafe(exit)
+  const ended = new Map<number, Receipt["ended"][number]>()
+  const gone = (members: Members, by: Rung) => {
+    for (const { name, pid } of members) if (!ended.has(pid)) ended.set(pid, { pid, name, by })
+  }
+
+  let left: Members = isOver() ? [] : yield* membersNow
+  const ladder: ReadonlyArray<Ladder> = [
+    { signal: "SIGINT", wait: times.interrupt },
+    { signal: "SIGTERM", wait: times.terminate }
+  ]
+  for (const { signal, wait } of ladder) {
+    if (isOver()) break
+    // What stands still hears nothing.
+    Pausing.letGo(tree, left)
+    ProcessTable.signalGroup(leader.pid, signal)
+    yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), wait)
+    const before = left
+    left = yield* membersNow
+    gone(without(before, left), signal)
+  }
+  if (!isOver() || !ProcessTable.available) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+
+  const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
+  let empty = 0
+  while (empty < 2) {
+    const members = yield* membersNow
+    if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
+      empty++
+      continue
+    }
+    empty = 0
+    if ((yield* Clock.currentTimeMillis) > deadline) {
+      return yield* new TreeSurvived({ run: marker, survivors: members.map(({ name, pid }) => ({ pid, name })) })
+    }
+    tree.cgroup?.kill()
+    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    for (const member of members) ProcessTable.signal(member, "SIGKILL")
+    gone(members, tree.cgroup === undefined ? "walk" : "cgroup")
+    yield* Effect.sleep(LOOK_AGAIN)
+  }
+  const receipt: Receipt = {
+    run: marker,
+    pid: leader.pid,
+    exit: yield* Deferred.await(exit),
+    ended: [...ended.values()],
+    tookMillis: (yield* Clock.currentTimeMillis) - began
+  }
+  return receipt
+}, Effect.uninterruptible)
+
+const without = (all: Members, some: Members): Members => {
+  const pids = new Set(some.map(({ pid }) => pid))
+  return all.filter(({ pid }) => !pids.has(pid))
+}

@@ -1,0 +1,186 @@
+/**
+ * Ends all trees when the runtime itself dies, also by SIGKILL: a shell of 2 MB at most that holds the other end of a
+ * pipe. The kernel closes our end whatever we die of; the shell then kills all that the runtime has told it of, and what
+ * carries the marker of this life of the runtime, until two walks in a row find nothing.
+ *
+ * Promises: it leads its own session, ignores every signal that can be ignored, and neither its name nor its command line
+ * says what a person would kill by name (the runtime, the CLI, node, sh). It touches nothing while the runtime lives, ends
+ * silently with the runtime's orderly end, and is replaced when it dies. Where there is no /bin/sh or no /proc there is
+ * none, and the next start's Sweep is what is left.
+ *
+ * The protocol is lines on its stdin: `mark PREFIX`, `cgroup PATH`, `run PID START`, `gone PID START`, `bye`.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, mkdirSync, realpathSync, symlinkSync } from "node:fs"
+import { join } from "node:path"
+import { available, MARKER, type ProcessIdentity } from "./ProcessTable.ts"
+
+/** What it is called in `ps`. */
+const NAME = "tree-guardian"
+const SHELL = "/bin/sh"
+
+/**
+ * POSIX shell; besides builtins only grep and sleep. Leaders are kept as " PID:START PID:START ". At the end of the input
+ * each round finds the members (by marker, by a leader's group, by descent and by session), kills them, and looks again.
+ */
+const SCRIPT = `
+trap '' HUP INT QUIT TERM USR1 USR2 ALRM TSTP TTIN TTOU PIPE
+mark=; group=; leaders=' '
+while read -r what a b; do
+  case $what in
+    mark) mark=$a ;;
+    cgroup) group=$a ;;
+    run) leaders="$leaders$a:$b " ;;
+    gone) case $leaders in *" $a:$b "*) leaders="\${leaders%%" $a:$b "*} \${leaders#*" $a:$b "}" ;; esac ;;
+    bye) exit 0 ;;
+  esac
+done
+stat() {
+  line=
+  while read -r more; do line="$line $more"; done 2>/dev/null <"/proc/$1/stat" || [ -n "$line" ] || return 1
+  set -- \${line##*) }
+  state=$1 parent=$2 pgrp=$3 session=$4
+  [ $# -ge 20 ] || return 1
+  shift 19
+  start=$1
+}
+stat $$ && mine=$session
+quiet=0 round=0
+while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
+  round=$((round + 1))
+  [ -n "$group" ] && [ -w "$group/cgroup.kill" ] && echo 1 >"$group/cgroup.kill"
+  groups=' ' found=' ' sessions=' ' table=
+  for leader in $leaders; do
+    pid=\${leader%:*}
+    if stat $pid; then [ $start = \${leader#*:} ] || continue; found="$found$pid "; fi
+    groups="$groups$pid "
+  done
+  for file in $(grep -lsaF "$mark" /proc/[0-9]*/environ 2>/dev/null); do
+    file=\${file#/proc/}; found="$found\${file%%/*} "
+  done
+  if [ -n "$group" ]; then
+    for file in $group/cgroup.procs $group/*/cgroup.procs; do
+      while read -r pid; do [ $pid -gt 0 ] && found="$found$pid "; done 2>/dev/null <$file
+    done
+  fi
+  for dir in /proc/[0-9]*; do
+    pid=\${dir#/proc/}
+    stat $pid || continue
+    case $state in Z|X) continue ;; esac
+    [ $pid = $$ ] || [ $parent = $$ ] && continue
+    table="$table $pid:$parent:$pgrp:$session"
+    case $groups in *" $pgrp "*) found="$found$pid " ;; esac
+  done
+  alive=' ' grown=1
+  while [ $grown = 1 ]; do
+    grown=0
+    for row in $table; do
+      pid=\${row%%:*}; row=\${row#*:}; parent=\${row%%:*}; row=\${row#*:}; session=\${row#*:}
+      case $alive in *" $pid "*) continue ;; esac
+      hit=0
+      case $found in *" $pid "*) hit=1 ;; esac
+      case $alive in *" $parent "*) hit=1 ;; esac
+      case $sessions in *" $session "*) hit=1 ;; esac
+      [ $hit = 1 ] || continue
+      alive="$alive$pid "; grown=1
+      [ $session = 0 ] || [ $session = "$mine" ] || sessions="$sessions$session "
+    done
+  done
+  if [ "$alive" = ' ' ]; then quiet=$((quiet + 1)); else quiet=0; kill -9 $alive; fi 2>/dev/null
+  for pid in $groups; do kill -9 -$pid; done 2>/dev/null
+  [ $quiet -lt 2 ] && sleep 0.02
+done
+`
+
+export interface Guardian {
+  /** Its pid, which no walk may take for a member; undefined while there is none. */
+  pid(): number | undefined
+  /** A tree has begun. */
+  run(leader: ProcessIdentity): void
+  /** A tree was proven gone. */
+  gone(leader: ProcessIdentity): void
+  /** All was ended in order: it has nothing to do. */
+  close(): void
+}
+
+export interface GuardianOptions {
+  /** A directory of ours, for the name. */
+  readonly directory: string
+  /** What the markers of this life begin with. */
+  readonly prefix: string
+  /** The cgroup that holds all runs and nothing else. */
+  readonly cgroup: string | undefined
+}
+
+/** More than so many deaths of it in a row, each within a second, and no other is tried. */
+const MAX_DEATHS = 5
+
+/** Undefined where the machine has not what it takes. */
+export const start = (options: GuardianOptions): Guardian | undefined => {
+  if (!available || !existsSync(SHELL)) return undefined
+  const command = named(options.directory)
+  const leaders = new Map<string, ProcessIdentity>()
+  let child: ChildProcess | undefined
+  let closed = false
+  let deaths = 0
+  const say = (line: string) => void child?.stdin?.write(`${line}\n`)
+  const launch = () => {
+    const began = performance.now()
+    // Started with nothing of our environment: no marker, no secret.
+    const next = spawn(command.path, ["-c", SCRIPT], {
+      argv0: command.argv0,
+      cwd: "/",
+      env: {},
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"]
+    })
+    child = next
+    next.stdin?.on("error", () => {})
+    const lost = () => {
+      if (closed || child !== next) return
+      child = undefined
+      deaths = performance.now() - began < 1000 ? deaths + 1 : 0
+      if (deaths <= MAX_DEATHS) launch()
+    }
+    next.once("exit", lost)
+    next.once("error", lost)
+    // Nobody waits for it at our end.
+    next.unref()
+    if (next.stdin !== null && "unref" in next.stdin && typeof next.stdin.unref === "function") next.stdin.unref()
+    say(`mark ${MARKER}=${options.prefix}`)
+    if (options.cgroup !== undefined) say(`cgroup ${options.cgroup}`)
+    for (const { pid, startTime } of leaders.values()) say(`run ${pid} ${startTime}`)
+  }
+  launch()
+  return {
+    pid: () => child?.pid,
+    run: (leader) => {
+      leaders.set(`${leader.pid}:${leader.startTime}`, leader)
+      say(`run ${leader.pid} ${leader.startTime}`)
+    },
+    gone: (leader) => {
+      leaders.delete(`${leader.pid}:${leader.startTime}`)
+      say(`gone ${leader.pid} ${leader.startTime}`)
+    },
+    close: () => {
+      if (closed) return
+      closed = true
+      say("bye")
+      child?.stdin?.end()
+    }
+  }
+}
+
+/** `ps` shows a process by the name of the file that was run: the shell, under a name of its own. */
+const named = (directory: string): { readonly path: string; readonly argv0: string } => {
+  const path = join(directory, NAME)
+  try {
+    // One program for many commands goes by the name that it is called.
+    if (/busybox|toybox/.test(realpathSync(SHELL))) return { path: SHELL, argv0: "sh" }
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    if (!existsSync(path)) symlinkSync(SHELL, path)
+    return { path, argv0: NAME }
+  } catch {
+    return { path: SHELL, argv0: NAME }
+  }
+}

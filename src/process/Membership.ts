@@ -1,0 +1,115 @@
+/**
+ * Who belongs to which run, from one walk of /proc for all runs: what carries a run's marker, what is in its leader's
+ * group, what is in a session that a member has made, what descends from a member, and what its cgroup holds.
+ *
+ * Promises: who was once seen as a member stays one, whatever becomes of its parent, its environment or its session; the
+ * caller itself and what else is not to be touched is never a member. What a process could do between two walks to be in
+ * none of these is told in docs/processes.md.
+ */
+import { readFileSync } from "node:fs"
+import { MARKER, ownsGroup, type ProcessIdentity } from "./ProcessTable.ts"
+import * as ProcFs from "./ProcFs.ts"
+
+export interface Run {
+  /** The value of its marker. */
+  readonly marker: string
+  readonly leader: ProcessIdentity
+  /** All that its cgroup holds; nothing where it has none. */
+  readonly cgroup: { pids(): ReadonlyArray<number> } | undefined
+}
+
+export type Members = ReadonlyArray<ProcFs.ProcEntry>
+
+/** The marker of a process: of its environment as it was given, unless it has overwritten that. */
+export const markerOf = (pid: number): string | undefined => {
+  let environment: string
+  try {
+    environment = readFileSync(`/proc/${pid}/environ`, "latin1")
+  } catch {
+    return undefined // gone meanwhile, or another user's
+  }
+  const prefix = `${MARKER}=`
+  const at = environment.startsWith(prefix) ? 0 : environment.indexOf(`\0${prefix}`) + 1
+  if (at === 0 && !environment.startsWith(prefix)) return undefined
+  const end = environment.indexOf("\0", at)
+  return environment.slice(at + prefix.length, end < 0 ? undefined : end)
+}
+
+interface Known {
+  readonly startTime: string
+  /** The marker of the run it belongs to; undefined where it belongs to none. */
+  readonly run: string | undefined
+}
+
+export class Membership {
+  /**
+   * A process has the marker from its birth (fork copies the environment) or never gets it, but for leaders, which are
+   * known by pid. So each is asked once.
+   */
+  private known = new Map<number, Known>()
+  private readonly spared: () => Iterable<number>
+
+  /** `spared` are pids beside our own that are never members. */
+  constructor(spared: () => Iterable<number> = () => []) {
+    this.spared = spared
+  }
+
+  /** The living members of each of these runs, by marker. Synchronous. */
+  of(
+    runs: ReadonlyArray<Run>,
+    table: ReadonlyMap<number, ProcFs.ProcEntry> = ProcFs.walk()
+  ): ReadonlyMap<string, Members> {
+    const belongs = this.attribute(runs, table)
+    const members = new Map<string, Array<ProcFs.ProcEntry>>(runs.map(({ marker }) => [marker, []]))
+    for (const [pid, run] of belongs) {
+      const entry = table.get(pid)
+      if (entry !== undefined && entry.state !== "Z" && entry.state !== "X") members.get(run)?.push(entry)
+    }
+    return members
+  }
+
+  private attribute(runs: ReadonlyArray<Run>, table: ReadonlyMap<number, ProcFs.ProcEntry>): Map<number, string> {
+    const spared = new Set([process.pid, ...this.spared()])
+    const wanted = new Set(runs.map(({ marker }) => marker))
+    const groups = new Map<number, string>()
+    const belongs = new Map<number, string>()
+    const marked = new Map<number, string>()
+    const add = (pid: number, run: string) => {
+      if (!spared.has(pid) && table.has(pid) && !belongs.has(pid)) belongs.set(pid, run)
+    }
+    for (const { cgroup, leader, marker } of runs) {
+      if (ownsGroup(leader)) groups.set(leader.pid, marker)
+      if (table.get(leader.pid)?.startTime === leader.startTime) add(leader.pid, marker)
+      for (const pid of cgroup?.pids() ?? []) add(pid, marker)
+    }
+    const children = new Map<number, Array<number>>()
+    const sessions = new Map<number, Array<number>>()
+    for (const entry of table.values()) {
+      push(children, entry.parent, entry.pid)
+      push(sessions, entry.session, entry.pid)
+      const known = this.known.get(entry.pid)
+      const run = known?.startTime === entry.startTime ? known.run : markerOf(entry.pid)
+      if (run !== undefined) marked.set(entry.pid, run)
+      const member = run ?? groups.get(entry.group)
+      if (member !== undefined && wanted.has(member)) add(entry.pid, member)
+    }
+    // A leader has called setsid before it was run, so every session among members was made by one of them.
+    const ours = new Set([...spared].flatMap((pid) => table.get(pid)?.session ?? []))
+    for (const [pid, run] of belongs) {
+      for (const child of children.get(pid) ?? []) add(child, run)
+      const session = table.get(pid)?.session ?? 0
+      if (session > 0 && !ours.has(session)) for (const other of sessions.get(session) ?? []) add(other, run)
+    }
+    this.known = new Map()
+    for (const { pid, startTime } of table.values()) {
+      this.known.set(pid, { startTime, run: belongs.get(pid) ?? marked.get(pid) })
+    }
+    return belongs
+  }
+}
+
+const push = (map: Map<number, Array<number>>, key: number, value: number) => {
+  const list = map.get(key)
+  if (list === undefined) map.set(key, [value])
+  else list.push(value)
+}

@@ -1,0 +1,66 @@
+/**
+ * Brings a whole tree to a halt and lets it go on: by freezing its cgroup, else by SIGSTOP to each member until a walk
+ * finds all of them stopped, for one may fork while the others are being stopped. Kept in the tree is how long it stood
+ * still, so that who waits for it can leave that out.
+ */
+import { Clock, Effect } from "effect"
+import type { Members } from "./Membership.ts"
+import { PauseFailed } from "./ProcessError.ts"
+import * as ProcessTable from "./ProcessTable.ts"
+import type { Tree, Trees } from "./Trees.ts"
+
+/** Looks before it is given up. */
+const ROUNDS = 100
+const LOOK_AGAIN = "5 millis"
+
+const now = () => performance.now()
+
+/** How long it has stood still, in all. Milliseconds. */
+export const pausedMillis = ({ pausedBefore, pausedSince }: Tree): number =>
+  pausedBefore + (pausedSince === undefined ? 0 : now() - pausedSince)
+
+export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
+  if (tree.pausedSince !== undefined) return
+  for (let round = 0; round < ROUNDS; round++) {
+    if (tree.cgroup?.freeze() === true) {
+      if (tree.cgroup.isFrozen()) return halted(tree)
+    } else {
+      const running = (yield* membersOf(tree, trees)).filter(({ state }) => state !== "T" && state !== "t")
+      if (running.length === 0) return halted(tree)
+      for (const member of running) ProcessTable.signal(member, "SIGSTOP")
+    }
+    yield* Effect.sleep(LOOK_AGAIN)
+  }
+  letGo(tree, yield* membersOf(tree, trees))
+  return yield* new PauseFailed({ run: tree.marker, wanted: "paused" })
+}, Effect.uninterruptible)
+
+export const resume = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
+  if (tree.pausedSince === undefined) return
+  const began = yield* Clock.currentTimeMillis
+  letGo(tree, yield* membersOf(tree, trees))
+  for (let round = 0; round < ROUNDS; round++) {
+    const still = tree.cgroup?.isFrozen() ?? (yield* membersOf(tree, trees)).some(({ state }) => state === "T")
+    if (!still) return
+    yield* Effect.sleep(LOOK_AGAIN)
+  }
+  yield* Effect.logDebug(`resuming took ${(yield* Clock.currentTimeMillis) - began} ms`)
+  return yield* new PauseFailed({ run: tree.marker, wanted: "running" })
+}, Effect.uninterruptible)
+
+const membersOf = (tree: Tree, trees: Trees) => Effect.map(trees.walk, ({ members }) => members.get(tree.marker) ?? [])
+
+const halted = (tree: Tree): void => {
+  tree.pausedSince = now()
+}
+
+/** Lets a tree go on, if it stands still. */
+export const letGo = (tree: Tree, members: Members): void => {
+  if (tree.pausedSince !== undefined) {
+    tree.pausedBefore += now() - tree.pausedSince
+    tree.pausedSince = undefined
+  }
+  tree.cgroup?.thaw()
+  // Also what has stopped itself.
+  for (const member of members) if (member.state === "T") ProcessTable.signal(member, "SIGCONT")
+}

@@ -1,0 +1,76 @@
+/**
+ * All trees of this runtime that are alive, and who is in them. One walk of /proc answers everybody who asks in the same
+ * moment, so that a hundred trees are ended at the cost of one.
+ */
+import { Effect } from "effect"
+import type { Group } from "./Cgroup.ts"
+import { type Members, Membership, type Run } from "./Membership.ts"
+import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
+import { signal, signalGroup } from "./ProcessTable.ts"
+import * as ProcFs from "./ProcFs.ts"
+
+export interface Tree extends Run {
+  readonly cgroup: Group | undefined
+  limits: ProcessLimits | undefined
+  unenforced: ReadonlyArray<Unenforced>
+  /** Set when it was ended for using more than it may. */
+  exceeded: Exceeded | undefined
+  /** Since when it is paused, on the monotonic clock; undefined while it is not. */
+  pausedSince: number | undefined
+  /** In earlier pauses. Milliseconds. */
+  pausedBefore: number
+}
+
+/** A limit that ended a tree, with its figures. */
+export interface Exceeded {
+  readonly limit: "memory" | "processes"
+  /** Bytes, or a count. */
+  readonly allowed: number
+  readonly used: number
+  /** The kernel's own doing, or seen by a look. */
+  readonly by: "kernel" | "sampler"
+}
+
+export interface Walk {
+  readonly table: ReadonlyMap<number, ProcFs.ProcEntry>
+  /** By marker. */
+  readonly members: ReadonlyMap<string, Members>
+}
+
+export class Trees {
+  /** By marker. */
+  readonly live = new Map<string, Tree>()
+  private readonly membership: Membership
+  private waiting: Array<(walk: Walk) => void> = []
+
+  constructor(spared: () => Iterable<number>) {
+    this.membership = new Membership(spared)
+  }
+
+  /** Synchronous; some milliseconds. */
+  walkNow(): Walk {
+    const table = ProcFs.walk()
+    return { table, members: this.membership.of([...this.live.values()], table) }
+  }
+
+  /** A walk that begins after this was asked for, shared with all who ask before it begins. */
+  readonly walk: Effect.Effect<Walk> = Effect.callback((resume) => {
+    this.waiting.push((walk) => resume(Effect.succeed(walk)))
+    if (this.waiting.length > 1) return
+    setImmediate(() => {
+      const asked = this.waiting
+      this.waiting = []
+      const walk = this.walkNow()
+      for (const answer of asked) answer(walk)
+    })
+  })
+
+  /** SIGKILL for every tree, at once and without waiting. */
+  killAll(): void {
+    for (const { cgroup, leader } of this.live.values()) {
+      cgroup?.kill()
+      signalGroup(leader.pid, "SIGKILL")
+    }
+    for (const members of this.walkNow().members.values()) for (const member of members) signal(member, "SIGKILL")
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * The directory in which a node keeps what must outlive it, held by one runtime at a time.
+ *
+ * Promises: the hold is the kernel's lock on an open file (SQLite's, which works wherever SQLite does), so it is gone with
+ * the process that had it, whatever that died of; the directory is its owner's only; its id is made once and never again.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Effect, Schema } from "effect"
+import { DataDirInUse, DataDirUnusable } from "./StateError.ts"
+
+export interface DataDir {
+  readonly path: string
+  /** Names this directory for ever: 12 letters and digits. */
+  readonly id: string
+}
+
+const LOCK = "lock"
+const HOLDER = "runtime.json"
+const ID = "id"
+
+const Holder = Schema.fromJsonString(Schema.Struct({ pid: Schema.Int }))
+const holderOf = Schema.decodeUnknownOption(Holder)
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" && error.code !== "ERR_SQLITE_ERROR"
+    ? error.code
+    : error instanceof Error
+      ? error.message
+      : String(error)
+
+const textOf = (file: string): string | undefined => {
+  try {
+    return readFileSync(file, "utf8")
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Holds the directory until the Scope closes; makes it where it is not there. `newId` names a new one.
+ * Fails with `DataDirInUse` while another runtime holds it, and with `DataDirUnusable`.
+ */
+export const hold = (path: string, newId: string) =>
+  Effect.acquireRelease(
+    Effect.suspend((): Effect.Effect<DataDir & { readonly lock: DatabaseSync }, DataDirInUse | DataDirUnusable> => {
+      let lock: DatabaseSync | undefined
+      try {
+        mkdirSync(path, { recursive: true, mode: 0o700 })
+        lock = new DatabaseSync(join(path, LOCK))
+        lock.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        writeFileSync(join(path, HOLDER), JSON.stringify({ pid: process.pid }), { mode: 0o600 })
+        return Effect.succeed({ path, id: idOf(path, newId), lock })
+      } catch (error) {
+        lock?.close()
+        // SQLITE_BUSY
+        if (error instanceof Error && "errcode" in error && error.errcode === 5) {
+          const holder = holderOf(textOf(join(path, HOLDER)))
+          return Effect.fail(
+            new DataDirInUse({ dataDir: path, ...(holder._tag === "Some" ? { pid: holder.value.pid } : {}) })
+          )
+        }
+        return Effect.fail(new DataDirUnusable({ dataDir: path, reason: reasonOf(error) }))
+      }
+    }),
+    ({ lock }) => Effect.sync(() => lock.close())
+  ).pipe(Effect.map(({ id }): DataDir => ({ path, id })))
+
+const idOf = (path: string, newId: string): string => {
+  const file = join(path, ID)
+  const known = textOf(file)?.trim()
+  if (known !== undefined && /^[a-z0-9]{12}$/.test(known)) return known
+  writeFileSync(file, `${newId}\n`, { mode: 0o600 })
+  return newId
+}
