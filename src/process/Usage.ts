@@ -77,8 +77,8 @@ interface Looked {
   /** Which part of its resident memory is its own. */
   share: number | undefined
   descriptors: number | undefined
-  /** The tick of the last look. */
-  at: number | undefined
+  /** The tick of the last look; for one never looked at, long before it came. */
+  at: number
   /** A child came or went since: what was shared with it may not be any more. */
   stale: boolean
 }
@@ -116,10 +116,10 @@ class TreeState {
 
 const DEFAULT_HISTORY = 120
 const DEFAULT_LOOKS = 16
-/** A process never looked at waits as if it had for so many ticks, one whose children changed so many times as long. */
+/** One that is new counts as not looked at for so many ticks, one whose children changed for so many times as many. */
 const NEW_AGE = 64
 const STALE_FACTOR = 8
-/** So that the turn of small ones comes too. */
+/** The smallest count as if they had so many more. */
 const SMALL_PAGES = 256
 
 export const makeSampler = (options: SamplerOptions = {}): Sampler => {
@@ -171,7 +171,7 @@ export const makeSampler = (options: SamplerOptions = {}): Sampler => {
           entry,
           share: undefined,
           descriptors: undefined,
-          at: undefined,
+          at: now - NEW_AGE,
           stale: false
         })
         relatives.push(entry.parent)
@@ -184,7 +184,7 @@ export const makeSampler = (options: SamplerOptions = {}): Sampler => {
     }
     for (const pid of relatives) {
       const relative = state.processes.get(pid)
-      if (relative !== undefined) relative.stale = true
+      if (relative?.share !== undefined) relative.stale = true
     }
     // A zombie still holds its time until it is waited for, and so does one that the caller does not list any more.
     for (const pid of new Set([...present, ...state.cpuTicks.pids])) {
@@ -194,9 +194,9 @@ export const makeSampler = (options: SamplerOptions = {}): Sampler => {
     state.cpuTicks.settle()
   }
 
-  /** Most urgent first: big, and long not looked at. */
+  /** Big, and long not looked at. Everyone's turn comes, for it grows while one waits. */
   const urgency = ({ at, entry, stale }: Looked): number =>
-    (entry.rssPages + SMALL_PAGES) * (at === undefined ? NEW_AGE : (now - at) * (stale ? STALE_FACTOR : 1))
+    Math.sqrt(entry.rssPages + SMALL_PAGES) * (now - at) * (stale ? STALE_FACTOR : 1)
 
   const estimate = (process: Looked) => {
     const resident = process.entry.rssPages * ProcFs.pageSize
