@@ -53,6 +53,8 @@ export interface SamplerOptions {
   readonly historyLength?: number
   /** So many processes are looked at closely in a tick, of all trees together. Default 16. */
   readonly looksPerTick?: number
+  /** And no more than so many resident pages of them are walked, but always one process. Default 262144: 1 GiB, some 5 ms. */
+  readonly pagesPerTick?: number
   /** How a process is looked at. Default: ProcFs. */
   readonly probe?: Pick<typeof ProcFs, "memoryOf" | "residentOf" | "ioOf" | "descriptorsOf">
 }
@@ -116,6 +118,7 @@ class TreeState {
 
 const DEFAULT_HISTORY = 120
 const DEFAULT_LOOKS = 16
+const DEFAULT_PAGES = 256 * 1024
 /** One that is new counts as not looked at for so many ticks, one whose children changed for so many times as many. */
 const NEW_AGE = 64
 const STALE_FACTOR = 8
@@ -123,7 +126,8 @@ const STALE_FACTOR = 8
 const SMALL_PAGES = 256
 
 export const makeSampler = (options: SamplerOptions = {}): Sampler => {
-  const { historyLength = DEFAULT_HISTORY, looksPerTick = DEFAULT_LOOKS, probe = ProcFs } = options
+  const { historyLength = DEFAULT_HISTORY, probe = ProcFs } = options
+  const { looksPerTick = DEFAULT_LOOKS, pagesPerTick = DEFAULT_PAGES } = options
   const states = new Map<string, TreeState>()
   let now = 0
 
@@ -249,7 +253,15 @@ export const makeSampler = (options: SamplerOptions = {}): Sampler => {
         for (const process of state.processes.values()) candidates.push({ state, process, urgency: urgency(process) })
       }
       candidates.sort((a, b) => b.urgency - a.urgency)
-      for (const { process, state } of candidates.slice(0, looksPerTick)) {
+      let looks = 0
+      let pages = 0
+      for (const { process, state } of candidates) {
+        if (looks === looksPerTick) break
+        const walked = state.told.memory === undefined ? process.entry.rssPages : 0
+        // The most urgent one always: so the turn comes even of one that is over the bound by itself.
+        if (looks > 0 && pages + walked > pagesPerTick) continue
+        looks++
+        pages += walked
         look(state, process)
         lookAtIo(state, process)
       }

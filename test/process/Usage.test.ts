@@ -113,9 +113,10 @@ describe("Usage", () => {
       fc.property(
         fc.array(fc.nat(1_000_000), { minLength: 1, maxLength: 40 }),
         fc.integer({ min: 1, max: 8 }),
-        (sizes, looksPerTick) => {
+        fc.nat(3_000_000),
+        (sizes, looksPerTick, pagesPerTick) => {
           const seen: Array<number> = []
-          const sampler = makeSampler({ probe: probe(seen), looksPerTick })
+          const sampler = makeSampler({ probe: probe(seen), looksPerTick, pagesPerTick })
           const old = sizes.map((rssPages, i) => fake(10 + i, { rssPages }))
           const looked = new Set<number>()
           // Someone new in every tick must not keep the others from being looked at.
@@ -130,6 +131,8 @@ describe("Usage", () => {
             seen.length = 0
             sampler.tick(trees, table, at)
             assert.isAtMost(seen.length, looksPerTick)
+            const pages = seen.reduce((sum, pid) => sum + (table.get(pid)?.rssPages ?? 0), 0)
+            if (seen.length > 1) assert.isAtMost(pages, pagesPerTick)
             for (const pid of seen) looked.add(pid)
           }
           for (const { pid } of old) assert.isTrue(looked.has(pid))
