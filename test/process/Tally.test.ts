@@ -16,7 +16,6 @@ interface Simulated {
 class Machine {
   readonly alive: Array<Simulated> = []
   burned = 0
-  #next = 100
   #started = 0
 
   constructor() {
@@ -24,10 +23,10 @@ class Machine {
   }
 
   fork(parent: number) {
-    // Few pids, so that they are soon used again.
-    do this.#next = 100 + ((this.#next + 1) % 12)
-    while (this.alive.some(({ pid }) => pid === this.#next))
-    this.alive.push({ pid: this.#next, startTime: String(this.#started++), parent, own: 0, inherited: 0 })
+    // The number of one that has just died is used again at once.
+    let pid = 100
+    while (this.alive.some((each) => each.pid === pid)) pid++
+    this.alive.push({ pid, startTime: String(this.#started++), parent, own: 0, inherited: 0 })
   }
 
   burn(process: Simulated, ticks: number) {

@@ -88,12 +88,12 @@ describe("Usage", () => {
     const sampler = makeSampler({ probe: probe() })
     const tree = { run: "a", pids: [fake(10), fake(11)] }
     sampler.tick([tree], tableOf(nobody, fake(10), fake(11, { cpuTicks: 50, parent: 10 })), 0)
-    sampler.tick([tree], tableOf(nobody, fake(10), fake(11, { cpuTicks: 50, parent: 10, state: "Z" })), 1)
-    assert.strictEqual(sampler.of("a")?.cpuMillis, 50 * tickMillis)
-    sampler.tick([tree], tableOf(nobody, fake(10, { reapedTicks: 50 })), 2)
-    assert.strictEqual(sampler.of("a")?.cpuMillis, 50 * tickMillis)
+    sampler.tick([tree], tableOf(nobody, fake(10), fake(11, { cpuTicks: 60, parent: 10, state: "Z" })), 1)
+    assert.deepInclude(sampler.of("a"), { cpuMillis: 60 * tickMillis, processes: 1 })
+    sampler.tick([tree], tableOf(nobody, fake(10, { reapedTicks: 60 })), 2)
+    assert.strictEqual(sampler.of("a")?.cpuMillis, 60 * tickMillis)
     sampler.tick([tree], tableOf(nobody), 3)
-    assert.deepInclude(sampler.of("a"), { cpuMillis: 50 * tickMillis, processes: 0, memory: 0, ioWritten: 21 })
+    assert.deepInclude(sampler.of("a"), { cpuMillis: 60 * tickMillis, processes: 0, memory: 0, ioWritten: 21 })
     assert.strictEqual(sampler.of("a")?.memoryPeak, 1000 * PAGE)
   })
 
@@ -169,8 +169,8 @@ describe("Usage", () => {
     tick(fake(10), ...others)
     assert.sameMembers(seen, [10, 11, 12, 13])
     seen.length = 0
-    tick(fake(10), ...others, fake(14, { parent: 10 }))
-    assert.sameMembers(seen, [10, 14])
+    tick(fake(10), ...others, fake(14, { parent: 13 }))
+    assert.sameMembers(seen, [13, 14])
     seen.length = 0
     tick(
       fake(10, { rssPages: 4000 }),
@@ -347,7 +347,7 @@ describe.runIf(available)("Usage of real processes", () => {
     })
   })
 
-  const burn = "my $t = 0; while ($t < 0.3) { for (1..100000) { $i++ } my @t = times; $t = $t[0] + $t[1] }"
+  const burn = "my $t = 0; while ($t < 0.12) { for (1..100000) { $i++ } my @t = times; $t = $t[0] + $t[1] }"
 
   it("counts the time of a child once, before and after it is reaped", () =>
     perl(
@@ -364,7 +364,7 @@ describe.runIf(available)("Usage of real processes", () => {
         await said()
         const before = tick()
         assert.strictEqual(before.pids.length, 2)
-        assert.isAtLeast(before.cpuMillis, 280)
+        assert.isAtLeast(before.cpuMillis, 100)
         tell("go")
         assert.strictEqual(await said(), "reaped")
         for (let i = 0; i < 4; i++) {
