@@ -121,7 +121,16 @@ describe("Tally", () => {
     const leader = { pid: 10, startTime: "a", parent: OUTSIDE, own: 5, inherited: 0 }
     assert.strictEqual(measure(tally, [leader, { pid: 11, startTime: "b", parent: 10, own: 70, inherited: 7 }]), 82)
     for (let i = 0; i < 5; i++) assert.strictEqual(measure(tally, [leader]), 82)
-    assert.strictEqual(measure(tally, [{ ...leader, own: 6 }]), 83)
+    const stranger = { pid: 11, startTime: "c", parent: 10, own: 4, inherited: 0 }
+    assert.strictEqual(measure(tally, [{ ...leader, own: 6 }, stranger]), 87)
+    // Another orphan, whose number is given to the next process before anyone looks.
+    assert.strictEqual(
+      measure(tally, [
+        { ...leader, own: 6 },
+        { ...stranger, startTime: "d", own: 1 }
+      ]),
+      88
+    )
   })
 
   it("gives what a dead parent had inherited to the grandparent once", () => {
