@@ -12,7 +12,7 @@
 
 import type { ProcessIdentity } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
-import { Tally } from "./Tally.ts"
+import { TreeMeter, urgency } from "./TreeMeter.ts"
 
 /** Undefined is what is not known (yet). Sizes in bytes. */
 export interface TreeUsage {
@@ -32,7 +32,10 @@ export interface TreeUsage {
   readonly ioWritten: number | undefined
 }
 
-/** What a cgroup tells of itself. It sees what is too short-lived for a walk, and is believed where it speaks. */
+/**
+ * What a cgroup tells of itself. It sees what is too short-lived for a walk, and is believed where it speaks. Its memory is
+ * with the file cache that is charged to it.
+ */
 export interface CgroupUsage {
   readonly cpuMicros?: number | undefined
   readonly memory?: number | undefined
@@ -48,13 +51,18 @@ export interface Tree {
   readonly cgroup?: { usage(): CgroupUsage } | undefined
 }
 
+/** How one process is looked at. */
+export type Probe = Pick<typeof ProcFs, "memoryOf" | "residentOf" | "ioOf" | "descriptorsOf">
+
 export interface SamplerOptions {
   /** So many ticks are kept of each tree. Default 120. */
   readonly historyLength?: number
   /** So many processes are looked at closely in a tick, of all trees together. Default 16. */
   readonly looksPerTick?: number
-  /** How a process is looked at. Default: ProcFs. */
-  readonly probe?: Pick<typeof ProcFs, "memoryOf" | "residentOf" | "ioOf" | "descriptorsOf">
+  /** And no more than so many resident pages of them are walked, but always one process. Default 262144: 1 GiB, some 5 ms. */
+  readonly pagesPerTick?: number
+  /** Default: ProcFs. */
+  readonly probe?: Probe
 }
 
 export interface Sampler {
@@ -70,167 +78,34 @@ export interface Sampler {
   forget(run: string): void
 }
 
-/** A process as it was last looked at. */
-interface Looked {
-  readonly startTime: string
-  entry: ProcFs.ProcEntry
-  /** Which part of its resident memory is its own. */
-  share: number | undefined
-  descriptors: number | undefined
-  /** The tick of the last look. */
-  at: number | undefined
-  /** A child came or went since: what was shared with it may not be any more. */
-  stale: boolean
-}
-
-/** A counter that two may tell of: each interval is taken from the better one that knows both its ends. */
-class Counter {
-  value: number | undefined
-  #inner: number | undefined
-  #outer: number | undefined
-
-  advance(inner: number | undefined, outer: number | undefined): number | undefined {
-    const grown =
-      outer !== undefined && this.#outer !== undefined ? outer - this.#outer : (inner ?? 0) - (this.#inner ?? 0)
-    this.value = this.value === undefined ? (outer ?? inner) : this.value + Math.max(0, grown)
-    this.#inner = inner
-    this.#outer = outer
-    return this.value
-  }
-}
-
-class TreeState {
-  readonly processes = new Map<number, Looked>()
-  readonly cpuTicks = new Tally()
-  readonly readBytes = new Tally()
-  readonly writtenBytes = new Tally()
-  readonly cpu = new Counter()
-  readonly ioRead = new Counter()
-  readonly ioWritten = new Counter()
-  ioKnown = false
-  cgroup: Tree["cgroup"]
-  told: CgroupUsage = {}
-  last: TreeUsage | undefined
-  readonly history: Array<TreeUsage> = []
-}
-
 const DEFAULT_HISTORY = 120
 const DEFAULT_LOOKS = 16
-/** A process never looked at waits as if it had for so many ticks, one whose children changed so many times as long. */
-const NEW_AGE = 64
-const STALE_FACTOR = 8
-/** So that the turn of small ones comes too. */
-const SMALL_PAGES = 256
+const DEFAULT_PAGES = 256 * 1024
 
 export const makeSampler = (options: SamplerOptions = {}): Sampler => {
-  const { historyLength = DEFAULT_HISTORY, looksPerTick = DEFAULT_LOOKS, probe = ProcFs } = options
-  const states = new Map<string, TreeState>()
+  const { historyLength = DEFAULT_HISTORY, probe = ProcFs } = options
+  const { looksPerTick = DEFAULT_LOOKS, pagesPerTick = DEFAULT_PAGES } = options
+  const meters = new Map<string, TreeMeter>()
   let now = 0
 
-  const look = (state: TreeState, process: Looked) => {
-    const { entry } = process
-    if (state.told.memory === undefined) {
-      const resident = entry.rssPages * ProcFs.pageSize
-      const { pss, rssAnon } = probe.memoryOf(entry.pid)
-      const own = pss ?? rssAnon
-      if (own !== undefined && resident > 0) process.share = own / resident
-    }
-    process.descriptors = probe.descriptorsOf(entry.pid) ?? process.descriptors
-    process.at = now
-    process.stale = false
-  }
-
-  // A process's count already holds those of the children it has waited for, so any growth may be inherited.
-  const lookAtIo = (state: TreeState, { entry }: Looked) => {
-    if (state.told.ioRead !== undefined && state.told.ioWritten !== undefined) return
-    const io = probe.ioOf(entry.pid)
-    if (io === undefined) return
-    state.ioKnown = true
-    state.readBytes.read(entry, 0, io.read)
-    state.writtenBytes.read(entry, 0, io.written)
-  }
-
-  /** Who is in the tree now, and what all of them, and those that were, have used of the cpu. */
-  const follow = (state: TreeState, tree: Tree, table: ReadonlyMap<number, ProcFs.ProcEntry>) => {
-    state.cgroup = tree.cgroup
-    state.told = ask(tree.cgroup)
-    for (const tally of [state.cpuTicks, state.readBytes, state.writtenBytes]) tally.bury(table)
-    const present = new Set<number>()
-    const relatives: Array<number> = []
-    for (const { pid, startTime } of tree.pids) {
-      const entry = table.get(pid)
-      if (entry === undefined || entry.startTime !== startTime || entry.state === "Z" || entry.state === "X") continue
-      present.add(pid)
-      state.readBytes.know(entry)
-      state.writtenBytes.know(entry)
-      const known = state.processes.get(pid)
-      if (known?.startTime === startTime) known.entry = entry
-      else {
-        state.processes.set(pid, {
-          startTime,
-          entry,
-          share: undefined,
-          descriptors: undefined,
-          at: undefined,
-          stale: false
-        })
-        relatives.push(entry.parent)
-      }
-    }
-    for (const [pid, { entry }] of state.processes) {
-      if (present.has(pid)) continue
-      state.processes.delete(pid)
-      relatives.push(entry.parent)
-    }
-    for (const pid of relatives) {
-      const relative = state.processes.get(pid)
-      if (relative !== undefined) relative.stale = true
-    }
-    // A zombie still holds its time until it is waited for, and so does one that the caller does not list any more.
-    for (const pid of new Set([...present, ...state.cpuTicks.pids])) {
-      const entry = table.get(pid)
-      if (entry !== undefined) state.cpuTicks.read(entry, entry.cpuTicks, entry.reapedTicks)
-    }
-    state.cpuTicks.settle()
-  }
-
-  /** Most urgent first: big, and long not looked at. */
-  const urgency = ({ at, entry, stale }: Looked): number =>
-    (entry.rssPages + SMALL_PAGES) * (at === undefined ? NEW_AGE : (now - at) * (stale ? STALE_FACTOR : 1))
-
-  const estimate = (process: Looked) => {
-    const resident = process.entry.rssPages * ProcFs.pageSize
-    const own = probe.residentOf(process.entry.pid).rssAnon
-    if (own !== undefined && resident > 0) process.share = own / resident
-  }
-
-  const sum = (
-    state: TreeState
-  ): Pick<TreeUsage, "memory" | "memoryPeak" | "processes" | "threads" | "descriptors"> => {
+  /** Looks at the most urgent ones of all trees, as far as the bounds allow. */
+  const look = (followed: ReadonlyArray<TreeMeter>) => {
+    const candidates = followed
+      .flatMap((meter) =>
+        [...meter.processes.values()].map((process) => ({ meter, process, urgency: urgency(process, now) }))
+      )
+      .sort((a, b) => b.urgency - a.urgency)
+    let looks = 0
     let pages = 0
-    let threads = 0
-    let descriptors: number | undefined
-    for (const process of state.processes.values()) {
-      pages += process.entry.rssPages * (process.share ?? 1)
-      threads += process.entry.threads
-      if (process.descriptors !== undefined) descriptors = (descriptors ?? 0) + process.descriptors
-    }
-    const memory = state.told.memory ?? Math.round(pages * ProcFs.pageSize)
-    return {
-      memory,
-      memoryPeak: Math.max(memory, state.told.memoryPeak ?? 0, state.last?.memoryPeak ?? 0),
-      processes: state.told.processes ?? state.processes.size,
-      threads,
-      descriptors
-    }
-  }
-
-  const storage = (state: TreeState): Pick<TreeUsage, "ioRead" | "ioWritten"> => {
-    const read = state.readBytes.settle()
-    const written = state.writtenBytes.settle()
-    return {
-      ioRead: state.ioRead.advance(state.ioKnown ? read : undefined, state.told.ioRead),
-      ioWritten: state.ioWritten.advance(state.ioKnown ? written : undefined, state.told.ioWritten)
+    for (const { meter, process } of candidates) {
+      if (looks === looksPerTick) return
+      const walked = meter.memoryIsTold ? 0 : process.entry.rssPages
+      // The most urgent one always: so the turn comes even of one that is over the bound by itself.
+      if (looks > 0 && pages + walked > pagesPerTick) continue
+      looks++
+      pages += walked
+      meter.look(process, now)
+      meter.lookAtIo(process)
     }
   }
 
@@ -239,55 +114,19 @@ export const makeSampler = (options: SamplerOptions = {}): Sampler => {
       // Not even this process is in it: the living must not be taken for dead.
       if (table.size === 0) return
       now++
-      const followed: Array<TreeState> = []
-      const candidates: Array<{ readonly state: TreeState; readonly process: Looked; readonly urgency: number }> = []
+      const followed: Array<TreeMeter> = []
       for (const tree of trees) {
-        const state = states.get(tree.run) ?? new TreeState()
-        states.set(tree.run, state)
-        follow(state, tree, table)
-        followed.push(state)
-        for (const process of state.processes.values()) candidates.push({ state, process, urgency: urgency(process) })
+        const meter = meters.get(tree.run) ?? new TreeMeter(probe)
+        meters.set(tree.run, meter)
+        meter.follow(tree, table, now)
+        followed.push(meter)
       }
-      candidates.sort((a, b) => b.urgency - a.urgency)
-      for (const { process, state } of candidates.slice(0, looksPerTick)) {
-        look(state, process)
-        lookAtIo(state, process)
-      }
-      for (const { process, state } of candidates) {
-        if (process.share === undefined && state.told.memory === undefined) estimate(process)
-      }
-      for (const state of followed) {
-        const { last } = state
-        const innerMillis = (state.cpuTicks.total * 1000) / ProcFs.clockTicks
-        const micros = state.told.cpuMicros
-        const cpuMillis = state.cpu.advance(innerMillis, micros === undefined ? undefined : micros / 1000) ?? 0
-        const passed = last === undefined ? 0 : nowMillis - last.at
-        const cpuPercent = last === undefined || passed <= 0 ? undefined : ((cpuMillis - last.cpuMillis) / passed) * 100
-        state.last = { at: nowMillis, cpuMillis, cpuPercent, ...sum(state), ...storage(state) }
-        state.history.push(state.last)
-        if (state.history.length > historyLength) state.history.shift()
-      }
+      look(followed)
+      for (const meter of followed) meter.measure(nowMillis, historyLength)
     },
-    of: (run) => states.get(run)?.last,
-    history: (run) => [...(states.get(run)?.history ?? [])],
-    exact: (run) => {
-      const state = states.get(run)
-      if (state?.last === undefined) return undefined
-      state.told = ask(state.cgroup)
-      for (const process of state.processes.values()) look(state, process)
-      state.last = { ...state.last, ...sum(state) }
-      if (state.history.length > 0) state.history[state.history.length - 1] = state.last
-      return state.last
-    },
-    forget: (run) => void states.delete(run)
-  }
-}
-
-/** A cgroup that is gone says nothing. */
-const ask = (cgroup: Tree["cgroup"]): CgroupUsage => {
-  try {
-    return cgroup?.usage() ?? {}
-  } catch {
-    return {}
+    of: (run) => meters.get(run)?.last,
+    history: (run) => [...(meters.get(run)?.history ?? [])],
+    exact: (run) => meters.get(run)?.exact(now),
+    forget: (run) => void meters.delete(run)
   }
 }

@@ -23,6 +23,33 @@ const withProgram = async (command: string, args: ReadonlyArray<string>, use: (c
   }
 }
 
+const path = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../src/process/${file}`, import.meta.url)))
+const module = path("ProcFs.ts")
+const pressure = path("Pressure.ts")
+
+/** What a script prints as JSON that is run by a runtime of its own, which `by` starts. */
+const inBun = (script: string, by: ReadonlyArray<string> = []): Record<string, unknown> => {
+  const [command, ...args] = [...by, process.execPath, "-e", script]
+  const { stderr, stdout } = spawnSync(command as string, args, { encoding: "utf8" })
+  assert.notStrictEqual(stdout, "", stderr)
+  return JSON.parse(stdout) as Record<string, unknown>
+}
+
+/** The same, with an empty file system in place of /proc; undefined where that cannot be had. */
+const withoutProc = (script: string): Record<string, unknown> | undefined => {
+  const unshare = ["unshare", "--map-root-user", "--mount"]
+  const mount = ["mount", "-t", "tmpfs", "none", "/proc"]
+  const tried = spawnSync("unshare", [...unshare.slice(1), ...mount], { encoding: "utf8" })
+  if (tried.status !== 0) {
+    console.warn(`/proc cannot be hidden here: ${tried.error?.message ?? tried.stderr}`)
+    return undefined
+  }
+  // Not before the runtime is up: Bun does not start without /proc.
+  const [command, ...args] = mount
+  const hide = `(await import("node:child_process")).execFileSync(${JSON.stringify(command)}, ${JSON.stringify(args)})\n`
+  return inBun(hide + script, unshare)
+}
+
 const count = fc.maxSafeNat().map((n) => Math.floor(n / 2))
 const small = fc.nat({ max: 2 ** 22 })
 
@@ -196,58 +223,64 @@ describe("ProcFs", () => {
     })
 
     it("has a walk that cannot be completed be empty, because the living would look dead in it", () => {
-      const module = fileURLToPath(new URL("../../src/process/ProcFs.ts", import.meta.url))
-      const script = `
+      const said = inBun(
+        `
         const { closeSync, openSync } = await import("node:fs")
-        const { walk } = await import(${JSON.stringify(module)})
+        const { walk } = await import(${module})
         const held = []
         try { for (;;) held.push(openSync("/dev/null", "r")) } catch {}
         const without = walk().size
         closeSync(held.pop())
         const withOne = walk().size
         for (const file of held) closeSync(file)
-        console.log(JSON.stringify({ without, withOne, self: walk().has(process.pid) }))`
-      const { stderr, stdout } = spawnSync("sh", ["-c", 'ulimit -n 200; exec "$0" -e "$1"', process.execPath, script], {
-        encoding: "utf8"
-      })
-      assert.notStrictEqual(stdout, "", stderr)
-      const said = JSON.parse(stdout) as { without: number; withOne: number; self: boolean }
+        console.log(JSON.stringify({ without, withOne, self: walk().has(process.pid) }))`,
+        ["sh", "-c", 'ulimit -n 200; exec "$0" "$@"']
+      )
       assert.deepInclude(said, { without: 0, self: true })
       // One free descriptor is enough, or it is not; half of a walk it never is.
-      if (said.withOne !== 0) assert.isAbove(said.withOne, 1)
+      if (said["withOne"] !== 0) assert.isAbove(said["withOne"] as number, 1)
     })
 
     it("leaves no descriptor open", () => {
-      const open = () => readdirSync("/proc/self/fd").length
-      const before = open()
-      for (let i = 0; i < 20; i++) {
-        ProcFs.walk()
-        ProcFs.details(process.pid)
-        ProcFs.details(NOBODY)
-      }
-      assert.strictEqual(open(), before)
+      // In a process of its own: other tests open and close some in this one.
+      const said = inBun(`
+        const { readdirSync } = await import("node:fs")
+        const { details, walk } = await import(${module})
+        const open = () => readdirSync("/proc/self/fd").length
+        walk()
+        const before = open()
+        for (let i = 0; i < 20; i++) walk(), details(process.pid), details(${NOBODY})
+        console.log(JSON.stringify({ more: open() - before }))`)
+      assert.deepStrictEqual(said, { more: 0 })
     })
   })
 
   it("finds nobody where there is no /proc, and throws nothing", (context) => {
-    const module = fileURLToPath(new URL("../../src/process/ProcFs.ts", import.meta.url))
-    const pressure = fileURLToPath(new URL("../../src/process/Pressure.ts", import.meta.url))
     const script = `
-      const fs = await import("node:fs")
-      // A file system of its own in place of /proc, and that in place from now on only: Bun does not start without.
-      if (process.argv.at(-1) === "hide") (await import("node:child_process")).execFileSync("mount", ["-t", "tmpfs", "none", "/proc"])
-      const { details, walk } = await import(${JSON.stringify(module)})
-      const { machinePressure } = await import(${JSON.stringify(pressure)})
-      console.log(JSON.stringify({ proc: fs.existsSync("/proc/self/stat"), size: walk().size, ...details(process.pid), ...machinePressure() }))`
-    const bun = [process.execPath, "-e", script] as const
-    const ran = spawnSync("unshare", ["-rm", ...bun, "hide"], { encoding: "utf8" })
-    if (available && ran.status !== 0) {
-      console.warn(`/proc cannot be hidden here: ${ran.error?.message ?? ran.stderr}`)
-      return context.skip()
-    }
-    const output = available ? ran.stdout : spawnSync(bun[0], bun.slice(1), { encoding: "utf8" }).stdout
+      const { details, walk } = await import(${module})
+      const { machinePressure } = await import(${pressure})
+      const { existsSync } = await import("node:fs")
+      const proc = existsSync("/proc/self/stat")
+      console.log(JSON.stringify({ proc, size: walk().size, ...details(process.pid), ...machinePressure() }))`
+    const said = available ? withoutProc(script) : inBun(script)
+    if (said === undefined) return context.skip()
     // What is undefined is not in the JSON.
-    assert.deepStrictEqual(JSON.parse(output), { proc: false, size: 0 })
+    assert.deepStrictEqual(said, { proc: false, size: 0 })
+  })
+
+  it.runIf(available)("passes over who is gone, and takes any other failure for the end of the walk", (context) => {
+    const said = withoutProc(`
+      const { mkdirSync, writeFileSync } = await import("node:fs")
+      const { walk } = await import(${module})
+      const stat = "5 (five) S " + Array.from({ length: 49 }, (_, i) => i).join(" ")
+      mkdirSync("/proc/5")
+      writeFileSync("/proc/5/stat", stat)
+      mkdirSync("/proc/6")
+      const gone = [...walk().keys()]
+      mkdirSync("/proc/7/stat", { recursive: true })
+      console.log(JSON.stringify({ gone, unreadable: [...walk().keys()] }))`)
+    if (said === undefined) return context.skip()
+    assert.deepStrictEqual(said, { gone: [5], unreadable: [] })
   })
 })
 

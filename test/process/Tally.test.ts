@@ -16,7 +16,6 @@ interface Simulated {
 class Machine {
   readonly alive: Array<Simulated> = []
   burned = 0
-  #next = 100
   #started = 0
 
   constructor() {
@@ -24,10 +23,10 @@ class Machine {
   }
 
   fork(parent: number) {
-    // Few pids, so that they are soon used again.
-    do this.#next = 100 + ((this.#next + 1) % 12)
-    while (this.alive.some(({ pid }) => pid === this.#next))
-    this.alive.push({ pid: this.#next, startTime: String(this.#started++), parent, own: 0, inherited: 0 })
+    // The number of one that has just died is used again at once.
+    let pid = 100
+    while (this.alive.some((each) => each.pid === pid)) pid++
+    this.alive.push({ pid, startTime: String(this.#started++), parent, own: 0, inherited: 0 })
   }
 
   burn(process: Simulated, ticks: number) {
@@ -122,7 +121,16 @@ describe("Tally", () => {
     const leader = { pid: 10, startTime: "a", parent: OUTSIDE, own: 5, inherited: 0 }
     assert.strictEqual(measure(tally, [leader, { pid: 11, startTime: "b", parent: 10, own: 70, inherited: 7 }]), 82)
     for (let i = 0; i < 5; i++) assert.strictEqual(measure(tally, [leader]), 82)
-    assert.strictEqual(measure(tally, [{ ...leader, own: 6 }]), 83)
+    const stranger = { pid: 11, startTime: "c", parent: 10, own: 4, inherited: 0 }
+    assert.strictEqual(measure(tally, [{ ...leader, own: 6 }, stranger]), 87)
+    // Another orphan, whose number is given to the next process before anyone looks.
+    assert.strictEqual(
+      measure(tally, [
+        { ...leader, own: 6 },
+        { ...stranger, startTime: "d", own: 1 }
+      ]),
+      88
+    )
   })
 
   it("gives what a dead parent had inherited to the grandparent once", () => {
