@@ -25,7 +25,7 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
     const measured = [...trees.live.values()].map((tree) => ({
       run: tree.marker,
       pids: members.get(tree.marker) ?? [],
-      cgroup: tree.cgroup
+      cgroup: tree.cgroup === undefined ? undefined : { usage: () => told(tree.cgroup) }
     }))
     sampler.tick(measured, table, at)
     for (const tree of trees.live.values()) {
@@ -45,6 +45,9 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
   }
   return made
 })
+
+/** Its count of processes is one of threads. */
+const told = (cgroup: Tree["cgroup"]) => ({ ...cgroup?.usage(), processes: undefined })
 
 const excess = (tree: Tree, usage: TreeUsage | undefined, exact: () => TreeUsage | undefined): Exceeded | undefined => {
   if (usage === undefined || tree.exceeded !== undefined) return undefined
