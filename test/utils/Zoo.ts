@@ -213,7 +213,7 @@ export const spawnAnimal = Effect.fnUntraced(function* (
         if (!said.startsWith("ready\n")) return Effect.void
         return Effect.andThen(Deferred.succeed(ready, undefined), handle.exit)
       }),
-      Effect.andThen(Deferred.fail(ready, new AnimalDied({ name, said })))
+      Effect.andThen(Effect.suspend(() => Deferred.fail(ready, new AnimalDied({ name, said }))))
     )
   )
   // More than a pipe takes: for who never reads, this write is under way when the tree is stopped.

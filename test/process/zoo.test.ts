@@ -1,0 +1,129 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Scope } from "effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { ProcessTree } from "../../src/process/ProcessTree.ts"
+import * as Zoo from "../utils/Zoo.ts"
+
+const live = ProcessTree.layer.pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+/** What the tree under test uses to find what belongs to a run. */
+const rungs: ReadonlyArray<Zoo.Reach> = ["group", "marker", "descent"]
+
+/** What the test does to the tree. In the end of each stands the receipt of the stop. */
+const actions = ["stop", "close", "crash"] as const
+type Action = (typeof actions)[number]
+
+interface Verdict {
+  /** Holders of the witness after the stop. */
+  readonly survivors: ReadonlyArray<Zoo.Holder> | "alive, but too fast to be named"
+  /** Holders before the stop of which the receipt says nothing. */
+  readonly unnamed: ReadonlyArray<Zoo.Holder>
+  readonly failure?: string
+}
+
+const innocent: Verdict = { survivors: [], unnamed: [] }
+
+const survivorsOf = (witness: string): Verdict["survivors"] => {
+  if (!Zoo.alive(witness)) return []
+  const found = Zoo.holders(witness)
+  return found.length === 0 ? "alive, but too fast to be named" : found
+}
+
+/** Lets one out, ends its tree, and looks for what is left; whatever that is, it is cleaned up. */
+const meet = (animal: Zoo.Animal, action: Action) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const witness = yield* Zoo.witness
+      const scope = yield* Effect.acquireRelease(Scope.make(), Scope.close)
+      const handle = yield* Scope.provide(Zoo.spawnAnimal(yield* ProcessTree, animal, witness), scope)
+      if (action === "crash") {
+        Zoo.kill(handle.pid)
+        yield* handle.exit
+      }
+      const before = Zoo.holders(witness)
+      assert.isTrue(Zoo.alive(witness) || action === "crash", "the animal must be alive before it is stopped")
+      if (action === "close") yield* Scope.close(scope, Exit.void)
+      const stopped = yield* Effect.result(handle.stop)
+      const survivors = survivorsOf(witness)
+      if (stopped._tag === "Failure") return { survivors, unnamed: [], failure: stopped.failure.message } as Verdict
+      const named = new Set([stopped.success.pid, ...stopped.success.ended.map(({ pid }) => pid)])
+      const unnamed = animal.moves === true ? [] : before.filter(({ pid }) => !named.has(pid))
+      return { survivors, unnamed } as Verdict
+    })
+  ).pipe(Effect.provide(live))
+
+const outOfReach = (animal: Zoo.Animal, action: Action, verdict: Verdict) =>
+  console.log(
+    `out of reach of ${rungs.join(", ")}: ${animal.name} after ${action} (${animal.why}); ` +
+      (verdict.survivors.length === 0 ? "it did not survive all the same" : "it survived, and the test has ended it")
+  )
+
+/** A small generator of numbers that can be repeated (mulberry32). */
+const generator = (seed: number) => {
+  let state = seed >>> 0
+  return (below: number): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) % below
+  }
+}
+
+const missing = Zoo.missing()
+if (missing !== undefined) console.log(`the zoo is closed: ${missing}`)
+
+describe.skipIf(missing !== undefined)("the zoo", () => {
+  describe.concurrent("one by one", () => {
+    for (const animal of [...Zoo.zoo, Zoo.mixture(0b11001111)]) {
+      for (const action of actions) {
+        it.live(`nothing is left of ${animal.name} after ${action}`, () =>
+          Effect.gen(function* () {
+            const verdict = yield* meet(animal, action)
+            if (!Zoo.reachable(animal, rungs)) return outOfReach(animal, action, verdict)
+            assert.deepStrictEqual(verdict, innocent)
+          })
+        )
+      }
+    }
+  })
+
+  it.live("nothing is left of 100 random combinations, and a neighbour is left alone", () =>
+    Effect.gen(function* () {
+      const seed = Number(process.env["ZOO_SEED"] ?? Math.floor(Math.random() * 2 ** 32))
+      console.log(`ZOO_SEED=${seed} repeats these combinations`)
+      const next = generator(seed)
+      const pick = (): Zoo.Animal => {
+        const at = next(Zoo.zoo.length + 3)
+        return Zoo.zoo[at] ?? Zoo.mixture(next(1 << Zoo.habits.length))
+      }
+      const combinations = Array.from({ length: 100 }, () => ({
+        animal: Zoo.together(Array.from({ length: 2 + next(2) }, pick)),
+        action: actions[next(actions.length)] as Action
+      }))
+      const witness = yield* Zoo.witness
+      const neighbour = yield* Zoo.spawnAnimal(yield* ProcessTree, Zoo.mixture(0b00000111), witness)
+      const before = Zoo.holders(witness)
+      const verdicts = yield* Effect.forEach(
+        combinations,
+        ({ action, animal }) => Effect.map(meet(animal, action), (verdict) => ({ animal, action, verdict })),
+        { concurrency: 6 }
+      )
+      const [reached, others] = [true, false].map((is) =>
+        verdicts.filter(({ animal }) => Zoo.reachable(animal, rungs) === is)
+      ) as [typeof verdicts, typeof verdicts]
+      console.log(
+        `${reached.length} combinations within reach of ${rungs.join(", ")}; ${others.length} not, ` +
+          `of which ${others.filter(({ verdict }) => verdict.survivors.length > 0).length} survived and were ended`
+      )
+      assert.deepStrictEqual(
+        reached
+          .filter(({ verdict }) => verdict.survivors.length > 0 || verdict.unnamed.length > 0 || verdict.failure)
+          .map(({ action, animal, verdict }) => ({ animals: animal.name, action, ...verdict })),
+        []
+      )
+      assert.deepStrictEqual(Zoo.holders(witness), before)
+      yield* neighbour.stop
+      assert.isFalse(Zoo.alive(witness))
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+})
