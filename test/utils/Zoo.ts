@@ -25,8 +25,11 @@ import type { ProcessHandle, ProcessTree } from "../../src/process/ProcessTree.t
 
 const directory = join(dirname(dirname(fileURLToPath(import.meta.url))), "fixtures", "zoo")
 
-/** A way to find or kill what belongs to a run. The last two reach everything there is. */
-export type Reach = "group" | "marker" | "descent" | "cgroup" | "pid_namespace"
+/**
+ * A way to find or kill what belongs to a run. `group`, `marker` and `descent` are read process by process;
+ * `group_kill` is one SIGKILL to the leader's group, also where the leader has ended. The last two reach everything.
+ */
+export type Reach = "group" | "marker" | "descent" | "group_kill" | "cgroup" | "pid_namespace"
 const reachesAll: ReadonlyArray<Reach> = ["cgroup", "pid_namespace"]
 
 export interface Animal {
@@ -58,7 +61,7 @@ export const zoo: ReadonlyArray<Animal> = [
   animal("closes-pipes", ["group", "marker"], "it hides nothing but its output"),
   animal("renames", ["group"], "name and environment are gone; the group is not"),
   animal("wiped-daemon", [], "neither group, environment nor parent is the run's any more"),
-  animal("fork-storm", ["group"], "a list of its pids is out of date at once; one signal to the group is not", {
+  animal("fork-storm", ["group_kill"], "a list of its pids is out of date at once; one signal to the group is not", {
     moves: true
   }),
   animal("fork-storm-away", [], "every pid has another session, and is gone before it is read", {
