@@ -207,6 +207,7 @@ export const spawnAnimal = Effect.fnUntraced(function* (
   })
   const ready = yield* Deferred.make<void, AnimalDied>()
   let said = ""
+  let complained = ""
   // Not a child of the caller: the pipe must stay open until the tree has ended, and ends with it.
   yield* Effect.forkDetach(
     handle.stdout.pipe(
@@ -216,7 +217,13 @@ export const spawnAnimal = Effect.fnUntraced(function* (
         if (!said.startsWith("ready\n")) return Effect.void
         return Effect.andThen(Deferred.succeed(ready, undefined), handle.exit)
       }),
-      Effect.andThen(Effect.suspend(() => Deferred.fail(ready, new AnimalDied({ name, said }))))
+      Effect.andThen(Effect.suspend(() => Deferred.fail(ready, new AnimalDied({ name, said: said + complained }))))
+    )
+  )
+  yield* Effect.forkDetach(
+    handle.stderr.pipe(
+      Stream.decodeText(),
+      Stream.runForEach((text) => Effect.sync(() => (complained += text)))
     )
   )
   // More than a pipe takes: for who never reads, this write is under way when the tree is stopped.
