@@ -75,8 +75,8 @@ export interface Group {
   remove(): boolean
 }
 
-/** A group below a group below ... of one run: nothing sane is deeper, and a walk must end. */
-const MAX_DEPTH = 32
+/** Groups below groups: a longer path could not be opened, and a walk must end. */
+const MAX_DEPTH = 1000
 /** Rounds of the loop that stands in for cgroup.kill. */
 const MAX_ROUNDS = 1000
 

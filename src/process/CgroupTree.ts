@@ -9,7 +9,7 @@
  *   <own cgroup>/mister-smith-runtime-<pid>   the runtime itself, where it had to make room
  *   <own cgroup>/<name>/<run>                 everything that one run has started
  */
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs"
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statSync } from "node:fs"
 import { Result } from "effect"
 import { childrenOf, codeOf, type Group, group, procsOf, readText, writeText } from "./Cgroup.ts"
 import { CgroupRefused } from "./ProcessError.ts"
@@ -48,9 +48,14 @@ const DELEGATE =
   "run under systemd with Delegate=yes, for example systemd-run --user --scope -p Delegate=yes mister-smith run"
 const RUNTIME = "mister-smith-runtime-"
 
+/**
+ * The kernel's own answer for a file: one that is opened and not written to changes nothing. A directory cannot be asked
+ * like that, and of root's access(2) is no answer: not every runtime calls it, some judge by the mode.
+ */
 const writable = (path: string): string | undefined => {
   try {
-    accessSync(path, constants.W_OK)
+    if (!statSync(path).isDirectory()) closeSync(openSync(path, constants.O_WRONLY))
+    else if (process.geteuid?.() !== 0) accessSync(path, constants.W_OK)
     return undefined
   } catch (error) {
     return codeOf(error)

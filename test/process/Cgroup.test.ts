@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -289,11 +298,63 @@ describe("a group's files", () => {
   })
 })
 
+describe("a subtree where little is to be had", () => {
+  /** A directory that says of itself what a cgroup would, and in which nothing can be moved or enabled. */
+  const inGroup = (files: Record<string, string>, legacy: ReadonlyArray<string> = []) => {
+    const path = mkdtempSync(join(tmpdir(), "cgroup-poor-"))
+    try {
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text)
+      const controllers = new Set((files["cgroup.controllers"] ?? "").split(" "))
+      const tree = Result.getOrThrow(openSubtree({ path, controllers, legacy: new Set(legacy) }, "life"))
+      const leaf = Result.getOrThrow(tree.leaf("run"))
+      assert.isTrue(existsSync(leaf.path))
+      const closed = tree.close()
+      return { tree, closed, left: readdirSync(path).filter((name) => !(name in files)) }
+    } finally {
+      rmSync(path, { recursive: true })
+    }
+  }
+
+  it("goes on without controllers, and says why for each", () => {
+    const { closed, left, tree } = inGroup({ "cgroup.controllers": "pids" }, ["memory", "blkio"])
+    assert.deepStrictEqual([...tree.controllers], [])
+    assert.include(tree.missing.get("memory"), "cgroup v1")
+    assert.include(tree.missing.get("io"), "cgroup v1")
+    assert.strictEqual(tree.missing.get("cpu"), "this kernel does not offer it")
+    assert.match(tree.missing.get("pids") ?? "", /could not be handed on in .* \(ENOENT\)/)
+    assert.deepStrictEqual(closed, { gone: true, left: [] })
+    assert.deepStrictEqual(left, [])
+  })
+
+  it("knows that an older kernel cannot kill a group at once", () => {
+    assert.isFalse(inGroup({}).tree.killsAtOnce)
+  })
+
+  it("names Delegate= where a controller is not handed on", () => {
+    assert.include(inGroup({ "cgroup.type": "domain\n" }).tree.missing.get("io"), "see Delegate=")
+  })
+
+  it("moves nobody where it is not alone, and names who is there", () => {
+    const files = { "cgroup.type": "domain\n", "cgroup.controllers": "pids", "cgroup.procs": `${process.pid}\n1\n` }
+    const { left, tree } = inGroup(files)
+    assert.match(tree.missing.get("pids") ?? "", /other processes are in .*: .+ \(1\); run under systemd/)
+    assert.deepStrictEqual(left, [])
+  })
+
+  it("leaves nothing behind where it could not make room", () => {
+    const files = { "cgroup.type": "domain\n", "cgroup.controllers": "pids", "cgroup.procs": `${process.pid}\n` }
+    const { left, tree } = inGroup(files)
+    assert.include(tree.missing.get("pids"), `could not move process ${process.pid}`)
+    assert.deepStrictEqual(left, [])
+  })
+})
+
 const found = findCgroup()
 if ("why" in found) console.log(`cgroup tests skipped: ${found.why}; ${found.hint}`)
 
+/** Generous, because an emulated machine is slow; only ever waited out by a test that fails. */
 const until = async (what: string, holds: () => boolean) => {
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 20_000; i++) {
     if (holds()) return
     await Bun.sleep(5)
   }
@@ -307,7 +368,7 @@ const read = (path: string) => {
   }
 }
 
-describe.skipIf("why" in found)("the machine's own cgroup v2", () => {
+describe.skipIf("why" in found)("the machine's own cgroup v2", { timeout: 120_000 }, () => {
   const own = found as Found
   const life = `mister-smith-test-${process.pid}`
   const scratch = mkdtempSync(join(tmpdir(), "cgroup-run-"))
@@ -362,8 +423,6 @@ describe.skipIf("why" in found)("the machine's own cgroup v2", () => {
 
     it(`kills what forks without end, also in groups of its own, ${how}`, async () => {
       const leaf = newLeaf()
-      const below = Result.getOrThrow(tree.leaf(`run-${counter++}`))
-      assert.isTrue(below.remove())
       mkdirSync(join(leaf.path, "inner"))
       const name = `bomb-${counter}`
       // Each one starts its successor and ends: there is never the same process twice.
@@ -457,6 +516,25 @@ describe.skipIf("why" in found)("the machine's own cgroup v2", () => {
     assert.isTrue(earlier.close().gone)
   })
 
+  it("removes the room of a runtime that is no more, and no other", async () => {
+    const ended = Bun.spawn(["true"])
+    await ended.exited
+    const lives = Bun.spawn(["sleep", "1000"])
+    const room = (pid: number) => join(own.path, `mister-smith-runtime-${pid}`)
+    for (const { pid } of [ended, lives]) mkdirSync(room(pid))
+    try {
+      assert.deepStrictEqual(
+        sweepSubtrees(own, () => false),
+        []
+      )
+      assert.isFalse(existsSync(room(ended.pid)))
+      assert.isTrue(existsSync(room(lives.pid)))
+    } finally {
+      lives.kill("SIGKILL")
+      for (const { pid } of [ended, lives]) group(room(pid)).remove()
+    }
+  })
+
   it("never sweeps the group that it is in itself", async () => {
     const mine = Result.getOrThrow(openSubtree(own, `${life}-mine`))
     const script = `
@@ -486,23 +564,25 @@ describe.skipIf("why" in found)("the machine's own cgroup v2", () => {
 
   it("lets the kernel end what eats more memory than it may, and tells of it", async (test) => {
     if (without("memory")) return test.skip()
+    // Its code is then in memory on another group's account: at its limit a group would read its own in again and again.
+    Bun.spawnSync(["perl", "-e", "1"])
     const leaf = newLeaf()
-    const refused = leaf.limit({ memoryMax: 64 * 2 ** 20, swapMax: 0 })
+    const refused = leaf.limit({ memoryMax: 48 * 2 ** 20, swapMax: 0 })
     assert.deepStrictEqual(
       refused.filter(({ limit }) => limit !== "swapMax"),
       []
     )
-    const eater = sh(leaf, `exec perl -e '$x = "x" x (1 << 20); push @all, $x . $_ for 1 .. 256; sleep 1000'`)
+    const eater = sh(leaf, `exec perl -e '$x = "x" x (100 << 20); sleep 1000'`)
     await eater.exited
     assert.strictEqual(eater.signalCode, "SIGKILL")
     assert.isAbove(leaf.events().oomKill ?? 0, 0)
-    assert.isAbove(leaf.usage().memoryPeak ?? 64 * 2 ** 20, 32 * 2 ** 20)
+    assert.isAbove(leaf.usage().memoryPeak ?? 48 * 2 ** 20, 24 * 2 ** 20)
     // The same is well when it may have more, in the same group.
     assert.deepStrictEqual(
       leaf.limit({}).filter(({ limit }) => limit !== "swapMax"),
       []
     )
-    const sated = sh(leaf, `exec perl -e '$x = "x" x (1 << 20); push @all, $x . $_ for 1 .. 128; exit 7'`)
+    const sated = sh(leaf, `exec perl -e '$x = "x" x (100 << 20); exit 7'`)
     assert.strictEqual(await sated.exited, 7)
     await removed(leaf)
   })
@@ -599,7 +679,7 @@ describe.skipIf("why" in found)("the machine's own cgroup v2", () => {
     }
     const leaf = newLeaf()
     const name = leaf.path.split("/").at(-1)
-    const told = await alone(leaf.path, "sleep 1000 & ")
+    const told = await alone(leaf.path, "sleep 1000 >/dev/null & ")
     assert.deepStrictEqual(told.places, [name, name, name])
     assert.deepStrictEqual(told.controllers, [])
     for (const [, why] of told.missing.slice(0, tree.controllers.size))
