@@ -57,7 +57,7 @@ const script = ({ root, command, unprivileged, env, hostname, path }) => {
     `ROOT=${quote(root)}`,
     `HOSTNAME=${quote(hostname)}`,
     `UNPRIVILEGED=${unprivileged ? 1 : ""}`,
-    `command() { exec "$@" env -i ${[...told, ...command].map(quote).join(" ")}; }\n`
+    `command() { exec "$@" /usr/bin/env -i ${[...told, ...command].map(quote).join(" ")}; }\n`
   ].join("\n")
 }
 

@@ -27,7 +27,7 @@ if [ -n "$UNPRIVILEGED" ]; then
   for file in $(box cat /sys/kernel/cgroup/delegate); do
     case $file in cgroup.*) [ -e "$SERVICE/$file" ] && box chown 1000:1000 "$SERVICE/$file" ;; esac
   done
-  become="setpriv --reuid 1000 --regid 1000 --clear-groups"
+  become="/usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups"
 fi
 
 for port in /sys/class/virtio-ports/*; do

@@ -57,7 +57,7 @@ const asked = () => {
   return { ...values, seconds, command: positionals }
 }
 
-/** Listens on a Unix socket, and answers with what becomes of the first that calls: `take` is told each chunk. */
+/** Listens on a Unix socket for the one that will call, and hands the connection to `take`. */
 const listen = (path, take) =>
   new Promise((resolve, reject) => {
     const server = createServer((socket) => {
@@ -68,11 +68,12 @@ const listen = (path, take) =>
     server.listen(path, () => resolve(server))
   })
 
-const arguments_ = ({ kernel, archive, folder }) => [
+const arguments_ = ({ kernel, archive, folder, kvm }) => [
   ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
-  ...["-machine", `q35,accel=${accelerated() ? "kvm:tcg" : "tcg"}`, "-cpu", "max", "-smp", "2", "-m", "2G"],
+  ...["-machine", `q35,accel=${kvm ? "kvm:tcg" : "tcg"}`, "-cpu", "max", "-smp", "2", "-m", "2G"],
   ...["-kernel", kernel, "-initrd", archive],
-  ...["-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all random.trust_cpu=on"],
+  // Where the processor is emulated its clock is as good as any, but the kernel would take a slow one instead.
+  ...["-append", `console=ttyS0 quiet panic=-1 cgroup_no_v1=all random.trust_cpu=on${kvm ? "" : " tsc=reliable"}`],
   ...["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"],
   ...["-device", "virtio-9p-pci,fsdev=host,mount_tag=host", "-device", "virtio-serial-pci"],
   ...PORTS.flatMap((name) => ["-chardev", `socket,id=${name},path=${join(folder, name)}`]),
@@ -117,9 +118,13 @@ const run = async ({ command, seconds, unprivileged, verbose, env }) => {
       servers.push(await listen(join(folder, name), take))
     }
     // The kernel ends the machine should this program be killed before it can.
-    machine = spawn("setpriv", ["--pdeathsig", "KILL", qemu, ...arguments_({ kernel, archive, folder })], {
-      stdio: ["ignore", "inherit", "inherit"]
-    })
+    machine = spawn(
+      "setpriv",
+      ["--pdeathsig", "KILL", qemu, ...arguments_({ kernel, archive, folder, kvm: accelerated() })],
+      {
+        stdio: ["ignore", "inherit", "inherit"]
+      }
+    )
     const ended = new Promise((resolve, reject) => {
       machine.once("error", reject)
       machine.once("exit", (code, signal) => resolve({ code, signal }))
