@@ -5,6 +5,7 @@ set -e
 /bin/busybox --install -s /bin
 export PATH=/bin
 mount -t devtmpfs dev /dev
+echo "the guest has started"
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 for module in $(cat /modules/order); do insmod "/modules/$module.ko"; done

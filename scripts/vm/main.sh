@@ -27,6 +27,12 @@ if [ -n "$UNPRIVILEGED" ]; then
   for file in $(box cat /sys/kernel/cgroup/delegate); do
     case $file in cgroup.*) [ -e "$SERVICE/$file" ] && box chown 1000:1000 "$SERVICE/$file" ;; esac
   done
+  # It may write where a person may in a checkout of their own. Only folders are given away: a file would be copied first.
+  box find "$ROOT" -name node_modules -prune -o -type d -exec /run/vm/busybox chown 1000:1000 {} +
+  if [ -d "$ROOT/node_modules" ]; then
+    box chown 1000:1000 "$ROOT/node_modules/."
+    for cache in "$ROOT"/node_modules/.vite*; do [ -e "$cache" ] && box chown -R 1000:1000 "$cache"; done
+  fi
   become="/usr/bin/setpriv --reuid 1000 --regid 1000 --clear-groups"
 fi
 

@@ -111,6 +111,8 @@ const run = async ({ command, seconds, unprivileged, verbose, env }) => {
         else if (name === "stderr") socket.pipe(process.stderr, { end: false })
         else
           socket.setEncoding("utf8").on("data", (text) => {
+            // Once the guest speaks, nothing looks into the folder any more: gone now, it is not left behind by a SIGKILL.
+            if (heard[name] === "") rmSync(folder, { recursive: true, force: true })
             heard[name] = (heard[name] + text).slice(-65536)
             if (verbose && name === "console") process.stderr.write(text)
           })
