@@ -69,11 +69,18 @@ export const end = Effect.fnUntraced(function* (
     left = yield* membersNow
     gone(without(before, left), signal)
   }
-  if (!isOver() || !ProcessTable.available) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+  // Named before they are killed, while there is something to be named.
+  const kill = tree.cgroup === undefined ? "walk" : "cgroup"
+  const last = yield* membersNow
+  gone(without(left, last), "exit")
+  gone(last, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
   let empty = 0
   while (empty < 2) {
+    // One signal to the group also ends what forks faster than a list of it is read.
+    tree.cgroup?.kill()
+    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     const members = yield* membersNow
     if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
       empty++
@@ -83,10 +90,8 @@ export const end = Effect.fnUntraced(function* (
     if ((yield* Clock.currentTimeMillis) > deadline) {
       return yield* new TreeSurvived({ run: marker, survivors: members.map(({ name, pid }) => ({ pid, name })) })
     }
-    tree.cgroup?.kill()
-    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     for (const member of members) ProcessTable.signal(member, "SIGKILL")
-    gone(members, tree.cgroup === undefined ? "walk" : "cgroup")
+    gone(members, kill)
     yield* Effect.sleep(LOOK_AGAIN)
   }
   const receipt: Receipt = {
