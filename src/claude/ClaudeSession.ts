@@ -206,7 +206,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     )
     if (ended._tag === "None") {
       // It does not listen any more: nobody may send it another message.
-      const failure = new Stalled({ silentMillis: Duration.toMillis(INTERRUPT_WAIT), doing: "interrupt" })
+      const failure = stalled(INTERRUPT_WAIT, "interrupt")
       yield* finish(turn, failure)
       yield* Deferred.fail(gone, failure)
     }
@@ -241,18 +241,15 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     )
   }, oneTurn.withPermit)
 
-  const ready = yield* Effect.timeoutOption(
-    Effect.raceFirst(
-      ask({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema }),
-      Deferred.await(gone)
-    ),
-    spec.startTimeout
-  )
-  if (ready._tag === "None") {
-    return yield* new Stalled({ silentMillis: Duration.toMillis(spec.startTimeout), doing: "initialize" })
-  }
-  if (ready.value === undefined) return yield* Deferred.await(gone)
-  const answered = yield* ask({ subtype: "get_binary_version" })
+  /** Undefined where the CLI is gone. One that answers too late is as good as silent, whatever it was asked. */
+  const asked = (request: Control.Request) =>
+    Effect.timeoutOrElse(Effect.raceFirst(ask(request), Deferred.await(gone)), {
+      duration: spec.startTimeout,
+      orElse: () => Effect.fail(stalled(spec.startTimeout, request.subtype))
+    })
+  const ready = yield* asked({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema })
+  if (ready === undefined) return yield* Deferred.await(gone)
+  const answered = yield* asked({ subtype: "get_binary_version" })
   if (answered?.subtype === "success") version = Control.versionOf(answered) ?? version
 
   const session: ClaudeSession = {
@@ -266,6 +263,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   }
   return session
 })
+
+const stalled = (after: Duration.Duration, doing: string) =>
+  new Stalled({ silentMillis: Duration.toMillis(after), doing })
 
 /** The CLI counts money and tokens since its start, and turns anew in each result. */
 const spentUpTo = (result: Result, before: TaskUsage): TaskUsage => {

@@ -40,6 +40,13 @@ describe("a session", () => {
     }).pipe(Effect.provide(live))
   )
 
+  it.live("is stalled too when the CLI answers the first question and not the second", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(launch("nameless", {}, Duration.millis(300))))
+      assert.strictEqual(error._tag, "Stalled")
+    }).pipe(Effect.provide(live))
+  )
+
   it.live("that ends before it is ready is a crash, also with exit code 0", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.scoped(launch("exit-0")))
