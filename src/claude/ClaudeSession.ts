@@ -235,10 +235,11 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     }
     evidence = {}
     open = current
-    yield* process.write(Control.encodeMessage(prompt, options.uuid))
-    return yield* Effect.raceFirst(Deferred.await(current.done), Deferred.await(gone)).pipe(
-      Effect.onInterrupt(() => interruptTurn(current))
-    )
+    // A CLI that does not read its stdin never takes a long prompt: the writing is a part of the turn.
+    return yield* Effect.raceFirst(
+      Effect.andThen(process.write(Control.encodeMessage(prompt, options.uuid)), Deferred.await(current.done)),
+      Deferred.await(gone)
+    ).pipe(Effect.onInterrupt(() => interruptTurn(current)))
   }, oneTurn.withPermit)
 
   /** Undefined where the CLI is gone. One that answers too late is as good as silent, whatever it was asked. */
@@ -257,7 +258,11 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     version,
     sessionId: Effect.sync(() => sessionId),
     turn,
-    clear: Effect.asVoid(turn("/clear")),
+    // It needs no model, so it takes no longer than a start.
+    clear: Effect.timeoutOrElse(Effect.asVoid(turn("/clear")), {
+      duration: spec.startTimeout,
+      orElse: () => Effect.fail(stalled(spec.startTimeout, "clear"))
+    }),
     spent: Effect.sync(() => spent),
     ended: Deferred.await(gone)
   }

@@ -113,6 +113,23 @@ describe("a session", () => {
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 
+  it.live("is stalled when its CLI does not read a long prompt and the turn is interrupted", () =>
+    Effect.gen(function* () {
+      const session = yield* launch("unread")
+      const turn = yield* Effect.timeoutOption(session.turn("x".repeat(1024 * 1024)), "200 millis")
+      assert.strictEqual(turn._tag, "None")
+      assert.strictEqual((yield* Effect.flip(session.ended))._tag, "Stalled")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
+  it.live("is stalled when its CLI does not say that it has forgotten the conversation", () =>
+    Effect.gen(function* () {
+      const session = yield* launch("unclear", {}, Duration.seconds(2))
+      assert.strictEqual((yield* session.turn("x")).text, "fine")
+      assert.strictEqual((yield* Effect.flip(session.clear))._tag, "Stalled")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
   it.live("does not take a closed pipe for an end, and an interrupted turn that does not end for a stall", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
