@@ -55,6 +55,8 @@ export const argv = (spec: CommandSpec): ReadonlyArray<string> => [
   "--input-format=stream-json",
   "--output-format=stream-json",
   "--verbose",
+  // The one sign that a message has got into a turn.
+  "--replay-user-messages",
   `--permission-mode=${spec.permissionMode}`,
   `--settings=${spec.settingsFile}`,
   ...flag("model", spec.model),

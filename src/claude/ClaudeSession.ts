@@ -77,6 +77,10 @@ const STDERR_TAIL = 8192
 interface OpenTurn {
   readonly done: Deferred.Deferred<TurnOk, ClaudeFailure>
   readonly wantsOutput: boolean
+  /** The id of its message. */
+  readonly uuid: string | undefined
+  /** The CLI has echoed the message: it is in the turn that runs. */
+  echoed: boolean
 }
 
 /**
@@ -143,6 +147,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       case "assistant":
         evidence = { ...evidence, assistantError: event.error }
         break
+      case "user":
+        if (open !== undefined && event.isReplay === true && event.uuid === open.uuid) open.echoed = true
+        break
       case "rate_limit_event":
         evidence = { ...evidence, rateLimit: event.rate_limit_info }
         break
@@ -154,7 +161,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       }
       case "result":
         spent = spentUpTo(event, spent)
-        if (open !== undefined)
+        // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
+        // came meanwhile, was folded into that turn.
+        if (open !== undefined && (open.echoed || !selfBegun(event)))
           yield* finish(open, judgeTurn({ result: event, ...evidence, wantsOutput: open.wantsOutput }))
         break
       case "misfit":
@@ -231,7 +240,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   const turn = Effect.fn("ClaudeSession.turn")(function* (prompt: string, options: TurnOptions = {}) {
     const current: OpenTurn = {
       done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
-      wantsOutput: options.wantsOutput ?? false
+      wantsOutput: options.wantsOutput ?? false,
+      uuid: options.uuid,
+      echoed: false
     }
     evidence = {}
     open = current
@@ -268,6 +279,10 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   }
   return session
 })
+
+/** The result of a turn that the CLI has begun by itself. */
+const selfBegun = ({ origin }: Result): boolean =>
+  typeof origin === "object" && origin !== null && "kind" in origin && origin.kind !== "human"
 
 const stalled = (after: Duration.Duration, doing: string) =>
   new Stalled({ silentMillis: Duration.toMillis(after), doing })

@@ -97,6 +97,20 @@ describe("a session", () => {
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 
+  it.live("does not take the result of a turn that the CLI has begun by itself for its own", () =>
+    Effect.gen(function* () {
+      const session = yield* launch("notifies")
+      assert.strictEqual((yield* session.turn("x", { uuid: "u1" })).text, "fine")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
+  it.live("takes such a result where the CLI has folded the message into that turn", () =>
+    Effect.gen(function* () {
+      const session = yield* launch("folds")
+      assert.strictEqual((yield* session.turn("x", { uuid: "u1" })).text, "fine")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
   it.live("refuses what the CLI asks and nobody can answer, so that it does not wait", () =>
     Effect.gen(function* () {
       const session = yield* launch("asks")

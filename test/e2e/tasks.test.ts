@@ -106,6 +106,24 @@ describe("a task", () => {
     assert.strictEqual(new Set(counts).size, 1)
   })
 
+  it("is not answered with what the CLI says by itself when a background task of an earlier one has ended", async () => {
+    await using it = await fleet()
+    const background = { tool: "Bash", input: { command: "sleep 1", description: "d", run_in_background: true } }
+    const { lines } = await it.once({
+      agents: [agent({ permissions: { allow: ["Bash"] } })],
+      tasks: [
+        { id: "a", prompt: fake(background, { text: "one" }) },
+        // The background task ends meanwhile, and the CLI speaks of it before it hears of the next.
+        { id: "b", prompt: fake({ delay: 3000, text: "two" }) },
+        { id: "c", prompt: fake({ text: "three" }) }
+      ]
+    })
+    assert.deepStrictEqual(
+      ["a", "b", "c"].map((id) => resultOf(lines, id)?.["text"]),
+      ["one", "two", "three"]
+    )
+  })
+
   it("goes on in the one conversation of an agent that keeps it", async () => {
     await using it = await fleet()
     const { lines } = await it.once({
