@@ -15,6 +15,8 @@ export interface AgentSnapshot {
   /** Empty: any. */
   readonly taskTypes: ReadonlyArray<string>
   readonly state: AgentState
+  /** It will not come up again, so that nobody waits for it. */
+  readonly gone: boolean
   /** The task whose conversation it still holds. */
   readonly holds: string | undefined
 }
@@ -47,6 +49,7 @@ export class AgentPool extends Context.Service<
               group: agent.spec.id,
               taskTypes: agent.spec.taskTypes,
               state: agent.state(),
+              gone: agent.gone(),
               holds: agent.holds()
             }))
           ),

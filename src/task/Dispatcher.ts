@@ -34,7 +34,7 @@ export const layer = (retry: RetrySettings) =>
         for (const task of queued) {
           const agents = yield* pool.snapshot
           // Most tasks of a long queue find everybody busy.
-          if (!agents.some(({ state }) => state === "idle" || state === "terminated")) return
+          if (!agents.some(({ gone, state }) => gone || state === "idle")) return
           const answer = route(task, agents, interrupted)
           if (answer._tag === "Wait") continue
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined

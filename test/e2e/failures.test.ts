@@ -138,14 +138,17 @@ describe("the CLI", () => {
     assert.deepStrictEqual(processesWith(it.dir), [])
   })
 
-  it("is stopped for a sibling's sake: the task that it was at is finished in its next life", async () => {
+  it("is stopped for a sibling's sake: the task that it was at is finished in its next life, and the one that waits for it too", async () => {
     await using it = await fleet()
     const slow = bash("echo began >> log; [ $(wc -l < log) -gt 1 ] || sleep 1014")
     const running = it.run(
       {
         supervision: { strategy: "one_for_all" },
         agents: [agent({ id: "other" }), runner({ id: "worker" })],
-        tasks: [{ id: "t", agent: "worker", prompt: fake(slow, { text: "finished" }) }]
+        tasks: [
+          { id: "t", agent: "worker", prompt: fake(slow, { text: "finished" }) },
+          { id: "u", agent: "worker", prompt: fake({ text: "finished too" }) }
+        ]
       },
       "--once",
       "--json"
@@ -158,6 +161,7 @@ describe("the CLI", () => {
     process.kill(Number(other["pid"]), "SIGKILL")
     assert.strictEqual(await running.exit, 0, running.stdout())
     assert.include(resultOf(running.lines, "t"), { status: "succeeded", text: "finished", attempts: 2 })
+    assert.include(resultOf(running.lines, "u"), { status: "succeeded", text: "finished too" })
   })
 
   it("dies and is never to be restarted: its task fails and is not waited for", async () => {

@@ -10,6 +10,7 @@ const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot =
   group: id,
   taskTypes: [],
   state: "idle",
+  gone: change.state === "terminated",
   holds: undefined,
   ...change
 })
@@ -33,6 +34,12 @@ describe("Router", () => {
   it("gives a task to an idle agent that takes its type", () => {
     const agents = [agent("a", { taskTypes: ["code"] }), agent("b", { state: "busy" }), agent("c")]
     assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Take", agent: "c" })
+  })
+
+  it("lets a task wait for an agent that has ended only because its siblings begin anew", () => {
+    assert.deepStrictEqual(route(record(), [agent("a", { state: "terminated", gone: false })], nobody), {
+      _tag: "Wait"
+    })
   })
 
   it("lets a task wait for the agent that it names, any replica of it", () => {
