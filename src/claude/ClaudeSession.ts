@@ -6,7 +6,7 @@
  * Scope interrupts an open turn, asks the CLI to end, and then ends its whole tree (ProcessTree.ts). Which message is
  * sent, and what a failure means for a task, is left to agent/.
  */
-import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Redacted, Semaphore, Stream } from "effect"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import type { ProcessSpec, Receipt } from "../process/ProcessTree.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
@@ -108,6 +108,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   let requests = 0
   let spent = noUsage
 
+  const hide = hiding(spec.env)
+
   /** Asks the CLI something. Undefined where it is gone before it answers. */
   const ask = (request: Control.Request): Effect.Effect<Control.Answer | undefined> =>
     Effect.suspend(() => {
@@ -164,7 +166,14 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
         // came meanwhile, was folded into that turn.
         if (open !== undefined && (open.echoed || !selfBegun(event)))
-          yield* finish(open, judgeTurn({ result: event, ...evidence, wantsOutput: open.wantsOutput }))
+          yield* finish(
+            open,
+            judgeTurn({
+              result: event.is_error ? withheld(event, hide) : event,
+              ...evidence,
+              wantsOutput: open.wantsOutput
+            })
+          )
         break
       case "misfit":
         // Who waits for a line that cannot be read must not wait for ever.
@@ -200,7 +209,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       sawJson,
       openTurn: open !== undefined,
       uptimeMillis: (yield* Clock.currentTimeMillis) - startedAt,
-      stderr
+      stderr: hide(stderr)
     })
     if (open !== undefined) yield* finish(open, failure)
     yield* Deferred.fail(gone, failure)
@@ -230,7 +239,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         yield* Effect.timeoutOption(Effect.interruptible(process.exit), END_WAIT)
       }
       const receipt = yield* process.stop
-      yield* spec.onEnd(receipt, decoder.unreadable)
+      const { unreadable } = decoder
+      const lines = unreadable.lines.map((line) => ({ ...line, head: hide(line.head) }))
+      yield* spec.onEnd(receipt, { ...unreadable, lines, kept: unreadable.kept.map(hide) })
     }).pipe(
       Effect.catchTag("TreeSurvived", (error) => Effect.logError(error.message, error.hint)),
       Effect.uninterruptible
@@ -278,6 +289,23 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     ended: Deferred.await(gone)
   }
   return session
+})
+
+/** Shorter values are found in any text, and are no secrets. */
+const SHORTEST_SECRET = 8
+
+/** What goes wrong is told in the CLI's words, and they may hold what it was given in confidence. */
+const hiding = (env: ProcessSpec["env"]) => {
+  const secrets = Object.values(env)
+    .map((value) => (Redacted.isRedacted(value) ? Redacted.value(value) : ""))
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+  return (text: string): string => secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "…"), text)
+}
+
+const withheld = (result: Result, hide: (text: string) => string): Result => ({
+  ...result,
+  ...(result.result === undefined ? {} : { result: hide(result.result) }),
+  ...(result.errors === undefined ? {} : { errors: result.errors.map(hide) })
 })
 
 /** The result of a turn that the CLI has begun by itself. */

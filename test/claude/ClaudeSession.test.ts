@@ -1,7 +1,7 @@
 /** A session against a fake CLI (test/fixtures/fake-claude.sh): faults that the real one cannot be made to show. */
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Duration, Effect, Exit, Layer, Redacted, Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { Unreadable } from "../../src/claude/ClaudeEvent.ts"
 import * as ClaudeSession from "../../src/claude/ClaudeSession.ts"
@@ -20,7 +20,7 @@ const launch = (FAKE: string, end: End = {}, startTimeout = Duration.seconds(20)
     command: fakeClaude,
     args: [],
     cwd: "/tmp",
-    env: { PATH: process.env["PATH"] ?? "", FAKE },
+    env: { PATH: process.env["PATH"] ?? "", FAKE, TOKEN: Redacted.make("battery-staple") },
     systemPrompt: undefined,
     appendSystemPrompt: undefined,
     jsonSchema: undefined,
@@ -116,6 +116,24 @@ describe("a session", () => {
       const session = yield* launch("asks")
       assert.strictEqual((yield* session.turn("x")).text, "not supported")
     }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
+  it.live("does not repeat a secret that its CLI prints when something goes wrong", () =>
+    Effect.gen(function* () {
+      const end: End = {}
+      const told = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const session = yield* launch("leaks", end)
+          return [yield* Effect.flip(session.turn("x")), yield* Effect.flip(session.ended)]
+        })
+      )
+      assert.deepStrictEqual(
+        told.map(({ message }) => message),
+        ["the request was rejected (400): no …", "the Claude CLI ended with exit code 3: died of …"]
+      )
+      assert.notInclude(JSON.stringify([told, end.unreadable]), "battery-staple")
+      assert.strictEqual(end.unreadable?.broken, 1)
+    }).pipe(Effect.provide(live))
   )
 
   it.live("fails its turn and ends when the CLI dies", () =>
