@@ -108,7 +108,7 @@ const begin = Effect.fnUntraced(function* (
 ) {
   const { id, memory, spec } = life
   const known = memory.conversation
-  const wanted = known !== undefined && (work === undefined || continues(known, work))
+  const wanted = known !== undefined && (work === undefined || spec.session === "keep" || continues(known, work))
   const resume =
     wanted && known.session !== undefined && (yield* AgentHome.remembers(home, known.session, known.prompt))
       ? known.session

@@ -137,6 +137,22 @@ describe("a task", () => {
     assert.include(resultOf(lines, "b"), { text: "two" })
   })
 
+  it("goes on in it also where one task has a schema, which needs a CLI of its own, and the next has none", async () => {
+    await using it = await fleet()
+    const schema = { type: "object", properties: { n: { type: "integer" } }, required: ["n"] }
+    const { lines } = await it.once({
+      agents: [agent({ session: "keep" })],
+      tasks: [
+        { id: "a", prompt: fake({ text: "one" }) },
+        { id: "b", prompt: fake({ structured: { n: 7 } }, { text: "two" }), schema },
+        { id: "c", prompt: fake({ text: "three" }) }
+      ]
+    })
+    assert.deepStrictEqual(resultOf(lines, "b")?.["output"], { n: 7 })
+    assert.include(resultOf(lines, "c"), { text: "three" })
+    assert.strictEqual(new Set(["a", "b", "c"].map((id) => resultOf(lines, id)?.["session"])).size, 1)
+  })
+
   it("may have a prompt of 200 kB and any letters in it, and an answer of 5 MB", async () => {
     await using it = await fleet()
     const letters = "Grüße, 世界, 🙂, \u202Eabc, \u0000, zero\u200Bwidth\r\n"
