@@ -71,6 +71,8 @@ const INTERRUPT_WAIT = Duration.seconds(2)
 const END_WAIT = Duration.seconds(2)
 /** After the exit: how long what is still in the pipes may take to arrive. A grandchild may hold a pipe open for ever. */
 const DRAIN_WAIT = Duration.seconds(1)
+/** How long a CLI that has closed its output may take to exit. */
+const EXIT_WAIT = Duration.seconds(5)
 /** Kept of what the CLI prints on stderr, in characters. */
 const STDERR_TAIL = 8192
 
@@ -211,6 +213,16 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       uptimeMillis: (yield* Clock.currentTimeMillis) - startedAt,
       stderr: hide(stderr)
     })
+    if (open !== undefined) yield* finish(open, failure)
+    yield* Deferred.fail(gone, failure)
+  }).pipe(Effect.forkScoped)
+
+  // One that has closed its output and lives on can never answer again: nobody may wait for it until the task's time is up.
+  yield* Effect.gen(function* () {
+    yield* Fiber.await(reader)
+    const exited = yield* Effect.timeoutOption(process.exit, EXIT_WAIT)
+    if (exited._tag === "Some") return
+    const failure = stalled(EXIT_WAIT, "output closed")
     if (open !== undefined) yield* finish(open, failure)
     yield* Deferred.fail(gone, failure)
   }).pipe(Effect.forkScoped)

@@ -162,6 +162,14 @@ describe("a session", () => {
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 
+  it.live("is stalled when its CLI has closed its output and does not exit", () =>
+    Effect.gen(function* () {
+      const session = yield* launch("closes")
+      assert.strictEqual((yield* Effect.flip(session.turn("x")))._tag, "Stalled")
+      assert.strictEqual((yield* Effect.flip(session.ended))._tag, "Stalled")
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
   it.live("does not take a closed pipe for an end, and an interrupted turn that does not end for a stall", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
