@@ -89,6 +89,13 @@ describe("a session", () => {
     }).pipe(Effect.provide(live))
   )
 
+  it.live("ends a turn whose result is too long to be read as a failure, not as a wait", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(Effect.flatMap(launch("lengthy"), (session) => session.turn("x"))))
+      assert.strictEqual(error._tag, "TurnFailed")
+    }).pipe(Effect.provide(live))
+  )
+
   it.live("takes one result for one message: a second one is nobody's", () =>
     Effect.gen(function* () {
       const session = yield* launch("twice")
