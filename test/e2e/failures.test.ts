@@ -94,10 +94,11 @@ describe("the API", () => {
 })
 
 describe("the CLI", () => {
-  it("is killed in mid-turn: it is restarted, and the task is finished in the resumed conversation", async () => {
+  it("is killed in mid-turn: it is restarted, and the task is finished in the resumed conversation, before others begin", async () => {
     await using it = await fleet()
     const prompt = fake(bash("echo began >> log; [ $(wc -l < log) -gt 1 ] || sleep 1009"), { text: "finished" })
-    const running = it.run({ agents: [runner()], tasks: [{ id: "t", prompt }] }, "--once", "--json")
+    const others = ["u", "v"].map((id) => ({ id, prompt: fake({ text: "other" }) }))
+    const running = it.run({ agents: [runner()], tasks: [{ id: "t", prompt }, ...others] }, "--once", "--json")
     const ready = await running.waitFor("session.ready", ({ type }) => type === "session.ready")
     await running.waitFor("the tool", (line) => line.type === "task.progress" && line["doing"] === "tool")
     // Only what has got into the CLI's own transcript can be resumed.
