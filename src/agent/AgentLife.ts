@@ -150,7 +150,8 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
       }),
       Effect.ensuring(
         Effect.map(slot.session.sessionId, (session) => {
-          conversation.session = session
+          // A CLI that dies at once has not said it; what it was resumed with still holds.
+          if (session !== undefined) conversation.session = session
           memory.performing = undefined
         })
       )

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { processesWith } from "../utils/Binary.ts"
+import { processesWith, root } from "../utils/Binary.ts"
 import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
 
 const bash = (command: string) => ({ tool: "Bash", input: { command, description: "d", timeout: 600_000 } })
@@ -118,6 +118,22 @@ describe("the CLI", () => {
     assert.strictEqual(
       readFileSync(join(it.dir, ".mister-smith/agents/worker/workspace/log"), "utf8"),
       "began\nbegan\n"
+    )
+  })
+
+  it("dies again before it has said which conversation it is in: the one that was resumed is not forgotten", async () => {
+    await using it = await fleet()
+    const { code, lines } = await it.once({
+      claude: { command: join(root, "test/fixtures/fake-claude.sh"), env: { FAKE: "relapses" } },
+      agents: [agent()],
+      tasks: [{ id: "t", prompt: "x" }]
+    })
+    assert.strictEqual(code, 0)
+    assert.include(resultOf(lines, "t"), { status: "succeeded", attempts: 3 })
+    const sessions = lines.filter(({ type }) => type === "session.ready")
+    assert.deepStrictEqual(
+      sessions.map(({ resumed }) => resumed),
+      [undefined, "s", "s"]
     )
   })
 
