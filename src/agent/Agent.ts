@@ -49,6 +49,8 @@ export interface Agent {
   readonly id: string
   readonly spec: AgentSpec
   readonly state: () => AgentState
+  /** Its supervisor will not restart it. One that has ended only because its siblings begin anew is not gone. */
+  readonly gone: () => boolean
   /** The task whose conversation it still holds. */
   readonly holds: () => string | undefined
   /** idle → busy, before `perform`: nobody else gives it a task meanwhile. */
@@ -59,9 +61,8 @@ export interface Agent {
   readonly child: Child<LifeError>
   /** Its supervisor will not restart it: who waits for it is told. */
   terminated(reason: string): Effect.Effect<void>
-  /** An operator keeps it down, or does no more: what only it takes is to wait for it. */
-  keptDown(down: boolean): Effect.Effect<void>
-  readonly isKeptDown: () => boolean
+  /** An operator keeps it down: what only it takes waits for it. */
+  keptDown(reason: string): Effect.Effect<void>
 }
 
 export interface Job {
@@ -98,7 +99,7 @@ export const make = Effect.fn("Agent.make")(function* (
   const memory: Memory = { conversation: undefined, performing: undefined }
   let state: AgentState = "initializing"
   let lives = 0
-  let keptDown = false
+  let gone = false
 
   const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
     if (state === to) return
@@ -112,12 +113,13 @@ export const make = Effect.fn("Agent.make")(function* (
   })
 
   const run = Effect.gen(function* () {
+    gone = false
     if (lives++ > 0) yield* move("restarting", "its supervisor restarts it")
     yield* move("initializing", "its CLI starts")
     return yield* AgentLife.live({ id, spec, jobs, memory, move })
   })
 
-  const terminated = Effect.fnUntraced(function* (reason: string) {
+  const ended = Effect.fnUntraced(function* (reason: string) {
     yield* move("terminated", reason)
     for (const job of yield* Queue.clear(jobs)) {
       yield* Deferred.succeed(job.done, refused(new AgentGone({ agent: id, reason })))
@@ -128,13 +130,19 @@ export const make = Effect.fn("Agent.make")(function* (
     id,
     spec,
     state: () => state,
+    gone: () => gone,
     holds: () => memory.conversation?.task,
-    terminated,
-    keptDown: (down) => {
-      keptDown = down
-      return Effect.asVoid(changed)
-    },
-    isKeptDown: () => keptDown,
+    terminated: (reason) =>
+      Effect.suspend(() => {
+        gone = true
+        // Who waits for an agent that was stopped first has not been told yet.
+        return state === "terminated" ? Effect.andThen(ended(reason), changed) : ended(reason)
+      }),
+    keptDown: (reason) =>
+      Effect.suspend(() => {
+        gone = false
+        return Effect.andThen(ended(reason), changed)
+      }),
     reserve: (task) => move("busy", `task ${task}`),
     perform: Effect.fn("Agent.perform")(function* (work) {
       const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
@@ -161,7 +169,7 @@ export const make = Effect.fn("Agent.make")(function* (
         // Added first, so it runs last: when the CLI and all it had started are gone.
         yield* Scope.addFinalizer(
           scope,
-          Effect.suspend(() => (state === "stopping" ? terminated("it was stopped") : Effect.void))
+          Effect.suspend(() => (state === "stopping" ? ended("it was stopped") : Effect.void))
         )
         return run.pipe(
           // Inside the context, which holds the Scope of the Layer too.

@@ -111,7 +111,7 @@ const begin = Effect.fnUntraced(function* (
 ) {
   const { id, memory, spec } = life
   const known = memory.conversation
-  const wanted = known !== undefined && (work === undefined || continues(known, work))
+  const wanted = known !== undefined && (work === undefined || spec.session === "keep" || continues(known, work))
   const resume =
     wanted && known.session !== undefined && (yield* AgentHome.remembers(home, known.session, known.prompt))
       ? known.session
@@ -157,7 +157,8 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
       ),
       Effect.ensuring(
         Effect.map(slot.session.sessionId, (session) => {
-          conversation.session = session
+          // A CLI that dies at once has not said it; what it was resumed with still holds.
+          if (session !== undefined) conversation.session = session
           memory.performing = undefined
         })
       )

@@ -15,8 +15,8 @@ export interface AgentSnapshot {
   /** Empty: any. */
   readonly taskTypes: ReadonlyArray<string>
   readonly state: AgentState
-  /** An operator has stopped it, and can start it again: what only it takes waits. */
-  readonly keptDown: boolean
+  /** It will not come up again, so that nobody waits for it. */
+  readonly gone: boolean
   /** The task whose conversation it still holds. */
   readonly holds: string | undefined
 }
@@ -49,7 +49,7 @@ export class AgentPool extends Context.Service<
               group: agent.spec.id,
               taskTypes: agent.spec.taskTypes,
               state: agent.state(),
-              keptDown: agent.isKeptDown(),
+              gone: agent.gone(),
               holds: agent.holds()
             }))
           ),

@@ -64,8 +64,7 @@ export class AgentTree extends Context.Service<
         for (const path of yield* stopped.all) {
           const agent = path.startsWith(`${TREE}/`) ? pool.get(path.slice(TREE.length + 1)) : undefined
           if (agent === undefined) continue
-          yield* agent.keptDown(true)
-          yield* agent.terminated("it was stopped on request, in an earlier run")
+          yield* agent.keptDown("it was stopped on request, in an earlier run")
         }
         const supervisor = yield* Supervisor.start({
           id: TREE,
@@ -84,15 +83,12 @@ export class AgentTree extends Context.Service<
           ended: supervisor.ended,
           stop: Effect.fn("AgentTree.stop")(function* (id) {
             const agent = yield* find(id)
-            // Before it is down: nobody may find it gone for good in between.
-            yield* agent.keptDown(true)
-            yield* Effect.onError(supervisor.terminateChild(id), () => agent.keptDown(false))
-            yield* agent.terminated("it was stopped on request")
+            yield* supervisor.terminateChild(id)
+            yield* agent.keptDown("it was stopped on request")
           }),
           start: Effect.fn("AgentTree.start")(function* (id) {
-            const agent = yield* find(id)
+            yield* find(id)
             yield* supervisor.restartChild(id)
-            yield* agent.keptDown(false)
           }),
           tree: supervisor.tree,
           explain: (id) => Effect.mapError(supervisor.explain(id), () => new AgentUnknown({ agent: id, known }))

@@ -57,6 +57,8 @@ export const argv = (spec: CommandSpec): ReadonlyArray<string> => [
   "--verbose",
   // A long answer is heard of while it is written: without it the CLI is silent until a block is whole.
   "--include-partial-messages",
+  // The one sign that a message has got into a turn.
+  "--replay-user-messages",
   `--permission-mode=${spec.permissionMode}`,
   `--settings=${spec.settingsFile}`,
   ...flag("model", spec.model),

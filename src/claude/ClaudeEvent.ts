@@ -186,6 +186,14 @@ const decoder = new TextDecoder()
 const headOf = (text: string, bytes = KEPT_HEAD): string =>
   decoder.decode(encoder.encode(text.slice(0, bytes)).subarray(0, bytes))
 
+/** The beginning of a line that was too long: is it one that somebody waits for? The CLI writes the type first. */
+const overlongMisfit = (head: string): ReadonlyArray<Misfit> => {
+  const of = /^\s*\{"type":"(result|control_request|control_response)"/.exec(head)?.[1] as EventKind | undefined
+  if (of === undefined) return []
+  const requestId = of === "control_request" ? /"request_id":"([\w-]+)"/.exec(head)?.[1] : undefined
+  return [{ kind: "misfit", of, requestId, reason: "longer than a line may be" }]
+}
+
 /** Decodes complete lines. Blank ones say nothing. */
 export const decodeLines = (lines: ReadonlyArray<string>): Decoded => {
   const events: Array<ClaudeEvent> = []
@@ -253,7 +261,10 @@ export class ClaudeDecoder {
 
   /** The events of the lines that this chunk completes. */
   push(chunk: Uint8Array): ReadonlyArray<ClaudeEvent> {
-    return this.#decode(this.#lines.push(chunk))
+    const before = this.#lines.overlong
+    const events = this.#decode(this.#lines.push(chunk))
+    const dropped = this.#lines.overlong - before
+    return dropped === 0 ? events : [...events, ...this.#lines.kept.slice(-dropped).flatMap(overlongMisfit)]
   }
 
   /** The event of a last line without a newline, when the output has ended. */

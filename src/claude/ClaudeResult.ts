@@ -53,6 +53,8 @@ export const Result = Schema.Struct({
   usage: Usage,
   /** By model, since the process began. */
   modelUsage: Schema.Record(Schema.String, ModelUsage),
+  /** What began the turn, where no message of ours did: `{"kind":"task-notification"}` when a background task has ended. */
+  origin: Schema.optionalKey(Schema.Unknown),
   permission_denials: Schema.optionalKey(Schema.Array(PermissionDenial)),
   /** From 2.1.329 on. */
   queued_turn_count: Schema.optionalKey(Schema.Number),

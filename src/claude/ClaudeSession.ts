@@ -6,7 +6,7 @@
  * Scope interrupts an open turn, asks the CLI to end, and then ends its whole tree (ProcessTree.ts). Which message is
  * sent, and what a failure means for a task, is left to agent/.
  */
-import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Redacted, Semaphore, Stream } from "effect"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
 import * as Control from "./ClaudeControl.ts"
@@ -72,12 +72,18 @@ const INTERRUPT_WAIT = Duration.seconds(2)
 const END_WAIT = Duration.seconds(2)
 /** After the exit: how long what is still in the pipes may take to arrive. A grandchild may hold a pipe open for ever. */
 const DRAIN_WAIT = Duration.seconds(1)
+/** How long a CLI that has closed its output may take to exit. */
+const EXIT_WAIT = Duration.seconds(5)
 /** Kept of what the CLI prints on stderr, in characters. */
 const STDERR_TAIL = 8192
 
 interface OpenTurn {
   readonly done: Deferred.Deferred<TurnOk, ClaudeFailure>
   readonly wantsOutput: boolean
+  /** The id of its message. */
+  readonly uuid: string | undefined
+  /** The CLI has echoed the message: it is in the turn that runs. */
+  echoed: boolean
 }
 
 /**
@@ -104,6 +110,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   let sawJson = false
   let requests = 0
   let spent = noUsage
+
+  const hide = hiding(spec.env)
 
   /** Asks the CLI something. Undefined where it is gone before it answers. */
   const ask = (request: Control.Request): Effect.Effect<Control.Answer | undefined> =>
@@ -144,6 +152,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       case "assistant":
         evidence = { ...evidence, assistantError: event.error }
         break
+      case "user":
+        if (open !== undefined && event.isReplay === true && event.uuid === open.uuid) open.echoed = true
+        break
       case "rate_limit_event":
         evidence = { ...evidence, rateLimit: event.rate_limit_info }
         break
@@ -155,8 +166,17 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       }
       case "result":
         spent = spentUpTo(event, spent)
-        if (open !== undefined)
-          yield* finish(open, judgeTurn({ result: event, ...evidence, wantsOutput: open.wantsOutput }))
+        // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
+        // came meanwhile, was folded into that turn.
+        if (open !== undefined && (open.echoed || !selfBegun(event)))
+          yield* finish(
+            open,
+            judgeTurn({
+              result: event.is_error ? withheld(event, hide) : event,
+              ...evidence,
+              wantsOutput: open.wantsOutput
+            })
+          )
         break
       case "misfit":
         // Who waits for a line that cannot be read must not wait for ever.
@@ -192,8 +212,18 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       sawJson,
       openTurn: open !== undefined,
       uptimeMillis: (yield* Clock.currentTimeMillis) - startedAt,
-      stderr
+      stderr: hide(stderr)
     })
+    if (open !== undefined) yield* finish(open, failure)
+    yield* Deferred.fail(gone, failure)
+  }).pipe(Effect.forkScoped)
+
+  // One that has closed its output and lives on can never answer again: nobody may wait for it until the task's time is up.
+  yield* Effect.gen(function* () {
+    yield* Fiber.await(reader)
+    const exited = yield* Effect.timeoutOption(process.exit, EXIT_WAIT)
+    if (exited._tag === "Some") return
+    const failure = stalled(EXIT_WAIT, "output closed")
     if (open !== undefined) yield* finish(open, failure)
     yield* Deferred.fail(gone, failure)
   }).pipe(Effect.forkScoped)
@@ -207,7 +237,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     )
     if (ended._tag === "None") {
       // It does not listen any more: nobody may send it another message.
-      const failure = new Stalled({ silentMillis: Duration.toMillis(INTERRUPT_WAIT), doing: "interrupt" })
+      const failure = stalled(INTERRUPT_WAIT, "interrupt")
       yield* finish(turn, failure)
       yield* Deferred.fail(gone, failure)
     }
@@ -222,7 +252,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         yield* Effect.timeoutOption(Effect.interruptible(process.exit), END_WAIT)
       }
       const receipt = yield* process.stop
-      yield* spec.onEnd(receipt, decoder.unreadable)
+      const { unreadable } = decoder
+      const lines = unreadable.lines.map((line) => ({ ...line, head: hide(line.head) }))
+      yield* spec.onEnd(receipt, { ...unreadable, lines, kept: unreadable.kept.map(hide) })
     }).pipe(
       Effect.catchTag("TreeSurvived", (error) => Effect.logError(error.message, error.hint)),
       Effect.uninterruptible
@@ -232,28 +264,28 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   const turn = Effect.fn("ClaudeSession.turn")(function* (prompt: string, options: TurnOptions = {}) {
     const current: OpenTurn = {
       done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
-      wantsOutput: options.wantsOutput ?? false
+      wantsOutput: options.wantsOutput ?? false,
+      uuid: options.uuid,
+      echoed: false
     }
     evidence = {}
     open = current
-    yield* process.write(Control.encodeMessage(prompt, options.uuid))
-    return yield* Effect.raceFirst(Deferred.await(current.done), Deferred.await(gone)).pipe(
-      Effect.onInterrupt(() => interruptTurn(current))
-    )
+    // A CLI that does not read its stdin never takes a long prompt: the writing is a part of the turn.
+    return yield* Effect.raceFirst(
+      Effect.andThen(process.write(Control.encodeMessage(prompt, options.uuid)), Deferred.await(current.done)),
+      Deferred.await(gone)
+    ).pipe(Effect.onInterrupt(() => interruptTurn(current)))
   }, oneTurn.withPermit)
 
-  const ready = yield* Effect.timeoutOption(
-    Effect.raceFirst(
-      ask({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema }),
-      Deferred.await(gone)
-    ),
-    spec.startTimeout
-  )
-  if (ready._tag === "None") {
-    return yield* new Stalled({ silentMillis: Duration.toMillis(spec.startTimeout), doing: "initialize" })
-  }
-  if (ready.value === undefined) return yield* Deferred.await(gone)
-  const answered = yield* ask({ subtype: "get_binary_version" })
+  /** Undefined where the CLI is gone. One that answers too late is as good as silent, whatever it was asked. */
+  const asked = (request: Control.Request) =>
+    Effect.timeoutOrElse(Effect.raceFirst(ask(request), Deferred.await(gone)), {
+      duration: spec.startTimeout,
+      orElse: () => Effect.fail(stalled(spec.startTimeout, request.subtype))
+    })
+  const ready = yield* asked({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema })
+  if (ready === undefined) return yield* Deferred.await(gone)
+  const answered = yield* asked({ subtype: "get_binary_version" })
   if (answered?.subtype === "success") version = Control.versionOf(answered) ?? version
 
   const session: ClaudeSession = {
@@ -262,12 +294,40 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     version,
     sessionId: Effect.sync(() => sessionId),
     turn,
-    clear: Effect.asVoid(turn("/clear")),
+    // It needs no model, so it takes no longer than a start.
+    clear: Effect.timeoutOrElse(Effect.asVoid(turn("/clear")), {
+      duration: spec.startTimeout,
+      orElse: () => Effect.fail(stalled(spec.startTimeout, "clear"))
+    }),
     spent: Effect.sync(() => spent),
     ended: Deferred.await(gone)
   }
   return session
 })
+
+/** Shorter values are found in any text, and are no secrets. */
+const SHORTEST_SECRET = 8
+
+/** What goes wrong is told in the CLI's words, and they may hold what it was given in confidence. */
+const hiding = (env: ProcessSpec["env"]) => {
+  const secrets = Object.values(env)
+    .map((value) => (Redacted.isRedacted(value) ? Redacted.value(value) : ""))
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+  return (text: string): string => secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "…"), text)
+}
+
+const withheld = (result: Result, hide: (text: string) => string): Result => ({
+  ...result,
+  ...(result.result === undefined ? {} : { result: hide(result.result) }),
+  ...(result.errors === undefined ? {} : { errors: result.errors.map(hide) })
+})
+
+/** The result of a turn that the CLI has begun by itself. */
+const selfBegun = ({ origin }: Result): boolean =>
+  typeof origin === "object" && origin !== null && "kind" in origin && origin.kind !== "human"
+
+const stalled = (after: Duration.Duration, doing: string) =>
+  new Stalled({ silentMillis: Duration.toMillis(after), doing })
 
 /** The CLI counts money and tokens since its start, and turns anew in each result. */
 const spentUpTo = (result: Result, before: TaskUsage): TaskUsage => {

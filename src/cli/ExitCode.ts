@@ -2,6 +2,7 @@
 import { Cause, Console, Effect, Option } from "effect"
 import { type Fault, isFault } from "../domain/Fault.ts"
 import { TasksFailed } from "./CliFault.ts"
+import { harmless } from "./Words.ts"
 
 /** 130 and 143, for SIGINT and SIGTERM, are given by start.ts, which hears the signals. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const
@@ -22,4 +23,4 @@ export const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>)
   return EXIT.failed
 })
 
-const sentence = (fault: Fault) => (fault.hint === undefined ? fault.message : `${fault.message}\nhint: ${fault.hint}`)
+const sentence = ({ hint, message }: Fault) => harmless(hint === undefined ? message : `${message}\nhint: ${hint}`)

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import type { Published } from "../event/Event.ts"
 import { type Output, write } from "./Output.ts"
-import { describe, dollars, type Paint, resultLine } from "./Words.ts"
+import { describe, dollars, harmless, type Paint, resultLine } from "./Words.ts"
 
 /** Agents shown; more are counted. */
 const ROWS = 20
@@ -89,7 +89,7 @@ export const liveOutput = (stdout: NodeJS.WriteStream, p: Paint): Output => {
 
   return {
     event: (event) => {
-      note(event)
+      note(harmless(event))
       // The block shows these already.
       const line =
         event.type === "task.progress" || (event.type === "task.state" && event.to === "running")

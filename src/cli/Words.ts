@@ -21,11 +21,21 @@ export const seconds = (millis: number): string =>
     ? `${(millis / 1000).toFixed(1)} s`
     : `${Math.floor(millis / 60_000)} min ${Math.round((millis % 60_000) / 1000)} s`
 
+/** The same with every text fit for a terminal: what an agent or its CLI says must not move the cursor or name the window. */
+export const harmless = <A>(value: A): A => clean(value) as A
+
+const clean = (value: unknown): unknown => {
+  if (typeof value === "string") return value.replace(/[^\P{Cc}\n\t]/gu, "\uFFFD")
+  if (Array.isArray(value)) return value.map(clean)
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [clean(key), clean(each)]))
+}
+
 const clock = (millis: number) => new Date(millis).toTimeString().slice(0, 8)
 
 /** One line for an event; undefined for one that people need not see. */
 export const describe = (event: Published, p: Paint): string | undefined => {
-  const text = sentence(event, p)
+  const text = sentence(harmless(event), p)
   return text === undefined ? undefined : `${p("dim", clock(event.at))} ${text}`
 }
 
@@ -102,7 +112,8 @@ const sentence = (event: Published, p: Paint): string | undefined => {
 }
 
 /** How a task ended, in one line. */
-export const resultLine = (result: TaskResult, p: Paint): string => {
+export const resultLine = (ended: TaskResult, p: Paint): string => {
+  const result = harmless(ended)
   const cost = p(
     "dim",
     `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)})`

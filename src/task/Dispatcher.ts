@@ -30,11 +30,14 @@ export const layer = (retry: RetrySettings) =>
       /** 1. Route: gives every queued task that someone can take now to that agent. */
       const dispatch = Effect.gen(function* () {
         const queued = yield* ledger.queued
-        const interrupted = new Set(queued.flatMap(({ attempt, id }) => (attempt > 0 ? [id] : [])))
-        for (const task of queued) {
+        const again = queued.filter(({ attempt }) => attempt > 0)
+        const interrupted = new Set(again.map(({ id }) => id))
+        // What was interrupted goes on before anything begins: on the agent that holds its conversation, another task would
+        // end it, and the work would be done twice.
+        for (const task of again.length === 0 ? queued : [...again, ...queued.filter(({ attempt }) => attempt === 0)]) {
           const agents = yield* pool.snapshot
           // Most tasks of a long queue find everybody busy.
-          if (!agents.some(({ state }) => state === "idle" || state === "terminated")) return
+          if (!agents.some(({ gone, state }) => gone || state === "idle")) return
           const answer = route(task, agents, interrupted)
           if (answer._tag === "Wait") continue
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { processesWith } from "../utils/Binary.ts"
+import { processesWith, root } from "../utils/Binary.ts"
 import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
 
 const bash = (command: string) => ({ tool: "Bash", input: { command, description: "d", timeout: 600_000 } })
@@ -94,10 +94,11 @@ describe("the API", () => {
 })
 
 describe("the CLI", () => {
-  it("is killed in mid-turn: it is restarted, and the task is finished in the resumed conversation", async () => {
+  it("is killed in mid-turn: it is restarted, and the task is finished in the resumed conversation, before others begin", async () => {
     await using it = await fleet()
     const prompt = fake(bash("echo began >> log; [ $(wc -l < log) -gt 1 ] || sleep 1009"), { text: "finished" })
-    const running = it.run({ agents: [runner()], tasks: [{ id: "t", prompt }] }, "--once", "--json")
+    const others = ["u", "v"].map((id) => ({ id, prompt: fake({ text: "other" }) }))
+    const running = it.run({ agents: [runner()], tasks: [{ id: "t", prompt }, ...others] }, "--once", "--json")
     const ready = await running.waitFor("session.ready", ({ type }) => type === "session.ready")
     await running.waitFor("the tool", (line) => line.type === "task.progress" && line["doing"] === "tool")
     // Only what has got into the CLI's own transcript can be resumed.
@@ -120,6 +121,22 @@ describe("the CLI", () => {
     )
   })
 
+  it("dies again before it has said which conversation it is in: the one that was resumed is not forgotten", async () => {
+    await using it = await fleet()
+    const { code, lines } = await it.once({
+      claude: { command: join(root, "test/fixtures/fake-claude.sh"), env: { FAKE: "relapses" } },
+      agents: [agent()],
+      tasks: [{ id: "t", prompt: "x" }]
+    })
+    assert.strictEqual(code, 0)
+    assert.include(resultOf(lines, "t"), { status: "succeeded", attempts: 3 })
+    const sessions = lines.filter(({ type }) => type === "session.ready")
+    assert.deepStrictEqual(
+      sessions.map(({ resumed }) => resumed),
+      [undefined, "s", "s"]
+    )
+  })
+
   it("is killed again and again: the tree gives up within its intensity, with exit code 1 and a sentence that says why", async () => {
     await using it = await fleet()
     const prompt = fake(bash("kill -9 $PPID; sleep 1010"), { text: "never" })
@@ -138,14 +155,17 @@ describe("the CLI", () => {
     assert.deepStrictEqual(processesWith(it.dir), [])
   })
 
-  it("is stopped for a sibling's sake: the task that it was at is finished in its next life", async () => {
+  it("is stopped for a sibling's sake: the task that it was at is finished in its next life, and the one that waits for it too", async () => {
     await using it = await fleet()
     const slow = bash("echo began >> log; [ $(wc -l < log) -gt 1 ] || sleep 1014")
     const running = it.run(
       {
         supervision: { strategy: "one_for_all" },
         agents: [agent({ id: "other" }), runner({ id: "worker" })],
-        tasks: [{ id: "t", agent: "worker", prompt: fake(slow, { text: "finished" }) }]
+        tasks: [
+          { id: "t", agent: "worker", prompt: fake(slow, { text: "finished" }) },
+          { id: "u", agent: "worker", prompt: fake({ text: "finished too" }) }
+        ]
       },
       "--once",
       "--json"
@@ -158,6 +178,7 @@ describe("the CLI", () => {
     process.kill(Number(other["pid"]), "SIGKILL")
     assert.strictEqual(await running.exit, 0, running.stdout())
     assert.include(resultOf(running.lines, "t"), { status: "succeeded", text: "finished", attempts: 2 })
+    assert.include(resultOf(running.lines, "u"), { status: "succeeded", text: "finished too" })
   })
 
   it("dies and is never to be restarted: its task fails and is not waited for", async () => {

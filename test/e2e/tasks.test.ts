@@ -106,6 +106,24 @@ describe("a task", () => {
     assert.strictEqual(new Set(counts).size, 1)
   })
 
+  it("is not answered with what the CLI says by itself when a background task of an earlier one has ended", async () => {
+    await using it = await fleet()
+    const background = { tool: "Bash", input: { command: "sleep 1", description: "d", run_in_background: true } }
+    const { lines } = await it.once({
+      agents: [agent({ permissions: { allow: ["Bash"] } })],
+      tasks: [
+        { id: "a", prompt: fake(background, { text: "one" }) },
+        // The background task ends meanwhile, and the CLI speaks of it before it hears of the next.
+        { id: "b", prompt: fake({ delay: 3000, text: "two" }) },
+        { id: "c", prompt: fake({ text: "three" }) }
+      ]
+    })
+    assert.deepStrictEqual(
+      ["a", "b", "c"].map((id) => resultOf(lines, id)?.["text"]),
+      ["one", "two", "three"]
+    )
+  })
+
   it("goes on in the one conversation of an agent that keeps it", async () => {
     await using it = await fleet()
     const { lines } = await it.once({
@@ -117,6 +135,22 @@ describe("a task", () => {
     })
     assert.strictEqual(resultOf(lines, "a")?.["session"], resultOf(lines, "b")?.["session"])
     assert.include(resultOf(lines, "b"), { text: "two" })
+  })
+
+  it("goes on in it also where one task has a schema, which needs a CLI of its own, and the next has none", async () => {
+    await using it = await fleet()
+    const schema = { type: "object", properties: { n: { type: "integer" } }, required: ["n"] }
+    const { lines } = await it.once({
+      agents: [agent({ session: "keep" })],
+      tasks: [
+        { id: "a", prompt: fake({ text: "one" }) },
+        { id: "b", prompt: fake({ structured: { n: 7 } }, { text: "two" }), schema },
+        { id: "c", prompt: fake({ text: "three" }) }
+      ]
+    })
+    assert.deepStrictEqual(resultOf(lines, "b")?.["output"], { n: 7 })
+    assert.include(resultOf(lines, "c"), { text: "three" })
+    assert.strictEqual(new Set(["a", "b", "c"].map((id) => resultOf(lines, id)?.["session"])).size, 1)
   })
 
   it("may have a prompt of 200 kB and any letters in it, and an answer of 5 MB", async () => {

@@ -10,7 +10,7 @@ const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot =
   group: id,
   taskTypes: [],
   state: "idle",
-  keptDown: false,
+  gone: change.state === "terminated",
   holds: undefined,
   ...change
 })
@@ -32,14 +32,20 @@ const nobody = new Set<string>()
 
 describe("Router", () => {
   it("lets a task wait for an agent that an operator has stopped, and not for one that is gone for good", () => {
-    const gone = agent("a", { state: "terminated" })
-    assert.deepStrictEqual(route(record(), [gone], nobody), { _tag: "Nobody" })
-    assert.deepStrictEqual(route(record(), [{ ...gone, keptDown: true }], nobody), { _tag: "Wait" })
+    const down = agent("a", { state: "terminated" })
+    assert.deepStrictEqual(route(record(), [{ ...down, gone: true }], nobody), { _tag: "Nobody" })
+    assert.deepStrictEqual(route(record(), [{ ...down, gone: false }], nobody), { _tag: "Wait" })
   })
 
   it("gives a task to an idle agent that takes its type", () => {
     const agents = [agent("a", { taskTypes: ["code"] }), agent("b", { state: "busy" }), agent("c")]
     assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Take", agent: "c" })
+  })
+
+  it("lets a task wait for an agent that has ended only because its siblings begin anew", () => {
+    assert.deepStrictEqual(route(record(), [agent("a", { state: "terminated", gone: false })], nobody), {
+      _tag: "Wait"
+    })
   })
 
   it("lets a task wait for the agent that it names, any replica of it", () => {
