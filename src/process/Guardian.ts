@@ -20,7 +20,7 @@ const NAME = "tree-guardian"
 const SHELL = "/bin/sh"
 
 /**
- * POSIX shell; besides builtins only grep and sleep. Leaders are kept as " PID:START PID:START ". At the end of the input
+ * POSIX shell; besides builtins only grep, sleep and rmdir. Leaders are kept as " PID:START PID:START ". At the end of the input
  * each round finds the members (by marker, by a leader's group, by descent and by session), kills them, and looks again.
  */
 const SCRIPT = `
@@ -90,6 +90,7 @@ while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
   for pid in $groups; do kill -9 -$pid; done 2>/dev/null
   [ $quiet -lt 2 ] && sleep 0.02
 done
+[ -n "$group" ] && rmdir "$group"/*/ "$group" 2>/dev/null
 `
 
 export interface Guardian {
