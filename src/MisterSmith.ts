@@ -7,15 +7,17 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
-import { AgentTree, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
+import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
+import type { TreeUsage } from "./process/Usage.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
@@ -43,6 +45,13 @@ export class MisterSmith extends Context.Service<
     stopAgent(agent: string): Effect.Effect<void, StopError>
     /** Starts an agent that is down, whatever it went down for. */
     startAgent(agent: string): Effect.Effect<void, StartAgentError>
+    /** Brings an agent's CLI and all it has started to a halt, in mid-turn too, and lets it go on; no time-out runs meanwhile. */
+    pauseAgent(agent: string): Effect.Effect<void, PauseError>
+    resumeAgent(agent: string): Effect.Effect<void, PauseError>
+    /** Changes what an agent's running CLI may use; its next life begins with the config's limits again. Answers with those that the kernel does not enforce. */
+    limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
+    /** What an agent's CLI and all it has started use, as of the last look; undefined before the first. */
+    usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
     /** The supervision tree at this moment: states, restarts, last failures, uptime, when the next restart is due. */
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
@@ -105,7 +114,7 @@ const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
-  const { ended, explain, start, stop, tree } = yield* AgentTree
+  const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput) {
     const spec = yield* Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
@@ -121,6 +130,10 @@ const make = Effect.gen(function* () {
     agents: pool.snapshot,
     stopAgent: stop,
     startAgent: start,
+    pauseAgent: pause,
+    resumeAgent: resume,
+    limitAgent: limit,
+    usage,
     tree,
     explain,
     events: bus.subscribe,

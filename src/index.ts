@@ -1,8 +1,8 @@
 /** All that an embedding program may import. What is not listed here may change without notice. */
 
-export { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
+export { AgentNotRunning, AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
-export type { StartAgentError, StopError } from "./agent/AgentTree.ts"
+export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
 export { load as loadConfig, make as makeConfig } from "./config/Load.ts"
@@ -13,6 +13,10 @@ export type { TaskResult, TaskState, TaskUsage } from "./domain/Task.ts"
 export { VERSION } from "./domain/Version.ts"
 export type { Event, Published } from "./event/Event.ts"
 export { MisterSmith, type StartError, type SubmitError } from "./MisterSmith.ts"
+export { LimitUnenforceable, PauseFailed, RungUnavailable, TreeSurvived } from "./process/ProcessError.ts"
+export type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
+export type { TreeUsage } from "./process/Usage.ts"
+export { DataDirInUse, DataDirUnusable } from "./state/StateError.ts"
 export {
   ChildNotFound,
   ChildRunning,

@@ -7,13 +7,22 @@
  */
 import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, Result, Scope } from "effect"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
+import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
-import type { SpawnError } from "../process/ProcessError.ts"
+import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
+import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
-import { type AgentDefect, AgentGone, type ClaudeNotFound, type HomeUnavailable } from "./AgentError.ts"
+import {
+  type AgentDefect,
+  AgentGone,
+  AgentNotRunning,
+  type ClaudeNotFound,
+  type HomeUnavailable
+} from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
@@ -61,6 +70,12 @@ export interface Agent {
   readonly child: Child<LifeError>
   /** Its supervisor will not restart it: who waits for it is told. */
   terminated(reason: string): Effect.Effect<void>
+  /** Brings its CLI and all it has started to a halt, in mid-turn too; it is given no task. No time-out runs meanwhile. */
+  readonly pause: Effect.Effect<void, AgentNotRunning | PauseFailed>
+  readonly resume: Effect.Effect<void, AgentNotRunning | PauseFailed>
+  /** Of the CLI that runs now. */
+  limit(limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, AgentNotRunning | LimitUnenforceable>
+  usage(): TreeUsage | undefined
   /** An operator keeps it down: what only it takes waits for it. */
   keptDown(reason: string): Effect.Effect<void>
 }
@@ -84,6 +99,8 @@ export interface Memory {
   conversation: Conversation | undefined
   /** The task whose turn is open. */
   performing: string | undefined
+  /** The CLI of this life. */
+  process: ClaudeSession["process"] | undefined
 }
 
 export const make = Effect.fn("Agent.make")(function* (
@@ -96,12 +113,22 @@ export const make = Effect.fn("Agent.make")(function* (
   const { stopTime } = (yield* AgentHost).settings
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
-  const memory: Memory = { conversation: undefined, performing: undefined }
+  const memory: Memory = { conversation: undefined, performing: undefined, process: undefined }
   let state: AgentState = "initializing"
   let lives = 0
   let gone = false
+  /** While it is paused: what it is underneath, and will be again. */
+  let underneath: AgentState | undefined
 
   const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
+    if (underneath !== undefined) {
+      if (to === "idle" || to === "busy") {
+        underneath = to
+        return
+      }
+      // Its CLI has ended under it, or is about to be ended.
+      if (to !== "paused") underneath = undefined
+    }
     if (state === to) return
     const from = state
     if (!canMove(from, to)) {
@@ -117,6 +144,29 @@ export const make = Effect.fn("Agent.make")(function* (
     if (lives++ > 0) yield* move("restarting", "its supervisor restarts it")
     yield* move("initializing", "its CLI starts")
     return yield* AgentLife.live({ id, spec, jobs, memory, move })
+  })
+
+  const running = Effect.suspend(() =>
+    memory.process === undefined
+      ? Effect.fail(new AgentNotRunning({ agent: id, state }))
+      : Effect.succeed(memory.process)
+  )
+  const pause = Effect.gen(function* () {
+    const process = yield* running
+    if (underneath !== undefined) return
+    if (state !== "idle" && state !== "busy") return yield* new AgentNotRunning({ agent: id, state })
+    const before = state
+    yield* process.pause
+    underneath = before
+    yield* move("paused", "an operator has paused it")
+  })
+  const resume = Effect.gen(function* () {
+    const process = yield* running
+    const after = underneath
+    if (after === undefined) return
+    yield* process.resume
+    underneath = undefined
+    yield* move(after, "an operator lets it go on")
   })
 
   const ended = Effect.fnUntraced(function* (reason: string) {
@@ -138,6 +188,10 @@ export const make = Effect.fn("Agent.make")(function* (
         // Who waits for an agent that was stopped first has not been told yet.
         return state === "terminated" ? Effect.andThen(ended(reason), changed) : ended(reason)
       }),
+    pause,
+    resume,
+    limit: (limits) => Effect.flatMap(running, (process) => process.limit(limits)),
+    usage: () => memory.process?.usage(),
     keptDown: (reason) =>
       Effect.suspend(() => {
         gone = false

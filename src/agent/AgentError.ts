@@ -110,3 +110,16 @@ export class AgentUnknown extends Schema.TaggedError<AgentUnknown, Fault>("miste
     return `there is no agent named "${this.agent}"`
   }
 }
+
+/** What was asked needs a CLI that is up. */
+export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>("mister-smith/AgentNotRunning")(
+  "AgentNotRunning",
+  { agent: Schema.String, state: Schema.String }
+) {
+  static {
+    follow(this, { severity: "low", recovery: "retry", hint: "ask again when it is idle or busy" })
+  }
+  override get message() {
+    return `agent ${this.agent} has no CLI that could be paused: it is ${this.state}`
+  }
+}

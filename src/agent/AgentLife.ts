@@ -117,7 +117,8 @@ const begin = Effect.fnUntraced(function* (
       ? known.session
       : undefined
   const inner = yield* Scope.fork(scope)
-  const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence), inner)
+  const isPaused = () => memory.process?.isPaused() ?? false
+  const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence, isPaused), inner)
   const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear: liveness.hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
@@ -127,6 +128,15 @@ const begin = Effect.fnUntraced(function* (
           Effect.catchTag("SessionNotFound", () => anew)
         )
   const { resumed, session } = yield* Scope.provide(opened, inner)
+  memory.process = session.process
+  // Added last, so it runs first: who is about to be ended is not paused any more.
+  yield* Scope.addFinalizer(
+    inner,
+    Effect.suspend(() => {
+      if (memory.process === session.process) memory.process = undefined
+      return Effect.ignore(session.process.resume)
+    })
+  )
   if (!resumed) memory.conversation = undefined
   const slot: Slot = { session, liveness, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot

@@ -5,6 +5,9 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { EventBus } from "../event/EventBus.ts"
+import type { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import type {
   ChildNotFound,
   ChildRunning,
@@ -19,7 +22,7 @@ import type { SupervisorGaveUp } from "../supervision/SupervisionError.ts"
 import type { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import * as Supervisor from "../supervision/Supervisor.ts"
 import type { Agent } from "./Agent.ts"
-import { AgentUnknown } from "./AgentError.ts"
+import { type AgentNotRunning, AgentUnknown } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { AgentPool } from "./AgentPool.ts"
 import * as OperatorHook from "./OperatorHook.ts"
@@ -31,6 +34,9 @@ export type StopError = AgentUnknown | ChildNotFound | StopNotKept | SupervisorE
 /** Why an agent was not started. */
 export type StartAgentError = StopError | ChildRunning | ChildStartFailed
 
+export type PauseError = AgentUnknown | AgentNotRunning | PauseFailed
+export type LimitError = AgentUnknown | AgentNotRunning | LimitUnenforceable
+
 export class AgentTree extends Context.Service<
   AgentTree,
   {
@@ -40,6 +46,13 @@ export class AgentTree extends Context.Service<
     stop(agent: string): Effect.Effect<void, StopError>
     /** Starts an agent that is down, whatever it went down for. */
     start(agent: string): Effect.Effect<void, StartAgentError>
+    /** Brings an agent to a halt, and lets it go on. */
+    pause(agent: string): Effect.Effect<void, PauseError>
+    resume(agent: string): Effect.Effect<void, PauseError>
+    /** Changes what the agent's running CLI may use, until its next life. */
+    limit(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
+    /** What its CLI and all it has started use, as of the last look. */
+    usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
     /** The whole tree as a value: states, restarts, last failures, when the next restart is due. */
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
@@ -90,6 +103,16 @@ export class AgentTree extends Context.Service<
             yield* find(id)
             yield* supervisor.restartChild(id)
           }),
+          pause: Effect.fn("AgentTree.pause")(function* (id) {
+            yield* (yield* find(id)).pause
+          }),
+          resume: Effect.fn("AgentTree.resume")(function* (id) {
+            yield* (yield* find(id)).resume
+          }),
+          limit: Effect.fn("AgentTree.limit")(function* (id, limits) {
+            return yield* (yield* find(id)).limit(limits)
+          }),
+          usage: (id) => Effect.map(find(id), (agent) => agent.usage()),
           tree: supervisor.tree,
           explain: (id) => Effect.mapError(supervisor.explain(id), () => new AgentUnknown({ agent: id, known }))
         })

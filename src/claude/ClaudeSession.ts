@@ -41,7 +41,10 @@ export interface SessionSpec extends ProcessSpec {
 export interface ClaudeSession {
   readonly pid: number
   /** To pause, limit and measure it and all it has started. */
-  readonly process: Pick<ProcessHandle, "pause" | "resume" | "pausedMillis" | "limit" | "unenforced" | "usage">
+  readonly process: Pick<
+    ProcessHandle,
+    "pause" | "resume" | "isPaused" | "pausedMillis" | "limit" | "unenforced" | "usage"
+  >
   /** As the CLI says it; undefined where it does not. */
   readonly version: string | undefined
   /** The conversation in which the last turn ran. */

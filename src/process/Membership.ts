@@ -69,7 +69,8 @@ export class Membership {
   }
 
   private attribute(runs: ReadonlyArray<Run>, table: ReadonlyMap<number, ProcFs.ProcEntry>): Map<number, string> {
-    const spared = new Set([process.pid, ...this.spared()])
+    // Ourselves, all that has led to us, and the system's first.
+    const spared = new Set([...this.spared(), ...lineOf(process.pid, table)])
     const wanted = new Set(runs.map(({ marker }) => marker))
     const groups = new Map<number, string>()
     const belongs = new Map<number, string>()
@@ -106,6 +107,13 @@ export class Membership {
     }
     return belongs
   }
+}
+
+/** A process and all that has led to it, the system's first in any case. */
+export const lineOf = (pid: number, table: ReadonlyMap<number, ProcFs.ProcEntry>): ReadonlySet<number> => {
+  const line = new Set<number>()
+  for (let each = pid; each > 0 && !line.has(each); each = table.get(each)?.parent ?? 0) line.add(each)
+  return line.add(1)
 }
 
 const push = (map: Map<number, Array<number>>, key: number, value: number) => {

@@ -28,7 +28,8 @@ export const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => {
 
 /** Signals a process only while it is still the one that was read. False where it was gone already. */
 export const signal = (entry: ProcessIdentity, name: NodeJS.Signals): boolean => {
-  if (read(entry.pid)?.startTime !== entry.startTime) return false
+  // 1 is the system's own, 0 and less are whole groups, -1 is everybody.
+  if (!(entry.pid > 1) || read(entry.pid)?.startTime !== entry.startTime) return false
   try {
     return process.kill(entry.pid, name)
   } catch {
@@ -38,6 +39,8 @@ export const signal = (entry: ProcessIdentity, name: NodeJS.Signals): boolean =>
 
 /** Signals a whole process group. False where it is empty. */
 export const signalGroup = (group: number, name: NodeJS.Signals): boolean => {
+  // The group 1 would be written as -1, which is everybody; 0 is our own.
+  if (!(group > 1)) return false
   try {
     return process.kill(-group, name)
   } catch {

@@ -46,6 +46,7 @@ export interface ProcessHandle {
   /** Brings all of it to a halt. Its pipes stay open, and nothing is lost. */
   readonly pause: Effect.Effect<void, PauseFailed>
   readonly resume: Effect.Effect<void, PauseFailed>
+  isPaused(): boolean
   /** For how long it has been paused in all, up to now. Milliseconds: for time-outs that are to leave it out. */
   pausedMillis(): number
   /** As of the last look at all trees; undefined before the first, and where there is no /proc. */
@@ -181,6 +182,7 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
     ),
     pause: Pausing.pause(tree, trees),
     resume: Pausing.resume(tree, trees),
+    isPaused: () => tree.pausedSince !== undefined,
     pausedMillis: () => Pausing.pausedMillis(tree),
     usage: () => sampler.of(marker),
     usageHistory: () => sampler.history(marker),

@@ -8,7 +8,7 @@
  */
 import { Clock, Duration, Effect } from "effect"
 import { type Found, sweepSubtrees } from "./CgroupTree.ts"
-import { markerOf } from "./Membership.ts"
+import { lineOf, markerOf } from "./Membership.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import { type ProcessIdentity, signal } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
@@ -62,7 +62,8 @@ export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, 
 
 const members = (owner: string, recorded: ReadonlyArray<ProcessIdentity>): ReadonlyArray<ProcFs.ProcEntry> => {
   const table = ProcFs.walk()
-  const spared = ancestors(table)
+  // Someone may start a runtime from within what another has left.
+  const spared = lineOf(process.pid, table)
   const leaders = new Set(
     recorded.flatMap(({ pid, startTime }) => (table.get(pid)?.startTime === startTime ? [pid] : []))
   )
@@ -84,11 +85,4 @@ const members = (owner: string, recorded: ReadonlyArray<ProcessIdentity>): Reado
     }
   }
   return [...found.values()].filter(({ state }) => state !== "Z" && state !== "X")
-}
-
-/** Ourselves and all that led to us: someone may start a runtime from within what another has left. */
-const ancestors = (table: ReadonlyMap<number, ProcFs.ProcEntry>): ReadonlySet<number> => {
-  const found = new Set<number>()
-  for (let pid = process.pid; pid > 0 && !found.has(pid); pid = table.get(pid)?.parent ?? 0) found.add(pid)
-  return found.add(1)
 }

@@ -1,5 +1,5 @@
 /** What an operator can do to the agents of a running node, on a fake CLI that answers every message. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -125,16 +125,16 @@ describe("an agent that is stopped on purpose", () => {
 })
 
 describe("an agent that goes silent in a turn", () => {
-  it.live("is restarted, and its task fails as stalled when that does not help", () =>
+  it.live("makes its task fail as stalled when no attempt is left", () =>
     Effect.gen(function* () {
       using dir = tempDir()
       const result = yield* run(dir.path, (smith) => smith.perform({ prompt: "x" }), {
         agents: [{ id: "one", limits: { silence: "500 millis" }, restart: { initialDelay: "10 millis" } }],
         claude: { command, env: { FAKE: "mute" } },
-        retry: { attempts: 2, delay: "10 millis" }
+        retry: { attempts: 1 }
       })
       assert.strictEqual(result.fault?.kind, "Stalled")
-      assert.strictEqual(result.attempts, 2)
+      assert.strictEqual(result.attempts, 1)
     })
   )
 })
@@ -161,5 +161,89 @@ describe("a critical fault", () => {
       const exited = events.find((event) => event.type === "supervisor.decision" && event.decision === "ChildExited")
       assert.deepInclude(exited, { severity: "critical", child: "one" })
     })
+  )
+})
+
+describe("an agent that is paused", () => {
+  it.live("stands still in mid-turn, is given nothing, and loses no time by it", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      const said = join(dir.path, "said")
+      const count = () => (existsSync(said) ? readFileSync(said, "utf8").length : 0)
+      const until = (holds: () => boolean) =>
+        Effect.repeat(Effect.sleep("5 millis"), { until: () => Effect.sync(holds) })
+      const result = yield* run(
+        dir.path,
+        (smith) =>
+          Effect.gen(function* () {
+            const { id } = yield* smith.submit({ prompt: "x" })
+            yield* until(() => count() > 0)
+            yield* smith.pauseAgent("one")
+            assert.strictEqual(yield* stateOf(smith, "one"), "paused")
+            const before = count()
+            // Longer than its task may take.
+            yield* Effect.sleep("1500 millis")
+            assert.strictEqual(count(), before)
+            assert.strictEqual((yield* smith.tasks)[0]?.state, "running")
+            yield* smith.resumeAgent("one")
+            assert.strictEqual(yield* stateOf(smith, "one"), "busy")
+            yield* until(() => count() > before)
+            writeFileSync(join(dir.path, "enough"), "")
+            return yield* smith.result(id)
+          }),
+        {
+          agents: [{ id: "one", workspace: dir.path, limits: { taskTime: "1 second" } }],
+          claude: { command, env: { FAKE: "counts" } }
+        }
+      )
+      assert.strictEqual(result.status, "succeeded")
+    })
+  )
+
+  it.live("can be stopped, and the node too", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      yield* run(dir.path, (smith) =>
+        Effect.gen(function* () {
+          for (const type of ["a", "b"]) yield* smith.perform({ type, prompt: "x" })
+          yield* smith.pauseAgent("one")
+          yield* smith.pauseAgent("two")
+          yield* smith.stopAgent("one")
+          assert.strictEqual(yield* stateOf(smith, "one"), "terminated")
+          assert.strictEqual((yield* Effect.flip(smith.pauseAgent("one")))._tag, "AgentNotRunning")
+        })
+      )
+    })
+  )
+})
+
+describe("an agent that uses more than it may", () => {
+  it.live("is ended, by the kernel or by a look, and its task fails with the figures", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      const result = yield* run(dir.path, (smith) => smith.perform({ prompt: "x" }), {
+        process: { measureEvery: "50 millis" },
+        agents: [{ id: "one", limits: { memory: "64 MiB" }, restart: { initialDelay: "10 millis" } }],
+        claude: { command, env: { FAKE: "eats" } },
+        retry: { attempts: 1 }
+      })
+      assert.strictEqual(result.fault?.kind, "LimitExceeded")
+      assert.match(result.fault?.message ?? "", /of memory, of which 64 MiB are allowed/)
+    })
+  )
+
+  it.live("does not start where its limit is required and cannot be enforced", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      const result = yield* run(dir.path, (smith) => smith.perform({ prompt: "x" }), {
+        process: { cgroup: "off" },
+        agents: [{ id: "one", limits: { memory: "64 MiB", enforce: "required" } }]
+      })
+      assert.strictEqual(result.fault?.kind, "LimitUnenforceable")
+    }).pipe(
+      Effect.catchTag("SupervisorGaveUp", (error) =>
+        Effect.sync(() => assert.include(error.message, "process.cgroup is off"))
+      )
+    )
   )
 })

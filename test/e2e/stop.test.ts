@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { processesWith, root } from "../utils/Binary.ts"
+import { childrenOf, processesWith, root } from "../utils/Binary.ts"
 import { agent, fake, fleet, resultOf } from "../utils/Fleet.ts"
 
 const bash = (command: string, more = {}) => ({
@@ -11,7 +11,7 @@ const bash = (command: string, more = {}) => ({
 })
 
 /** A fleet with one agent in mid-tool: a background shell, an MCP server and what the tool starts are all alive. */
-const busy = async () => {
+const busy = async (process_: Record<string, unknown> = {}) => {
   const it = await fleet()
   const workspace = join(it.dir, "workspace")
   mkdirSync(join(workspace, ".claude"), { recursive: true })
@@ -24,7 +24,11 @@ const busy = async () => {
     { text: "never" }
   )
   const running = it.run(
-    { agents: [agent({ workspace: "workspace", permissions: { allow: ["Bash"] } })], tasks: [{ id: "t", prompt }] },
+    {
+      process: process_,
+      agents: [agent({ workspace: "workspace", permissions: { allow: ["Bash"] } })],
+      tasks: [{ id: "t", prompt }]
+    },
     "--json"
   )
   const names = ["sleep 1021", "sleep 1022", "sleep 1023", "sleep 1024", "mcp-server.mjs"]
@@ -35,6 +39,13 @@ const busy = async () => {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   return { it, running }
+}
+
+/** What is left after a while that no machine should need. */
+const untilGone = async (dir: string) => {
+  for (let look = 0; look < 400 && processesWith(dir).length > 0; look++)
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  return processesWith(dir)
 }
 
 describe("a run", () => {
@@ -57,6 +68,64 @@ describe("a run", () => {
     running.child.kill("SIGINT")
     assert.strictEqual(await running.exit, 130)
     assert.deepStrictEqual(processesWith(it.dir), [])
+  })
+
+  for (const [how, settings] of [
+    ["", {}],
+    [" without a cgroup", { cgroup: "off" }]
+  ] as const) {
+    it(`leaves nothing when it is itself killed by SIGKILL${how}`, async () => {
+      const { it, running } = await busy(settings)
+      await using _ = it
+      running.child.kill("SIGKILL")
+      assert.strictEqual(await running.exit, "SIGKILL")
+      assert.deepStrictEqual(await untilGone(it.dir), [])
+    })
+  }
+
+  it("ends at its next start what was left when its guardian was killed with it, and says so", async () => {
+    const { it, running } = await busy({ cgroup: "off" })
+    await using _ = it
+    const [guardian] = childrenOf(running.child.pid).filter(({ name }) => name === "tree-guardian")
+    assert.isDefined(guardian)
+    // So that it cannot be replaced in between.
+    running.child.kill("SIGSTOP")
+    process.kill(guardian.pid, "SIGKILL")
+    running.child.kill("SIGKILL")
+    await running.exit
+    const again = await it.once({
+      process: { cgroup: "off" },
+      agents: [agent()],
+      tasks: [{ id: "u", prompt: fake({ text: "done" }) }]
+    })
+    const swept = again.lines.findIndex(({ type }) => type === "runtime.swept")
+    assert.isAbove(swept, -1)
+    const ended = again.lines[swept]?.["ended"] as ReadonlyArray<{ readonly name: string }>
+    assert.isAtLeast(ended.filter(({ name }) => name === "sleep").length, 4)
+    assert.isBelow(
+      swept,
+      again.lines.findIndex(({ type }) => type === "session.ready")
+    )
+    assert.strictEqual(again.code, 0)
+    assert.deepStrictEqual(processesWith(it.dir), [])
+  })
+
+  it("is refused on the data directory of another one, which goes on", async () => {
+    await using it = await fleet()
+    const config = { agents: [agent()], tasks: [{ id: "t", prompt: fake({ text: "done" }) }] }
+    const running = it.run(config, "--json")
+    await running.waitFor("the result", ({ type }) => type === "task.result")
+    const second = await it.once(config)
+    assert.strictEqual(second.code, 1)
+    assert.include(second.stderr, `is in use by another runtime (pid ${running.child.pid})`)
+    assert.include(second.stderr, "stop the other one")
+    assert.isNull(running.child.exitCode)
+    // One with a data directory of its own is another matter, and its sweep harms nobody.
+    const other = await it.once({ ...config, dataDir: "other" })
+    assert.strictEqual(other.code, 0)
+    assert.isUndefined(running.lines.find(({ type }) => type === "session.ended"))
+    running.child.kill("SIGTERM")
+    assert.strictEqual(await running.exit, 143)
   })
 
   it("goes on serving when its tasks are finished, until SIGINT", async () => {

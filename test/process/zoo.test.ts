@@ -100,17 +100,6 @@ const outOfReach = ({ rungs }: Machine, animal: Zoo.Animal, action: Action, verd
         : `it survived, ${verdict.failure === undefined ? "the receipt says nothing of it" : "the stop said so"}, and the test has ended it`)
   )
 
-/** A small generator of numbers that can be repeated (mulberry32). */
-const generator = (seed: number) => {
-  let state = seed >>> 0
-  return (below: number): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
-}
-
 for (const machine of machines) {
   const missing = Zoo.missing() ?? machine.missing
   if (missing !== undefined) console.log(`the zoo is closed ${machine.name}: ${missing}`)
@@ -140,7 +129,7 @@ function open(machine: Machine) {
     Effect.gen(function* () {
       const seed = Number(process.env["ZOO_SEED"] ?? Math.floor(Math.random() * 2 ** 32))
       console.log(`ZOO_SEED=${seed} repeats these combinations`)
-      const next = generator(seed)
+      const next = Zoo.generator(seed)
       const calm = Zoo.zoo.filter(({ moves }) => moves !== true)
       const pick = (): Zoo.Animal => calm[next(calm.length + 3)] ?? Zoo.mixture(next(1 << Zoo.habits.length))
       // A storm leaves thousands of zombies to a slow init, and one out of reach costs the seconds after which a tree is

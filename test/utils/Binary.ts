@@ -142,3 +142,17 @@ export const processesWith = (text: string): ReadonlyArray<{ readonly pid: numbe
         return []
       }
     })
+
+/** The living children of a process. */
+export const childrenOf = (pid: number | undefined): ReadonlyArray<{ readonly pid: number; readonly name: string }> =>
+  readdirSync("/proc")
+    .filter((name) => /^[0-9]+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const status = readFileSync(`/proc/${name}/status`, "utf8")
+        const of = (key: string) => new RegExp(`^${key}:\\s+(.*)$`, "m").exec(status)?.[1] ?? ""
+        return Number(of("PPid")) === pid && !/^[ZX]/.test(of("State")) ? [{ pid: Number(name), name: of("Name") }] : []
+      } catch {
+        return []
+      }
+    })

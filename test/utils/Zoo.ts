@@ -231,3 +231,14 @@ export const spawnAnimal = Effect.fnUntraced(function* (
   yield* Deferred.await(ready)
   return handle
 })
+
+/** A small generator of numbers that can be repeated (mulberry32). */
+export const generator = (seed: number) => {
+  let state = seed >>> 0
+  return (below: number): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) % below
+  }
+}
