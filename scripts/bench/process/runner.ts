@@ -12,9 +12,11 @@ const [way, count, fifo] = process.argv.slice(2)
 const main = Effect.gen(function* () {
   const tree = yield* ProcessTree
   const { guardian } = yield* ProcessHost
-  const script = 'exec 3<>"$0"; sleep 1000 & setsid sleep 1000 & echo; wait'
+  const script = 'exec 3<>"$0"; sleep 60 & setsid sleep 60 & echo; wait'
   const spawn = tree.spawn(specOf(["/bin/sh", "-c", script, fifo ?? ""]))
   yield* Effect.forEach(Array.from({ length: Number(count) }), () => Effect.tap(spawn, firstByte))
+  // What was said to the guardian leaves this process when the event loop turns.
+  yield* Effect.sleep("20 millis")
   console.log(String(guardian?.pid() ?? 0))
   return yield* Effect.never
 }).pipe(Effect.scoped, Effect.provide(layer(way === "cgroup" ? "cgroup" : "noCgroup")))
