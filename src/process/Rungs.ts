@@ -77,9 +77,15 @@ export const probe = (options: ProbeOptions = {}): Rungs => {
   }
 }
 
-/** Of these limits, what the kernel would not enforce. */
-export const unenforced = (rungs: Rungs, limits: Limits.ProcessLimits): ReadonlyArray<Limits.Unenforced> =>
-  rungs.unenforced.filter(({ limit }) => limits[limit as keyof Limits.ProcessLimits] !== undefined)
+/** Of these limits, what the kernel would not enforce; `noCgroup` says why no groups are made, where they are not. */
+export const unenforced = (
+  rungs: Rungs,
+  limits: Limits.ProcessLimits,
+  noCgroup?: string
+): ReadonlyArray<Limits.Unenforced> =>
+  noCgroup === undefined
+    ? rungs.unenforced.filter(({ limit }) => limits[limit as keyof Limits.ProcessLimits] !== undefined)
+    : Limits.apply(limits, undefined, undefined, noCgroup)
 
 const processes = (): Offer => {
   const self = ProcFs.walk().get(process.pid)
@@ -104,15 +110,18 @@ const groups = (): Offer =>
     ? { available: false, says: "this system has none", hint: "run it on Linux" }
     : { available: true, says: "each run leads a session and a group of its own" }
 
-/** Every limit there is, so small that nothing else is kept from it. */
-const ALL: Limits.ProcessLimits = {
+/** Every limit there is, for a group that stays empty. */
+const ALL = {
   memory: 16 * 1024 ** 2,
   memoryHigh: 16 * 1024 ** 2,
   cpus: 1,
   processes: 8,
   ioWeight: 100,
   enforce: "best_effort"
-}
+} as const satisfies Limits.ProcessLimits
+
+/** Their names. */
+export const LIMITS: ReadonlyArray<string> = Object.keys(ALL).filter((limit) => limit !== "enforce")
 
 const NAME = "mister-smith-doctor-"
 
