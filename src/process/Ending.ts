@@ -63,7 +63,7 @@ export const end = Effect.fnUntraced(function* (
     if (isOver()) break
     // What stands still hears nothing.
     Pausing.letGo(tree, left)
-    ProcessTable.signalGroup(leader.pid, signal)
+    ProcessTable.signalLed(leader, signal)
     yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), wait)
     const before = left
     left = yield* membersNow
@@ -72,16 +72,17 @@ export const end = Effect.fnUntraced(function* (
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
   const last = yield* membersNow
+  gone(tree.orphans, kill)
   gone(without(left, last), "exit")
   gone(last, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
   let empty = 0
   while (empty < 2) {
-    // One signal to the group also ends what forks faster than a list of it is read.
     tree.cgroup?.kill()
-    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     const members = yield* membersNow
+    // One signal to the group also ends what forks faster than a list of it is read.
+    if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
       empty++
       continue
