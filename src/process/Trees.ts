@@ -1,13 +1,15 @@
 /**
  * All trees of this runtime that are alive, and who is in them. One walk of /proc answers everybody who asks in the same
- * moment, so that a hundred trees are ended at the cost of one.
+ * moment, so that a hundred trees are ended at the cost of one; and where the kernel says that nothing was born since the
+ * last walk, the next one need not list everything again.
  */
 import { Effect } from "effect"
+import * as Births from "./Births.ts"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
 import { signal, signalGroup } from "./ProcessTable.ts"
-import * as ProcFs from "./ProcFs.ts"
+import type * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
   readonly cgroup: Group | undefined
@@ -41,6 +43,7 @@ export class Trees {
   /** By marker. */
   readonly live = new Map<string, Tree>()
   private readonly membership: Membership
+  private readonly births = Births.make()
   private waiting: Array<(walk: Walk) => void> = []
 
   constructor(spared: () => Iterable<number>) {
@@ -49,7 +52,7 @@ export class Trees {
 
   /** Synchronous; some milliseconds. */
   walkNow(): Walk {
-    const table = ProcFs.walk()
+    const table = this.births.walk()
     return { table, members: this.membership.of([...this.live.values()], table) }
   }
 
