@@ -47,6 +47,15 @@ describe("mister-smith doctor", () => {
     assert.deepStrictEqual(made, ["config.json"])
   })
 
+  it("has help, and is completed in the shell", async () => {
+    const { code, stdout } = await finish(["doctor", "--help"])
+    assert.strictEqual(code, 0)
+    assert.match(stdout, /USAGE[\s\S]*doctor[\s\S]*--json/)
+    for (const shell of ["bash", "zsh", "fish"]) {
+      assert.include((await finish(["--completions", shell])).stdout, "doctor")
+    }
+  })
+
   it("lists everything that check finds, and goes on with the rest", async () => {
     const { code, lines, stderr } = await examine({ agents: [{ id: "B", limits: { taskTiem: "1 minute" } }] })
     assert.strictEqual(code, 1)

@@ -1,9 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { CONTROLLERS, findCgroup } from "../../src/process/CgroupTree.ts"
 import { available } from "../../src/process/ProcessTable.ts"
 import * as Rungs from "../../src/process/Rungs.ts"
 import * as UserLimits from "../../src/process/UserLimits.ts"
+import { root } from "../utils/Binary.ts"
+import { zoo } from "../utils/Zoo.ts"
 
 const NO_CGROUP = { why: "cgroups are gone fishing", hint: "wait for them" }
 const NO_NAMESPACE = { why: "no namespaces today", hint: "ask tomorrow" }
@@ -90,6 +93,23 @@ const readable = (file: string) => {
     return false
   }
 }
+
+describe("docs/processes.md", () => {
+  it("says of every program of the zoo what it is reached by", () => {
+    const docs = readFileSync(join(root, "docs/processes.md"), "utf8")
+    const told = [...docs.matchAll(/^\| `([a-z-]+)` \| [^|]+ \| ([^|]+) \|$/gm)].map(([, name, by]) => [name, by])
+    const words = { group_kill: "one signal to the group" } as Readonly<Record<string, string>>
+    const reached = zoo.map(({ name, reachedBy }) => [
+      name,
+      reachedBy.map((reach) => words[reach] ?? reach).join(", ") || "nothing"
+    ])
+    const animals = new Set(zoo.map(({ name }) => name))
+    assert.sameDeepMembers(
+      told.filter(([name]) => animals.has(name ?? "")),
+      reached
+    )
+  })
+})
 
 describe("UserLimits", () => {
   const table = (files: string, processes: string) =>
