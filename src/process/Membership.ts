@@ -17,7 +17,7 @@ export interface Run {
   /** The leader has ended since the walk before, so recently that its number can belong to nobody else yet. */
   readonly justEnded?: boolean
   /** All that its cgroup holds; nothing where it has none. */
-  readonly cgroup: { pids(): ReadonlyArray<number> } | undefined
+  readonly cgroup: { pids(): ReadonlyArray<number>; populated(): boolean } | undefined
 }
 
 export type Members = ReadonlyArray<ProcFs.ProcEntry>
@@ -86,7 +86,9 @@ export class Membership {
         groups.set(leader.pid, marker)
       }
       if (holder?.startTime === leader.startTime) add(leader.pid, marker)
-      for (const pid of cgroup?.pids() ?? []) add(pid, marker)
+      // Most that have lost their leader are empty, and that is quicker to be asked than who is in it.
+      if (cgroup === undefined || (holder?.startTime !== leader.startTime && !cgroup.populated())) continue
+      for (const pid of cgroup.pids()) add(pid, marker)
     }
     const children = new Map<number, Array<number>>()
     const sessions = new Map<number, Array<number>>()
