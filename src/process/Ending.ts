@@ -65,6 +65,7 @@ export const end = Effect.fnUntraced(function* (
     left = membersOf(last)
   })
 
+  const wasOver = isOver()
   let last = yield* trees.walk
   let left = membersOf(last)
   let asked = false
@@ -81,11 +82,11 @@ export const end = Effect.fnUntraced(function* (
     yield* lookAgain(signal)
     asked = true
   }
-  // It has ended while we looked.
-  if (!asked && left.length > 0) yield* lookAgain("exit")
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
   gone(tree.orphans, kill)
+  // It has ended while we looked.
+  if (!wasOver && !asked && left.length > 0) yield* lookAgain("exit")
   gone(left, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
@@ -94,14 +95,14 @@ export const end = Effect.fnUntraced(function* (
   while (empty < 2) {
     tree.cgroup?.kill()
     last = yield* trees.walk
+    const members = membersOf(last)
     // One signal to the group also ends what forks faster than a list of it is read.
-    if (membersOf(last).some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     if (nobody(last)) {
       empty++
       continue
     }
     empty = 0
-    const members = membersOf(last)
     if ((yield* Clock.currentTimeMillis) > deadline) {
       return yield* new TreeSurvived({ run: marker, survivors: members.map(({ name, pid }) => ({ pid, name })) })
     }

@@ -8,10 +8,11 @@
  * before it is signalled is left to whoever knows the program.
  */
 import type { ChildProcess } from "node:child_process"
-import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, type Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
+import { bytes } from "./Output.ts"
 import * as Pausing from "./Pausing.ts"
 import { LimitUnenforceable, type PauseFailed, type SpawnError, type TreeSurvived } from "./ProcessError.ts"
 import { ProcessHost } from "./ProcessHost.ts"
@@ -241,7 +242,3 @@ const begin = (spec: ProcessSpec, place: Parameters<typeof launch>[1]): Effect.E
     }
     resume(Effect.succeed({ pid, stdin, stdout, stderr, whenExit }))
   })
-
-const bytes = (readable: AsyncIterable<Uint8Array>): Stream.Stream<Uint8Array> =>
-  // A pipe that breaks is a pipe that ended: what it means is judged by the exit.
-  Stream.ignore(Stream.fromAsyncIterable(readable, (cause) => cause))
