@@ -6,7 +6,7 @@
  * caller itself and what else is not to be touched is never a member. What a process could do between two walks to be in
  * none of these is told in docs/processes.md.
  */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { MARKER, ownsGroup, type ProcessIdentity } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 
@@ -20,11 +20,15 @@ export interface Run {
 
 export type Members = ReadonlyArray<ProcFs.ProcEntry>
 
+const environmentOf = (path: string): string => readFileSync(`${path}/environ`, "latin1")
+
 /** The marker of a process: of its environment as it was given, unless it has overwritten that. */
 export const markerOf = (pid: number): string | undefined => {
   let environment: string
   try {
-    environment = readFileSync(`/proc/${pid}/environ`, "latin1")
+    environment = environmentOf(`/proc/${pid}`)
+    // Where the first thread has ended, one of the others has it.
+    if (environment === "") environment = environmentOf(`/proc/${pid}/task/${readdirSync(`/proc/${pid}/task`).at(-1)}`)
   } catch {
     return undefined // gone meanwhile, or another user's
   }
@@ -63,7 +67,7 @@ export class Membership {
     const members = new Map<string, Array<ProcFs.ProcEntry>>(runs.map(({ marker }) => [marker, []]))
     for (const [pid, run] of belongs) {
       const entry = table.get(pid)
-      if (entry !== undefined && entry.state !== "Z" && entry.state !== "X") members.get(run)?.push(entry)
+      if (entry !== undefined && !ProcFs.isDead(entry)) members.get(run)?.push(entry)
     }
     return members
   }

@@ -84,5 +84,5 @@ const members = (owner: string, recorded: ReadonlyArray<ProcessIdentity>): Reado
         add(entry)
     }
   }
-  return [...found.values()].filter(({ state }) => state !== "Z" && state !== "X")
+  return [...found.values()].filter((entry) => !ProcFs.isDead(entry))
 }
