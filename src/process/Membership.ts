@@ -20,18 +20,27 @@ export interface Run {
 
 export type Members = ReadonlyArray<ProcFs.ProcEntry>
 
-const environmentOf = (path: string): string => readFileSync(`${path}/environ`, "latin1")
+/** Empty where it is gone, or another user's. */
+const environmentOf = (path: string): string => {
+  try {
+    return readFileSync(`${path}/environ`, "latin1")
+  } catch {
+    return ""
+  }
+}
+
+/** Where the first thread has ended, one of the others has the environment. */
+const environmentOfLast = (pid: number): string => {
+  try {
+    return environmentOf(`/proc/${pid}/task/${readdirSync(`/proc/${pid}/task`).at(-1)}`)
+  } catch {
+    return ""
+  }
+}
 
 /** The marker of a process: of its environment as it was given, unless it has overwritten that. */
 export const markerOf = (pid: number): string | undefined => {
-  let environment: string
-  try {
-    environment = environmentOf(`/proc/${pid}`)
-    // Where the first thread has ended, one of the others has it.
-    if (environment === "") environment = environmentOf(`/proc/${pid}/task/${readdirSync(`/proc/${pid}/task`).at(-1)}`)
-  } catch {
-    return undefined // gone meanwhile, or another user's
-  }
+  const environment = environmentOf(`/proc/${pid}`) || environmentOfLast(pid)
   const prefix = `${MARKER}=`
   const at = environment.startsWith(prefix) ? 0 : environment.indexOf(`\0${prefix}`) + 1
   if (at === 0 && !environment.startsWith(prefix)) return undefined

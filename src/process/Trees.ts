@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
-import { signal, signalGroup } from "./ProcessTable.ts"
+import { available, ownsGroup, signal, signalGroup } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
@@ -36,6 +36,9 @@ export interface Walk {
   /** By marker. */
   readonly members: ReadonlyMap<string, Members>
 }
+
+/** One that saw nothing at all, not even ourselves, because no file could be opened. It proves nothing. */
+export const isBlind = ({ table }: Walk): boolean => available && table.size === 0
 
 export class Trees {
   /** By marker. */
@@ -69,7 +72,7 @@ export class Trees {
   killAll(): void {
     for (const { cgroup, leader } of this.live.values()) {
       cgroup?.kill()
-      signalGroup(leader.pid, "SIGKILL")
+      if (ownsGroup(leader)) signalGroup(leader.pid, "SIGKILL")
     }
     for (const members of this.walkNow().members.values()) for (const member of members) signal(member, "SIGKILL")
   }
