@@ -63,7 +63,7 @@ export const end = Effect.fnUntraced(function* (
     if (isOver()) break
     // What stands still hears nothing.
     Pausing.letGo(tree, left)
-    ProcessTable.signalGroup(leader.pid, signal)
+    ProcessTable.signalLed(leader, signal)
     yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), wait)
     const before = left
     left = yield* membersNow
@@ -72,12 +72,14 @@ export const end = Effect.fnUntraced(function* (
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
   const last = yield* membersNow
+  gone(tree.orphans, kill)
   gone(without(left, last), "exit")
   gone(last, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
   let empty = 0
   while (empty < 2) {
+<<<<<<< HEAD
     // Looked at before the last kill: we may have been stopped ourselves since.
     const late = (yield* Clock.currentTimeMillis) > deadline
     // One signal to the group also ends what forks faster than a list of it is read.
@@ -86,6 +88,13 @@ export const end = Effect.fnUntraced(function* (
     const walk = yield* trees.walk
     const members = walk.members.get(marker) ?? []
     if (members.length === 0 && !isBlind(walk) && !(tree.cgroup?.populated() ?? false)) {
+=======
+    tree.cgroup?.kill()
+    const members = yield* membersNow
+    // One signal to the group also ends what forks faster than a list of it is read.
+    if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
+>>>>>>> main
       empty++
       continue
     }

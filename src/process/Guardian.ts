@@ -61,7 +61,7 @@ marked() {
   return 1
 }
 stat $$ && mine=$session || exit 1
-forks=1 quiet=0 round=0
+forks=1 quiet=0 round=0 lost=' '
 rounds() {
 while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
   round=$((round + 1))
@@ -70,7 +70,14 @@ while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
   for leader in $leaders; do
     pid=\${leader%:*}
     [ "$pid" -gt 1 ] || continue
-    if stat $pid; then [ "$start" = "\${leader#*:}" ] || continue; found="$found$pid "; fi
+    if stat $pid; then
+      [ "$start" = "\${leader#*:}" ] || continue
+      found="$found$pid "
+    elif [ $round = 1 ]; then
+      # Gone before we looked: its number may be another's by now.
+      lost="$lost$leader "
+    fi
+    case $lost in *" $leader "*) continue ;; esac
     groups="$groups$pid "
   done
   if [ -n "$group" ]; then
