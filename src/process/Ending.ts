@@ -79,22 +79,14 @@ export const end = Effect.fnUntraced(function* (
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
   let empty = 0
   while (empty < 2) {
-<<<<<<< HEAD
     // Looked at before the last kill: we may have been stopped ourselves since.
     const late = (yield* Clock.currentTimeMillis) > deadline
-    // One signal to the group also ends what forks faster than a list of it is read.
     tree.cgroup?.kill()
-    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     const walk = yield* trees.walk
     const members = walk.members.get(marker) ?? []
-    if (members.length === 0 && !isBlind(walk) && !(tree.cgroup?.populated() ?? false)) {
-=======
-    tree.cgroup?.kill()
-    const members = yield* membersNow
     // One signal to the group also ends what forks faster than a list of it is read.
     if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
-    if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
->>>>>>> main
+    if (members.length === 0 && !isBlind(walk) && !(tree.cgroup?.populated() ?? false)) {
       empty++
       continue
     }

@@ -6,13 +6,8 @@
  * caller itself and what else is not to be touched is never a member. What a process could do between two walks to be in
  * none of these is told in docs/processes.md.
  */
-<<<<<<< HEAD
 import { readdirSync, readFileSync } from "node:fs"
-import { MARKER, ownsGroup, type ProcessIdentity } from "./ProcessTable.ts"
-=======
-import { readFileSync } from "node:fs"
 import { MARKER, type ProcessIdentity } from "./ProcessTable.ts"
->>>>>>> main
 import * as ProcFs from "./ProcFs.ts"
 
 export interface Run {

@@ -4,13 +4,9 @@
  * leaves its family later is still known.
  */
 import { Clock, type Duration, Effect } from "effect"
-<<<<<<< HEAD
-import { ownsGroup, signal, signalGroup } from "./ProcessTable.ts"
-=======
 import { signal, signalLed } from "./ProcessTable.ts"
->>>>>>> main
 import * as ProcFs from "./ProcFs.ts"
-import type { Exceeded, Tree, Trees } from "./Trees.ts"
+import { type Exceeded, isBlind, type Tree, type Trees } from "./Trees.ts"
 import { makeSampler, type TreeUsage } from "./Usage.ts"
 
 export interface Sampling {
@@ -24,7 +20,9 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
   const sampler = makeSampler()
   const look = Effect.gen(function* () {
     if (trees.live.size === 0) return
-    const { members, table } = yield* trees.walk
+    const walk = yield* trees.walk
+    if (isBlind(walk)) return
+    const { members, table } = walk
     const at = yield* Clock.currentTimeMillis
     const measured = [...trees.live.values()].map((tree) => ({
       run: tree.marker,
@@ -37,11 +35,7 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
       if (over === undefined) continue
       tree.exceeded = over
       tree.cgroup?.kill()
-<<<<<<< HEAD
-      if (ownsGroup(tree.leader)) signalGroup(tree.leader.pid, "SIGKILL")
-=======
       signalLed(tree.leader, "SIGKILL")
->>>>>>> main
       for (const member of members.get(tree.marker) ?? []) signal(member, "SIGKILL")
     }
   })

@@ -6,11 +6,7 @@ import { Effect } from "effect"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
-<<<<<<< HEAD
-import { available, ownsGroup, signal, signalGroup } from "./ProcessTable.ts"
-=======
-import { signal, signalGroup, signalLed } from "./ProcessTable.ts"
->>>>>>> main
+import { available, signal, signalGroup, signalLed } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
@@ -45,7 +41,7 @@ export interface Walk {
 }
 
 /** One that saw nothing at all, not even ourselves, because no file could be opened. It proves nothing. */
-export const isBlind = ({ table }: Walk): boolean => available && table.size === 0
+export const isBlind = ({ table }: Pick<Walk, "table">): boolean => available && table.size === 0
 
 export class Trees {
   /** By marker. */
@@ -61,6 +57,8 @@ export class Trees {
   /** Synchronous; some milliseconds. */
   walkNow(): Walk {
     const table = ProcFs.walk()
+    // Nothing is learnt from one that saw nothing, and nothing forgotten.
+    if (isBlind({ table })) return { table, members: new Map() }
     const members = this.membership.of([...this.live.values()], table)
     for (const tree of this.live.values()) {
       if (!tree.justEnded) continue
@@ -95,11 +93,7 @@ export class Trees {
   killAll(): void {
     for (const { cgroup, leader } of this.live.values()) {
       cgroup?.kill()
-<<<<<<< HEAD
-      if (ownsGroup(leader)) signalGroup(leader.pid, "SIGKILL")
-=======
       signalLed(leader, "SIGKILL")
->>>>>>> main
     }
     for (const members of this.walkNow().members.values()) for (const member of members) signal(member, "SIGKILL")
   }

@@ -77,7 +77,8 @@ describe.skipIf(!linux)("a tree", { timeout: 60_000 }, () => {
 
   it.skipIf(!has("prlimit"))("is not called ended by walks that could open no file", async () => {
     const child = spawn(process.execPath, [join(root, "test/fixtures/process/blind.ts")], {
-      stdio: ["ignore", "pipe", "inherit"]
+      stdio: ["ignore", "pipe", "inherit"],
+      timeout: 50_000
     })
     let said = ""
     child.stdout.on("data", (bytes) => (said += bytes))
@@ -103,6 +104,8 @@ describe.skipIf(!linux)("a tree", { timeout: 60_000 }, () => {
         cgroup: undefined,
         limits: undefined,
         unenforced: [],
+        justEnded: false,
+        orphans: [],
         exceeded: undefined,
         pausedSince: undefined,
         pausedBefore: 0
