@@ -21,13 +21,19 @@ export const pausedMillis = ({ pausedBefore, pausedSince }: Tree): number =>
 
 export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
   if (tree.pausedSince !== undefined) return
+  const told = new Set<number>()
   for (let round = 0; round < ROUNDS; round++) {
     if (tree.cgroup?.freeze() === true) {
       if (tree.cgroup.isFrozen()) return halted(tree)
     } else {
       const running = (yield* membersOf(tree, trees))?.filter(({ state }) => state !== "T" && state !== "t")
-      if (running?.length === 0) return halted(tree)
-      for (const member of running ?? []) ProcessTable.signal(member, "SIGSTOP")
+      // Who waits in the kernel stands still, and does nothing of its own before it takes its signal: one that has begun
+      // a child with vfork waits so for as long as that child is stopped.
+      if (running?.every(({ pid, state }) => state === "D" && told.has(pid))) return halted(tree)
+      for (const member of running ?? []) {
+        ProcessTable.signal(member, "SIGSTOP")
+        told.add(member.pid)
+      }
     }
     yield* Effect.sleep(LOOK_AGAIN)
   }
@@ -66,6 +72,6 @@ export const letGo = (tree: Tree, members: Members): void => {
     tree.pausedSince = undefined
   }
   tree.cgroup?.thaw()
-  // Also what has stopped itself.
-  for (const member of members) if (member.state === "T") ProcessTable.signal(member, "SIGCONT")
+  // Also what has stopped itself, and who would stop as soon as the kernel lets go of it.
+  for (const member of members) if (member.state === "T" || member.state === "D") ProcessTable.signal(member, "SIGCONT")
 }
