@@ -186,4 +186,22 @@ describe.skipIf(process.platform !== "linux")("Sweep", { timeout: 60_000 }, () =
         yield* Effect.sync(() => existsSync(neighbours) && rmdirSync(neighbours))
       }).pipe(Effect.scoped)
   )
+
+  it.live.skipIf("why" in cgroup)("ends what is in the cgroup of an earlier life also where cgroups are off now", () =>
+    Effect.gen(function* () {
+      const owner = newOwner()
+      const where = yield* dir
+      writeFileSync(join(where, "id"), `${owner}\n`)
+      const group = join("path" in cgroup ? cgroup.path : "", `mister-smith-${owner}-1`)
+      mkdirSync(group)
+      const processes = yield* left(
+        'echo $$ >"$group/cgroup.procs"; echo $$ >$dir/one; exec sleep 1000',
+        { group },
+        "one"
+      )
+      spawnSync(process.execPath, [join(root, "test/fixtures/process/sweeper.ts"), where])
+      assert.deepStrictEqual(alive(processes), [false])
+      assert.isFalse(existsSync(group))
+    }).pipe(Effect.scoped)
+  )
 })
