@@ -77,7 +77,8 @@ const make = Effect.fn("ProcessHost.make")(function* (dataDir: string, settings:
 
   const swept = yield* Sweep.sweep({
     owner,
-    records, // Whatever is set now: an earlier life may have had one.
+    records,
+    // Whatever is set now: an earlier life may have had one.
     found: "why" in machine ? undefined : machine,
     limit: settings.stop.kill
   })
