@@ -23,17 +23,19 @@ export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
   if (tree.pausedSince !== undefined) return
   const told = new Set<number>()
   for (let round = 0; round < ROUNDS; round++) {
-    if (tree.cgroup?.freeze() === true) {
-      if (tree.cgroup.isFrozen()) return halted(tree)
-    } else {
-      const running = (yield* membersOf(tree, trees))?.filter(({ state }) => state !== "T" && state !== "t")
-      // Who waits in the kernel stands still, and does nothing of its own before it takes its signal: one that has begun
-      // a child with vfork waits so for as long as that child is stopped.
-      if (running?.every(({ pid, state }) => state === "D" && told.has(pid))) return halted(tree)
-      for (const member of running ?? []) {
-        ProcessTable.signal(member, "SIGSTOP")
-        told.add(member.pid)
-      }
+    const frozen = tree.cgroup?.freeze() === true
+    // Root may have left its cgroup, and is stopped like one that has none.
+    const inside = new Set(frozen ? tree.cgroup?.pids() : [])
+    const running = (yield* membersOf(tree, trees))?.filter(
+      ({ pid, state }) => !inside.has(pid) && state !== "T" && state !== "t"
+    )
+    // Who waits in the kernel stands still, and does nothing of its own before it takes its signal: one that has begun a
+    // child with vfork waits so for as long as that child is stopped.
+    const still = running?.every(({ pid, state }) => state === "D" && told.has(pid)) ?? false
+    if (still && (!frozen || tree.cgroup?.isFrozen() === true)) return halted(tree)
+    for (const member of running ?? []) {
+      ProcessTable.signal(member, "SIGSTOP")
+      told.add(member.pid)
     }
     yield* Effect.sleep(LOOK_AGAIN)
   }
