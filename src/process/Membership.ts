@@ -22,9 +22,7 @@ export interface Run {
 
 export type Members = ReadonlyArray<ProcFs.ProcEntry>
 
-/** A process whose first thread has ended looks like a zombie while its others run. */
-const isAlive = ({ state, threads }: ProcFs.ProcEntry): boolean => (state !== "Z" || threads > 1) && state !== "X"
-
+/** Empty where it is gone, or another user's. */
 const environmentOf = (path: string): string => {
   try {
     return readFileSync(`${path}/environ`, "latin1")
@@ -86,7 +84,7 @@ export class Membership {
     const members = new Map<string, Array<ProcFs.ProcEntry>>(runs.map(({ marker }) => [marker, []]))
     for (const [pid, run] of belongs) {
       const entry = table.get(pid)
-      if (entry !== undefined && isAlive(entry)) members.get(run)?.push(entry)
+      if (entry !== undefined && !ProcFs.isDead(entry)) members.get(run)?.push(entry)
     }
     return members
   }
