@@ -1,0 +1,80 @@
+/**
+ * Lets a running node be operated: HTTP over a Unix socket in its data directory.
+ *
+ * Promises: only the user whose node it is may open the socket, from its first instant; a socket that a dead runtime has
+ * left is replaced, which is safe because whoever serves holds the data directory; nothing that is sent can stop the node
+ * or fill its memory, as bodies are bounded and readers of events cost no more than the History; what was begun for a
+ * caller who has gone away is given up, except that no agent is left half stopped; closed with its Scope.
+ */
+import { rmSync } from "node:fs"
+import { createServer } from "node:http"
+import { ByteSize, Clock, Deferred, Effect, Layer } from "effect"
+import { HttpIncomingMessage, HttpRouter } from "effect/http"
+import { VERSION } from "../domain/Version.ts"
+import { SocketUnusable } from "./AdminError.ts"
+import { routes } from "./Handlers.ts"
+import { socketIn, tooLong } from "./Socket.ts"
+import { SocketHttp } from "./SocketHttp.ts"
+
+/** The largest body, in bytes: a prompt of its greatest length with every character escaped, and a schema. */
+export const MAX_BODY = 8 * 1024 * 1024
+
+/** Requests that are being answered when the node stops may take so long to end, milliseconds. */
+const GRACE = 1000
+
+/**
+ * Serves while its Scope lives; `SocketUnusable` where that cannot be. Whoever calls must hold the data directory.
+ */
+export const serve = Effect.fn("AdminServer.serve")(function* ({
+  dataDir,
+  name
+}: {
+  readonly dataDir: string
+  readonly name: string
+}) {
+  const socket = socketIn(dataDir)
+  if (tooLong(socket)) return yield* new SocketUnusable({ socket, reason: "its path is too long" })
+  const listen = yield* (yield* SocketHttp).listen
+  const self = { name, version: VERSION, pid: process.pid, dataDir, startedAt: yield* Clock.currentTimeMillis }
+  const closing = yield* Deferred.make<void>()
+  yield* Effect.acquireRelease(removed(socket), () => Effect.ignore(removed(socket)))
+  yield* HttpRouter.serve(routes(self, closing), { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(MAX_BODY))),
+    Layer.provide(listen(privately, { path: socket, gracefulShutdownTimeout: GRACE })),
+    Layer.build,
+    Effect.mapError(({ cause }) => new SocketUnusable({ socket, reason: reasonOf(cause) }))
+  )
+  // The first to be done at the end: who reads events is told their end, instead of being cut off.
+  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+  return self
+})
+
+const removed = (socket: string) =>
+  Effect.try({
+    try: () => rmSync(socket, { force: true }),
+    catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) })
+  })
+
+/** A server whose socket nobody else can open: it has its mode when it appears, and not a moment later. */
+const privately = () => {
+  const server = createServer()
+  const listen = server.listen.bind(server) as (...args: ReadonlyArray<unknown>) => typeof server
+  return Object.assign(server, {
+    listen: (...args: ReadonlyArray<unknown>) => {
+      // The socket is made before listen() returns, and nothing else of ours runs meanwhile.
+      const before = process.umask(0o177)
+      try {
+        return listen(...args)
+      } finally {
+        process.umask(before)
+      }
+    }
+  })
+}
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error
+    ? "code" in error && typeof error.code === "string"
+      ? error.code
+      : error.message
+    : String(error)

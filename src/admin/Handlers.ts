@@ -1,0 +1,141 @@
+/** Answers each route of the Api from the node and its History. Knows nothing of sockets. */
+import { Deferred, Effect, Fiber, Layer, SchemaIssue, Stream } from "effect"
+import { Sse } from "effect/encoding"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { AgentUnknown } from "../agent/AgentError.ts"
+import type { Fault } from "../domain/Fault.ts"
+import type { Published } from "../event/Event.ts"
+import {
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  StopNotKept,
+  SupervisorEnded
+} from "../supervision/ChildError.ts"
+import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { RequestInvalid, type Refused, refused } from "./AdminError.ts"
+import { Api, LISTED, Typed } from "./Api.ts"
+import { eventId, seqIn, speaksOf } from "./EventView.ts"
+import { History } from "./History.ts"
+import { Operated } from "./Operated.ts"
+import { summaryOf, viewOf } from "./TaskView.ts"
+import { type NodeView, treeOf } from "./TreeView.ts"
+
+/** The errors of these classes travel as themselves, every other Fault as `Refused`. */
+const only =
+  <C extends ReadonlyArray<abstract new (...args: never) => Fault>>(...named: C) =>
+  (fault: Fault): InstanceType<C[number]> | Refused =>
+    named.some((each) => fault instanceof each) ? (fault as InstanceType<C[number]>) : refused(fault)
+
+const agentErrors = [AgentUnknown, ChildNotFound, StopNotKept, SupervisorEnded] as const
+
+const tasks = HttpApiBuilder.group(
+  Api,
+  "tasks",
+  Effect.fnUntraced(function* (handlers) {
+    const operated = yield* Operated
+    return handlers.handleAll({
+      submit: ({ payload }) =>
+        operated.submit(payload).pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
+      tasks: ({ query: { limit = LISTED, state } }) =>
+        Effect.map(operated.tasks, (all) => {
+          const asked = state === undefined ? all : all.filter((task) => task.state === state)
+          return { total: asked.length, tasks: asked.slice(Math.max(0, asked.length - limit)).map(summaryOf) }
+        }),
+      task: ({ params: { id } }) =>
+        Effect.flatMap(operated.tasks, (all) => {
+          const found = all.find((task) => task.id === id)
+          return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
+        }),
+      result: ({ params: { id } }) => Effect.mapError(operated.result(id), only(TaskUnknown))
+    })
+  })
+)
+
+const agents = HttpApiBuilder.group(
+  Api,
+  "agents",
+  Effect.fnUntraced(function* (handlers) {
+    const operated = yield* Operated
+    const scope = yield* Effect.scope
+    /** Goes on when the caller goes away: half stopped is worse than stopped. */
+    const whole = <E>(act: Effect.Effect<void, E>) => Effect.flatMap(Effect.forkIn(act, scope), Fiber.join)
+    return handlers.handleAll({
+      stopAgent: ({ params: { id } }) => Effect.mapError(whole(operated.stopAgent(id)), only(...agentErrors)),
+      startAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.startAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
+      explain: ({ params: { id } }) =>
+        operated.explain(id).pipe(
+          Effect.map((why) => ({ agent: id, why })),
+          Effect.mapError(only(AgentUnknown))
+        )
+    })
+  })
+)
+
+const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.group(
+    Api,
+    "node",
+    Effect.fnUntraced(function* (handlers) {
+      const operated = yield* Operated
+      const history = yield* History
+      const run = self.startedAt.toString(36)
+      return handlers.handleAll({
+        node: () => Effect.succeed(self),
+        tree: () =>
+          Effect.map(Effect.all([operated.tree, operated.agents, operated.tasks]), ([tree, agents, tasks]) =>
+            treeOf(self, tree, agents, tasks)
+          ),
+        events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
+          const id = headers["last-event-id"]
+          // A reader who was with another run has missed its end, and gets all there is of this one.
+          const after = id === undefined ? undefined : seqIn(run, id)
+          const other = id !== undefined && after === undefined
+          const events = yield* history.read({ after: other ? 0 : after, last: last ?? (follow ? 0 : undefined) }, follow)
+          return HttpServerResponse.stream(
+            Stream.make(BEGIN, ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])).pipe(
+              Stream.concat(
+                events.pipe(
+                  Stream.filter((event) => speaksOf(event, about)),
+                  Stream.map((event) => sse(run, event)),
+                  Stream.interruptWhen(Deferred.await(closing))
+                )
+              ),
+              Stream.encodeText
+            ),
+            { contentType: "text/event-stream", headers: { "cache-control": "no-store" } }
+          )
+        })
+      })
+    })
+  )
+
+/** Sends the headers: whoever has them will miss nothing. A comment, which readers pass over. */
+const BEGIN = ":\n\n"
+
+const sse = (run: string, event: Published): string =>
+  Sse.encoder.write({ _tag: "Event", id: eventId(run, event), event: event.type, data: JSON.stringify(event) })
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** What cannot be decoded: a task that is none, or a request that is none. */
+const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpoint }) => {
+  if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
+  const problem = format(error.cause.issue)
+    .issues.map(({ message, path = [] }) => (path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`))
+    .join("; ")
+  return Effect.fail(
+    endpoint.name === "submit" && error.kind === "Payload"
+      ? new TaskInvalid({ problem })
+      : new RequestInvalid({ problem: `${error.kind.toLowerCase()}: ${problem}` })
+  )
+})
+
+/** All routes, and the OpenAPI document. Readers of events are let go when `closing` is done. */
+export const routes = (self: NodeView, closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide([tasks, agents, node(self, closing)]),
+    Layer.provide(typed)
+  )

@@ -1,0 +1,26 @@
+/**
+ * What a running node lets itself be asked and told. The admin room serves it and does not know who answers: the wiring
+ * gives it the node, a test whatever it likes. Every failure is a Fault, and travels to the caller as one.
+ */
+import { Context, type Effect } from "effect"
+import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { Fault } from "../domain/Fault.ts"
+import type { TaskResult } from "../domain/Task.ts"
+import type { SupervisorInfo } from "../supervision/Snapshot.ts"
+import type { TaskRecord } from "../task/TaskLedger.ts"
+import type { TaskInput } from "../task/TaskSpec.ts"
+
+export class Operated extends Context.Service<
+  Operated,
+  {
+    submit(task: TaskInput): Effect.Effect<TaskRecord, Fault>
+    /** Waits for the end of a task. */
+    result(task: string): Effect.Effect<TaskResult, Fault>
+    readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>>
+    readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
+    stopAgent(agent: string): Effect.Effect<void, Fault>
+    startAgent(agent: string): Effect.Effect<void, Fault>
+    readonly tree: Effect.Effect<SupervisorInfo>
+    explain(agent: string): Effect.Effect<string, Fault>
+  }
+>()("mister-smith/admin/Operated") {}

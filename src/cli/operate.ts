@@ -1,0 +1,14 @@
+/** Lets other commands reach the node that `run` has started. One that cannot be reached works all the same. */
+import { Effect } from "effect"
+import * as AdminServer from "../admin/AdminServer.ts"
+import { Operated } from "../admin/Operated.ts"
+import type { Config } from "../config/Config.ts"
+import { MisterSmith } from "../MisterSmith.ts"
+
+export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config) {
+  const operated = Operated.of(yield* MisterSmith)
+  yield* AdminServer.serve({ dataDir, name }).pipe(
+    Effect.provideService(Operated, operated),
+    Effect.catchTag("SocketUnusable", ({ hint, message }) => Effect.logWarning(`${message} (hint: ${hint})`))
+  )
+})
