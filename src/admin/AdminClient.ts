@@ -32,7 +32,9 @@ export class AdminClient extends Context.Service<
   {
     readonly socket: string
     /** Anything that is answered at once. */
-    ask<A, E>(ask: (client: Client) => Effect.Effect<A, E>): Effect.Effect<A, Exclude<E, Ours> | NodeUnreachable | NodeLost>
+    ask<A, E>(
+      ask: (client: Client) => Effect.Effect<A, E>
+    ): Effect.Effect<A, Exclude<E, Ours> | NodeUnreachable | NodeLost>
     /** Anything that may take as long as it takes. */
     wait<A, E>(
       ask: (client: Client) => Effect.Effect<A, E>
@@ -76,7 +78,11 @@ export class AdminClient extends Context.Service<
               duration: PATIENCE,
               orElse: () => Effect.fail(new NodeLost({ socket, reason: `nothing came within ${PATIENCE}` }))
             }),
-          result: (task) => Effect.map(wait((client) => client.result({ params: { id: task } })), resultOf),
+          result: (task) =>
+            Effect.map(
+              wait((client) => client.result({ params: { id: task } })),
+              resultOf
+            ),
           events: (query) =>
             Effect.map(
               wait((client) => client.events({ headers: {}, query })),

@@ -74,7 +74,8 @@ export class NodeUnreachable extends Schema.TaggedError<NodeUnreachable, Fault>(
     return 3
   }
   override get hint() {
-    if (tooLong(this.socket)) return `give the node a dataDir with a shorter path; a socket's may have ${MAX_PATH} bytes`
+    if (tooLong(this.socket))
+      return `give the node a dataDir with a shorter path; a socket's may have ${MAX_PATH} bytes`
     return this.reason === "EACCES" || this.reason === "EPERM" ? "run this as the user whose node it is" : WHERE
   }
   override get message() {

@@ -3,14 +3,7 @@
  * from this one list. Every refusal is a typed error; a fault that a route does not name travels as `Refused`.
  */
 import { Schema } from "effect"
-import {
-  HttpApi,
-  HttpApiEndpoint,
-  HttpApiGroup,
-  HttpApiMiddleware,
-  HttpApiSchema,
-  OpenApi
-} from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentUnknown } from "../agent/AgentError.ts"
 import {
   ChildNotFound,

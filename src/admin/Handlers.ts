@@ -14,7 +14,7 @@ import {
   SupervisorEnded
 } from "../supervision/ChildError.ts"
 import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
-import { RequestInvalid, type Refused, refused } from "./AdminError.ts"
+import { type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { History } from "./History.ts"
@@ -93,9 +93,15 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           // A reader who was with another run has missed its end, and gets all there is of this one.
           const after = id === undefined ? undefined : seqIn(run, id)
           const other = id !== undefined && after === undefined
-          const events = yield* history.read({ after: other ? 0 : after, last: last ?? (follow ? 0 : undefined) }, follow)
+          const events = yield* history.read(
+            { after: other ? 0 : after, last: last ?? (follow ? 0 : undefined) },
+            follow
+          )
           return HttpServerResponse.stream(
-            Stream.make(BEGIN, ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])).pipe(
+            Stream.make(
+              BEGIN,
+              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])
+            ).pipe(
               Stream.concat(
                 events.pipe(
                   Stream.filter((event) => speaksOf(event, about)),

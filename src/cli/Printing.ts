@@ -10,10 +10,7 @@ export const err = (text: string): Effect.Effect<void> => write(process.stderr, 
 export const jsonLine = (value: unknown): Effect.Effect<void> => out(JSON.stringify(value))
 
 /** Colours where the terminal has them and they are wanted. */
-export const painter = Effect.map(
-  TerminalCapabilities.TerminalCapabilities,
-  ({ canColor }): Paint => paint(canColor)
-)
+export const painter = Effect.map(TerminalCapabilities.TerminalCapabilities, ({ canColor }): Paint => paint(canColor))
 
 /** A cell, and how it is coloured where it is. */
 export type Cell = string | readonly [text: string, style: Parameters<Paint>[0]]
@@ -26,7 +23,7 @@ const textOf = (cell: Cell) => harmless(typeof cell === "string" ? cell : cell[0
  */
 export const table = (titles: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<Cell>>, p: Paint): string => {
   const widths = titles.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => [...(textOf(row[column] ?? ""))].length))
+    Math.max(title.length, ...rows.map((row) => [...textOf(row[column] ?? "")].length))
   )
   const edge = process.stdout.isTTY ? (process.stdout.columns ?? 80) : Number.POSITIVE_INFINITY
   const line = (row: ReadonlyArray<Cell>, style?: Parameters<Paint>[0]) => {

@@ -2,11 +2,10 @@
 import { Schema } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
 
-export class UsageWrong
-  extends Schema.TaggedError<UsageWrong, Fault>("mister-smith/UsageWrong")("UsageWrong", {
-    problem: Schema.String,
-    advice: Schema.optionalKey(Schema.String)
-  }) {
+export class UsageWrong extends Schema.TaggedError<UsageWrong, Fault>("mister-smith/UsageWrong")("UsageWrong", {
+  problem: Schema.String,
+  advice: Schema.optionalKey(Schema.String)
+}) {
   static {
     follow(this, { severity: "low", recovery: "ignore" })
   }

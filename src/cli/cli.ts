@@ -121,7 +121,10 @@ const tasks = Command.make(
     state: Flag.Literals("state", states).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
-      Flag.between(0, 1_000_000),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
       Flag.withDefault(100)
     ),
     json,
@@ -154,7 +157,10 @@ const events = Command.make(
     follow: yes("follow", "Go on with what happens from now on, until the node ends").pipe(Flag.withAlias("f")),
     last: Flag.Int("last").pipe(
       Flag.withDescription("The latest so many. Default: all that are kept; with --follow none"),
-      Flag.between(0, 1_000_000),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
       Flag.optional
     ),
     task: text("task", "ID", "Only of this task"),

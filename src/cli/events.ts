@@ -42,7 +42,9 @@ export const sentence = (event: Published, p: Paint): string => {
   if (line !== undefined) return line
   const { at, seq: _seq, type, ...fields } = harmless(event)
   const said = Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined || value === null ? [] : [`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`]
+    value === undefined || value === null
+      ? []
+      : [`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`]
   )
   return `${p("dim", new Date(at).toTimeString().slice(0, 8))} ${p("dim", type)} ${said.join(" ")}`
 }

@@ -1,7 +1,7 @@
 /** `explain AGENT`: why an agent is as it is, in a sentence. */
 import { Effect } from "effect"
-import { type AgentInput, withNode } from "./Where.ts"
 import { jsonLine, out } from "./Printing.ts"
+import { type AgentInput, withNode } from "./Where.ts"
 import { harmless } from "./Words.ts"
 
 export const explainAgent = Effect.fn("cli.explain")(function* ({ agent, json, where }: AgentInput) {

@@ -15,7 +15,13 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
       if (json) return yield* Effect.forEach(rows, ({ line }) => jsonLine(line), { discard: true })
       const { dataDir, name, pid, startedAt, version } = harmless(view.node)
       yield* out(`${p("bold", name)} ${version}, pid ${pid}, up ${age(Date.now() - startedAt)}, ${dataDir}`)
-      yield* out(table(TITLES, rows.map(({ cells }) => cells), p))
+      yield* out(
+        table(
+          TITLES,
+          rows.map(({ cells }) => cells),
+          p
+        )
+      )
     })
   )
 })

@@ -1,7 +1,7 @@
 /** `stop AGENT`: end an agent, and keep it down. */
 import { Effect } from "effect"
-import { type AgentInput, withNode } from "./Where.ts"
 import { jsonLine, out } from "./Printing.ts"
+import { type AgentInput, withNode } from "./Where.ts"
 
 export const stopAgent = Effect.fn("cli.stop")(function* ({ agent, json, where }: AgentInput) {
   yield* withNode(where, (node) => node.wait((client) => client.stopAgent({ params: { id: agent } })))

@@ -94,9 +94,15 @@ const said = (key: string, value: Option.Option<string>) => (Option.isSome(value
 
 const promptOf = Effect.fnUntraced(function* ({ file, prompt }: SubmitInput) {
   if (Option.isSome(prompt) && Option.isSome(file)) {
-    return yield* new UsageWrong({ problem: "there is a prompt, and a --file with another", advice: "give one of them" })
+    return yield* new UsageWrong({
+      problem: "there is a prompt, and a --file with another",
+      advice: "give one of them"
+    })
   }
-  const from = Option.getOrElse(Option.orElse(file, () => prompt), () => "-")
+  const from = Option.getOrElse(
+    Option.orElse(file, () => prompt),
+    () => "-"
+  )
   if (Option.isSome(prompt) && from !== "-") return from
   if (from !== "-") return yield* textOf(from)
   if (process.stdin.isTTY && Option.isNone(file) && Option.isNone(prompt)) {

@@ -41,7 +41,10 @@ const story = (raw: TaskView, events: ReadonlyArray<Published>, p: Paint): strin
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
     ["took", result === undefined ? undefined : seconds(result.tookMillis)],
-    ["cost", turns === 0 ? undefined : `${dollars(costUsd)} (${turns} turns, ${inputTokens} tokens in, ${outputTokens} out)`],
+    [
+      "cost",
+      turns === 0 ? undefined : `${dollars(costUsd)} (${turns} turns, ${inputTokens} tokens in, ${outputTokens} out)`
+    ],
     ["session", result?.session],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
