@@ -5,6 +5,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentUnknown } from "../agent/AgentError.ts"
+import { VERSION } from "../domain/Version.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -124,6 +125,7 @@ export class Api extends HttpApi.make("mister-smith")
   .annotateMerge(
     OpenApi.annotations({
       title: "MisterSmith",
+      version: VERSION,
       description: "A running node, over the Unix socket admin.sock in its data directory"
     })
   ) {}

@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import type { Published } from "../event/Event.ts"
 
 export const EventView = Schema.StructWithRest(
-  Schema.Struct({ type: Schema.String, seq: Schema.Number, at: Schema.Number }),
+  Schema.Struct({ type: Schema.String, seq: Schema.Finite, at: Schema.Finite }),
   [Schema.Record(Schema.String, Schema.Unknown)]
 )
 

@@ -12,4 +12,4 @@ const fields = {
 export const FaultView = Schema.Struct(fields)
 
 /** One that happened at a known time. */
-export const FaultAt = Schema.Struct({ ...fields, at: Schema.Number })
+export const FaultAt = Schema.Struct({ ...fields, at: Schema.Finite })

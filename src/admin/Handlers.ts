@@ -19,7 +19,7 @@ import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { History } from "./History.ts"
 import { Operated } from "./Operated.ts"
-import { summaryOf, viewOf } from "./TaskView.ts"
+import { resultViewOf, summaryOf, viewOf } from "./TaskView.ts"
 import { type NodeView, treeOf } from "./TreeView.ts"
 
 /** The errors of these classes travel as themselves, every other Fault as `Refused`. */
@@ -48,7 +48,7 @@ const tasks = HttpApiBuilder.group(
           const found = all.find((task) => task.id === id)
           return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
         }),
-      result: ({ params: { id } }) => Effect.mapError(operated.result(id), only(TaskUnknown))
+      result: ({ params: { id } }) => operated.result(id).pipe(Effect.map(resultViewOf), Effect.mapError(only(TaskUnknown)))
     })
   })
 )
@@ -94,7 +94,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           const after = id === undefined ? undefined : seqIn(run, id)
           const other = id !== undefined && after === undefined
           const events = yield* history.read(
-            { after: other ? 0 : after, last: last ?? (follow ? 0 : undefined) },
+            other ? { after: 0 } : after !== undefined ? { after } : last !== undefined ? { last } : follow ? {} : { after: 0 },
             follow
           )
           return HttpServerResponse.stream(

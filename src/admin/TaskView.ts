@@ -17,24 +17,25 @@ export const TaskStateView = Schema.Literals([
 ])
 
 const UsageView = Schema.Struct({
-  turns: Schema.Number,
-  inputTokens: Schema.Number,
-  outputTokens: Schema.Number,
-  costUsd: Schema.Number
+  turns: Schema.Finite,
+  inputTokens: Schema.Finite,
+  outputTokens: Schema.Finite,
+  costUsd: Schema.Finite
 })
 
 export const ResultView = Schema.Struct({
   task: Schema.String,
   status: Schema.Literals(["succeeded", "failed"]),
   text: Schema.String,
-  output: Schema.optional(Schema.Unknown),
+  /** The validated answer of a task with a schema. */
+  output: Schema.optionalKey(Schema.Unknown),
   fault: Schema.optional(FaultView),
   agent: Schema.optional(Schema.String),
   session: Schema.optional(Schema.String),
-  attempts: Schema.Number,
+  attempts: Schema.Finite,
   denied: Schema.Array(Schema.String),
   usage: UsageView,
-  tookMillis: Schema.Number
+  tookMillis: Schema.Finite
 })
 
 const common = {
@@ -42,12 +43,12 @@ const common = {
   type: Schema.String,
   state: TaskStateView,
   /** How often it was begun. */
-  attempt: Schema.Number,
+  attempt: Schema.Finite,
   /** Who performs it, or did last. */
   agent: Schema.optional(Schema.String),
-  submittedAt: Schema.Number,
-  startedAt: Schema.optional(Schema.Number),
-  dueAt: Schema.optional(Schema.Number)
+  submittedAt: Schema.Finite,
+  startedAt: Schema.optional(Schema.Finite),
+  dueAt: Schema.optional(Schema.Finite)
 }
 
 /** One line of the list. */
@@ -57,13 +58,13 @@ export const TaskSummary = Schema.Struct({
   prompt: Schema.String,
   /** Why it waits or has failed. */
   problem: Schema.optional(Schema.String),
-  costUsd: Schema.Number
+  costUsd: Schema.Finite
 })
 export type TaskSummary = typeof TaskSummary.Type
 
 export const TaskList = Schema.Struct({
   /** How many there are, of the states asked for. */
-  total: Schema.Number,
+  total: Schema.Finite,
   /** The latest of them, in the order of their submission. */
   tasks: Schema.Array(TaskSummary)
 })
@@ -105,8 +106,12 @@ export const viewOf = (record: TaskRecord): TaskView => ({
   schema: record.spec.schema,
   lastFault: record.lastFault,
   usage: record.usage,
-  result: record.result
+  result: record.result === undefined ? undefined : resultViewOf(record.result)
 })
+
+/** JSON has no undefined, and null would be an answer. */
+export const resultViewOf = ({ output, ...result }: TaskResult): typeof ResultView.Type =>
+  output === undefined ? result : { ...result, output }
 
 /** What travelled, as the value it was. */
 export const resultOf = (view: typeof ResultView.Type): TaskResult => ({

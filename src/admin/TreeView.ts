@@ -9,9 +9,9 @@ import { FaultAt } from "./FaultView.ts"
 export const NodeView = Schema.Struct({
   name: Schema.String,
   version: Schema.String,
-  pid: Schema.Number,
+  pid: Schema.Finite,
   dataDir: Schema.String,
-  startedAt: Schema.Number
+  startedAt: Schema.Finite
 })
 export type NodeView = typeof NodeView.Type
 
@@ -53,9 +53,9 @@ export const SupervisorView: Schema.Codec<SupervisorView> = Schema.Struct({
       kind: Schema.String,
       restart: Schema.String,
       status: Schema.String,
-      restarts: Schema.Number,
-      uptimeMillis: Schema.optional(Schema.Number),
-      restartInMillis: Schema.optional(Schema.Number),
+      restarts: Schema.Finite,
+      uptimeMillis: Schema.optional(Schema.Finite),
+      restartInMillis: Schema.optional(Schema.Finite),
       lastFailure: Schema.optional(FaultAt),
       lastEnding: Schema.optional(Schema.String),
       note: Schema.optional(Schema.String),

@@ -15,7 +15,7 @@ export const painter = Effect.map(TerminalCapabilities.TerminalCapabilities, ({ 
 /** A cell, and how it is coloured where it is. */
 export type Cell = string | readonly [text: string, style: Parameters<Paint>[0]]
 
-const textOf = (cell: Cell) => harmless(typeof cell === "string" ? cell : cell[0]).replaceAll(/\s+/g, " ")
+const textOf = (cell: Cell) => harmless(typeof cell === "string" ? cell : cell[0]).replaceAll(/[\n\t]+/g, " ")
 
 /**
  * Columns under their titles, each as wide as its widest cell. The last one is cut at the edge of the terminal, and not
