@@ -6,8 +6,9 @@
  * or fill its memory, as bodies are bounded and readers of events cost no more than the History; what was begun for a
  * caller who has gone away is given up, except that no agent is left half stopped; closed with its Scope.
  */
-import { rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
+import { join } from "node:path"
 import { ByteSize, Clock, Deferred, Effect, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { VERSION } from "../domain/Version.ts"
@@ -37,40 +38,31 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   const listen = yield* (yield* SocketHttp).listen
   const self = { name, version: VERSION, pid: process.pid, dataDir, startedAt: yield* Clock.currentTimeMillis }
   const closing = yield* Deferred.make<void>()
-  yield* Effect.acquireRelease(removed(socket), () => Effect.ignore(removed(socket)))
+  const attempt = <A>(act: () => A) =>
+    Effect.try({ try: act, catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) }) })
+  // It is made where nobody else can come, and moved to its place, over one that was left, when its mode is right.
+  const nursery = yield* Effect.acquireRelease(
+    attempt(() => mkdtempSync(join(dataDir, "s"))),
+    (made) => Effect.ignore(attempt(() => rmSync(made, { recursive: true, force: true })))
+  )
+  const born = join(nursery, "s")
   yield* HttpRouter.serve(routes(self, closing), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(MAX_BODY))),
-    Layer.provide(listen(privately, { path: socket, gracefulShutdownTimeout: GRACE })),
+    Layer.provide(listen(createServer, { path: born, gracefulShutdownTimeout: GRACE })),
     Layer.build,
     Effect.mapError(({ cause }) => new SocketUnusable({ socket, reason: reasonOf(cause) }))
+  )
+  yield* Effect.acquireRelease(
+    attempt(() => {
+      chmodSync(born, 0o600)
+      renameSync(born, socket)
+    }),
+    () => Effect.ignore(attempt(() => rmSync(socket, { force: true })))
   )
   // The first to be done at the end: who reads events is told their end, instead of being cut off.
   yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
   return self
 })
-
-const removed = (socket: string) =>
-  Effect.try({
-    try: () => rmSync(socket, { force: true }),
-    catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) })
-  })
-
-/** A server whose socket nobody else can open: it has its mode when it appears, and not a moment later. */
-const privately = () => {
-  const server = createServer()
-  const listen = server.listen.bind(server) as (...args: ReadonlyArray<unknown>) => typeof server
-  return Object.assign(server, {
-    listen: (...args: ReadonlyArray<unknown>) => {
-      // The socket is made before listen() returns, and nothing else of ours runs meanwhile.
-      const before = process.umask(0o177)
-      try {
-        return listen(...args)
-      } finally {
-        process.umask(before)
-      }
-    }
-  })
-}
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error

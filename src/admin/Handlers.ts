@@ -48,7 +48,8 @@ const tasks = HttpApiBuilder.group(
           const found = all.find((task) => task.id === id)
           return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
         }),
-      result: ({ params: { id } }) => operated.result(id).pipe(Effect.map(resultViewOf), Effect.mapError(only(TaskUnknown)))
+      result: ({ params: { id } }) =>
+        operated.result(id).pipe(Effect.map(resultViewOf), Effect.mapError(only(TaskUnknown)))
     })
   })
 )
@@ -94,7 +95,15 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           const after = id === undefined ? undefined : seqIn(run, id)
           const other = id !== undefined && after === undefined
           const events = yield* history.read(
-            other ? { after: 0 } : after !== undefined ? { after } : last !== undefined ? { last } : follow ? {} : { after: 0 },
+            other
+              ? { after: 0 }
+              : after !== undefined
+                ? { after }
+                : last !== undefined
+                  ? { last }
+                  : follow
+                    ? {}
+                    : { after: 0 },
             follow
           )
           return HttpServerResponse.stream(
@@ -133,7 +142,7 @@ const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpo
     .issues.map(({ message, path = [] }) => (path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`))
     .join("; ")
   return Effect.fail(
-    endpoint.name === "submit" && error.kind === "Payload"
+    endpoint.identifier === "submit" && error.kind === "Payload"
       ? new TaskInvalid({ problem })
       : new RequestInvalid({ problem: `${error.kind.toLowerCase()}: ${problem}` })
   )
