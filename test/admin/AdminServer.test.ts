@@ -257,7 +257,8 @@ describe("events", () => {
     Effect.gen(function* () {
       const dir = yield* directory
       const scope = yield* Scope.make()
-      const it = yield* Scope.provide(served(dir, {}), scope)
+      yield* Scope.provide(served(dir, {}), scope)
+      const it = yield* client(socketIn(dir))
       const events = yield* it.events({ follow: true })
       const first = yield* Deferred.make<void>()
       const reader = yield* events.pipe(
@@ -284,15 +285,15 @@ describe("events", () => {
       const all = yield* ask(socketIn(dir), "GET", "/events?follow=false")
       const ids = [...all.body.matchAll(/^id: ?(.*)$/gm)].map(([, id = ""]) => id)
       assert.lengthOf(ids, 3)
-      const after = (id: string) =>
+      const since = (id: string) =>
         Effect.map(
           ask(socketIn(dir), "GET", "/events?follow=false", { headers: { "last-event-id": id } }),
           ({ body }) =>
             versions([...body.matchAll(/^data: ?(.*)$/gm)].map(([, data = ""]) => JSON.parse(data) as Published))
         )
-      assert.deepStrictEqual(yield* after(ids[0] ?? ""), ["2", "3"])
-      assert.deepStrictEqual(yield* after(ids[2] ?? ""), [])
-      assert.deepStrictEqual(yield* after("another-7"), ["gap", "1", "2", "3"])
+      assert.deepStrictEqual(yield* since(ids[0] ?? ""), ["2", "3"])
+      assert.deepStrictEqual(yield* since(ids[2] ?? ""), [])
+      assert.deepStrictEqual(yield* since("another-7"), ["gap", "1", "2", "3"])
     }).pipe(Effect.provide(services()))
   )
 
