@@ -9,7 +9,7 @@
 import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
-import { ByteSize, Clock, Deferred, Effect, Layer } from "effect"
+import { ByteSize, Clock, Deferred, Effect, Exit, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { VERSION } from "../domain/Version.ts"
 import { SocketUnusable } from "./AdminError.ts"
@@ -46,9 +46,10 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
     (made) => Effect.ignore(attempt(() => rmSync(made, { recursive: true, force: true })))
   )
   const born = join(nursery, "s")
+  const server = createServer()
   yield* HttpRouter.serve(routes(self, closing), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(MAX_BODY))),
-    Layer.provide(listen(createServer, { path: born, gracefulShutdownTimeout: GRACE })),
+    Layer.provide(listen(() => server, { path: born, gracefulShutdownTimeout: GRACE })),
     Layer.build,
     Effect.mapError(({ cause }) => new SocketUnusable({ socket, reason: reasonOf(cause) }))
   )
@@ -59,8 +60,14 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
     }),
     () => Effect.ignore(attempt(() => rmSync(socket, { force: true })))
   )
-  // The first to be done at the end: who reads events is told their end, instead of being cut off.
-  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      // The first to be done at the end: who reads events is told their end, instead of being cut off.
+      Deferred.doneUnsafe(closing, Exit.void)
+      // Who has connected and does not go away must not hold the node up.
+      setTimeout(() => server.closeAllConnections(), GRACE).unref()
+    })
+  )
   return self
 })
 

@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs"
-import { connect, createServer } from "node:net"
+import { connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
@@ -340,6 +340,53 @@ describe("events", () => {
       yield* Stream.runDrain(Stream.take(events, 3))
       yield* Deferred.await(gone)
       yield* it.ask((client) => client.node())
+    }).pipe(Effect.provide(services()))
+  )
+})
+
+describe("the end of the node", () => {
+  it.live("is not held up by whoever is connected, and waits for an answer that is being given", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      const scope = yield* Scope.make()
+      const asked = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      yield* Scope.provide(
+        served(dir, {
+          result: () => Effect.andThen(Deferred.succeed(asked, undefined), Effect.never),
+          explain: () => Effect.as(Deferred.await(ended), "because")
+        }),
+        scope
+      )
+      const it = yield* client(socketIn(dir))
+      // One says nothing, one does not finish its request, one waits for what never comes, one is nearly answered.
+      const connected = (text: string) =>
+        Effect.acquireRelease(
+          Effect.promise(
+            () =>
+              new Promise<Socket>((resolve) => {
+                const socket = connect(socketIn(dir), () => {
+                  socket.write(text)
+                  resolve(socket)
+                })
+                socket.on("error", () => {})
+              })
+          ),
+          (socket) => Effect.sync(() => socket.destroy())
+        )
+      yield* connected("")
+      yield* connected("POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Le")
+      const waits = yield* Effect.forkChild(Effect.exit(it.result("t")))
+      const why = yield* Effect.forkChild(it.ask((client) => client.explain({ params: { id: "a" } })))
+      yield* Deferred.await(asked)
+      yield* it.ask((client) => client.node())
+      const closed = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* Deferred.succeed(ended, undefined)
+      assert.strictEqual((yield* Fiber.join(why)).why, "because")
+      yield* Fiber.join(closed)
+      const waited = yield* Fiber.join(waits)
+      assert.isTrue(Exit.isFailure(waited))
+      assert.isFalse(existsSync(socketIn(dir)))
     }).pipe(Effect.provide(services()))
   )
 })
