@@ -37,23 +37,25 @@ export const submit = Effect.fn("cli.submit")(function* (input: SubmitInput) {
       }
       // Whoever follows listens first, so that nothing of it is missed.
       const events = input.follow ? yield* node.events({ follow: true }) : Stream.empty
-      const { id } = yield* send
+      const { id, state } = yield* send
       if (!input.json) yield* err(p("dim", `task ${id} is accepted`))
       const progress = yield* events.pipe(
         Stream.filter((event) => event["task"] === id),
         Stream.tap((event) => tell(event as unknown as Published, input.json, p)),
-        Stream.takeUntil(({ to, type }) => type === "task.state" && (to === "succeeded" || to === "failed")),
+        Stream.takeUntil(({ to, type }) => type === "task.state" && ENDS.has(to)),
         Stream.runDrain,
         Effect.forkScoped
       )
       const result = yield* node.result(id)
-      // What it has done comes before how it ended; a task that had ended before is not spoken of any more.
-      yield* Effect.timeoutOption(Fiber.await(progress), PROGRESS)
+      // What it has done comes before how it ended; of a task that had ended before, nothing comes any more.
+      if (!ENDS.has(state)) yield* Effect.timeoutOption(Fiber.await(progress), PROGRESS)
       yield* show(result, input.json, p)
       if (result.status !== "succeeded") yield* new TasksFailed({ failed: 1 })
     }, Effect.scoped)
   )
 })
+
+const ENDS: ReadonlySet<unknown> = new Set(["succeeded", "failed", "cancelled", "dead"])
 
 /** How long the last events of a task may take after its result. */
 const PROGRESS = "1 second"

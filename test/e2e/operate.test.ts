@@ -1,10 +1,10 @@
 /** A running node, asked and told things by the same binary. */
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { binary, finish, type Line, type RunOptions, root, type Running, start, tempDir } from "../utils/Binary.ts"
+import { binary, finish, type Line, type Running, type RunOptions, root, start, tempDir } from "../utils/Binary.ts"
 import { agent, type Fleet, fake, fleet } from "../utils/Fleet.ts"
 
 const COMMANDS = [
@@ -218,7 +218,10 @@ describe("events", () => {
   it("are not held up by a reader who does not read, or has gone away in the middle", async () => {
     await using it = await fleet()
     const { running, tell } = await serving(it)
-    const reader = spawn(binary, ["events", "-f", "--last", "1000"], { cwd: it.dir, stdio: ["ignore", "pipe", "ignore"] })
+    const reader = spawn(binary, ["events", "-f", "--last", "1000"], {
+      cwd: it.dir,
+      stdio: ["ignore", "pipe", "ignore"]
+    })
     await new Promise((resolve) => reader.stdout.once("data", resolve))
     reader.kill("SIGKILL")
     const deaf = connect(socketOf(it.dir))
@@ -295,7 +298,11 @@ describe("a node", () => {
     const { tell } = await serving(it)
     assert.strictEqual(statSync(socketOf(it.dir)).mode & 0o777, 0o600)
     assert.strictEqual(statSync(join(it.dir, ".mister-smith")).mode & 0o777, 0o700)
-    for (const garbage of ["\0\x01\x02\r\n\r\n", "GET / HTTP/7.0\r\n\r\n", "POST /tasks HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"]) {
+    for (const garbage of [
+      "\0\x01\x02\r\n\r\n",
+      "GET / HTTP/7.0\r\n\r\n",
+      "POST /tasks HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
+    ]) {
       await new Promise<void>((resolve) => {
         const socket = connect(socketOf(it.dir), () => void socket.end(garbage))
         socket.on("data", () => {}).on("error", () => {})
@@ -309,7 +316,11 @@ describe("a node", () => {
     await using it = await fleet()
     const dataDir = join("d".repeat(60), "e".repeat(60))
     mkdirSync(join(it.dir, dataDir), { recursive: true })
-    const { code, stderr } = await it.once({ dataDir, agents: [agent()], tasks: [{ id: "t", prompt: fake({ text: "ok" }) }] })
+    const { code, stderr } = await it.once({
+      dataDir,
+      agents: [agent()],
+      tasks: [{ id: "t", prompt: fake({ text: "ok" }) }]
+    })
     assert.strictEqual(code, 0, stderr)
     assert.match(stderr, /cannot be operated.*too long.*hint: .*shorter path/)
     const ps = await finish(["ps", "--data-dir", dataDir], { cwd: it.dir })
@@ -332,6 +343,27 @@ describe("a node", () => {
     assert.isFalse(existsSync(socketOf(it.dir)))
     assert.strictEqual((await finish(["ps"], command)).code, 3)
   })
+})
+
+it("does what docs/operating.md says, line by line", async () => {
+  await using it = await fleet({ rules: [{ match: "", steps: [{ text: "as you say" }] }] })
+  await serving(it)
+  const manual = readFileSync(join(root, "docs/operating.md"), "utf8")
+  const blocks = [...manual.matchAll(/^```sh\n([\s\S]*?)^```/gm)].map(([, block = ""]) => block)
+  assert.isAtLeast(blocks.length, 3)
+  const curl = spawnSync("curl", ["--version"]).error === undefined
+  if (!curl) console.log("there is no curl here: what the manual does with it is not tested")
+  for (const line of blocks.join("").split("\n").filter(Boolean)) {
+    if (line.startsWith("curl") && !curl) continue
+    const { code, stderr, stdout } = await finish(["-c", `set -e -o pipefail\n${line}`], {
+      command: ["bash"],
+      cwd: it.dir,
+      env: { PATH: `${dirname(binary)}:${process.env["PATH"] ?? ""}` }
+    })
+    assert.strictEqual(code, 0, `${line}\n${stdout}${stderr}`)
+    // Where a node refuses, curl is content all the same.
+    if (line.startsWith("curl")) assert.notMatch(stdout, /^\{"_tag"/, line)
+  }
 })
 
 it("has help on every command", async () => {
