@@ -34,6 +34,23 @@ const result = (task: string, more: Partial<TaskResult> = {}): TaskResult => ({
   ...more
 })
 
+/** Somebody who has sent this, and neither reads nor goes away. */
+const connected = (dir: string, text: string) =>
+  Effect.acquireRelease(
+    Effect.promise(
+      () =>
+        new Promise<Socket>((resolve) => {
+          const socket = connect(socketIn(dir), () => {
+            socket.write(text)
+            resolve(socket)
+          })
+          socket.pause()
+          socket.on("error", () => {})
+        })
+    ),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
 describe("what is asked", () => {
   it.live("is answered by the node", () =>
     Effect.gen(function* () {
@@ -340,6 +357,30 @@ describe("events", () => {
   )
 })
 
+describe("a reader who does not read", () => {
+  it.live("costs what the kernel holds for it, and nobody else waits", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      let told = 0
+      const events = Stream.range(1, 1000).pipe(
+        Stream.rechunk(1),
+        Stream.map((seq): Published => {
+          told++
+          return { type: "runtime.started", name: "x".repeat(100_000), version: "1", agents: 1, seq, at: 1 }
+        })
+      )
+      yield* AdminServer.serve({ dataDir: dir, name: "n" }).pipe(
+        Effect.provide(node({})),
+        Effect.provideService(History, History.of({ read: () => Effect.succeed(events) }))
+      )
+      yield* connected(dir, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+      while (told === 0) yield* ask(socketIn(dir), "GET", "/node")
+      for (let n = 0; n < 100; n++) yield* ask(socketIn(dir), "GET", "/node")
+      assert.isBelow(told, 1000)
+    }).pipe(Effect.provide(services()))
+  )
+})
+
 describe("the end of the node", () => {
   it.live("is not held up by whoever is connected, and waits for an answer that is being given", () =>
     Effect.gen(function* () {
@@ -356,22 +397,8 @@ describe("the end of the node", () => {
       )
       const it = yield* client(socketIn(dir))
       // One says nothing, one does not finish its request, one waits for what never comes, one is nearly answered.
-      const connected = (text: string) =>
-        Effect.acquireRelease(
-          Effect.promise(
-            () =>
-              new Promise<Socket>((resolve) => {
-                const socket = connect(socketIn(dir), () => {
-                  socket.write(text)
-                  resolve(socket)
-                })
-                socket.on("error", () => {})
-              })
-          ),
-          (socket) => Effect.sync(() => socket.destroy())
-        )
-      yield* connected("")
-      yield* connected("POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Le")
+      yield* connected(dir, "")
+      yield* connected(dir, "POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Le")
       const waits = yield* Effect.forkChild(Effect.exit(it.result("t")))
       const why = yield* Effect.forkChild(it.ask((client) => client.explain({ params: { id: "a" } })))
       yield* Deferred.await(asked)
