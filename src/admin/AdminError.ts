@@ -102,7 +102,7 @@ export class NodeLost extends Schema.TaggedError<NodeLost, Fault>("mister-smith/
     follow(this, {
       severity: "medium",
       recovery: "retry",
-      hint: "see whether it still runs; what it had accepted is kept by the node, not by this command"
+      hint: "see whether it still runs (`mister-smith ps`), and what has become of what was asked"
     })
   }
   get exitCode() {

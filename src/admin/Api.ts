@@ -4,8 +4,10 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AgentUnknown } from "../agent/AgentError.ts"
+import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import { VERSION } from "../domain/Version.ts"
+import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import { fields as limitFields } from "../process/ProcessLimits.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -31,6 +33,11 @@ const agentErrors = [
   status(SupervisorEnded, 503),
   other
 ] as const
+
+const runningErrors = [status(AgentUnknown, 404), status(AgentNotRunning, 409), other] as const
+
+/** What an agent may use, as the config says it. */
+export const LimitsView = Schema.Struct(limitFields)
 
 /** Turns a request that cannot be decoded into a typed error. */
 export class Typed extends HttpApiMiddleware.Service<Typed>()("mister-smith/admin/Typed", {
@@ -108,6 +115,30 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
     }).annotateMerge(described("Starts an agent that is down, whatever it went down for")),
+    HttpApiEndpoint.post("pauseAgent", "/agents/:id/pause", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...runningErrors, status(PauseFailed, 500)]
+    }).annotateMerge(described("Brings all processes of an agent to a halt, and its time limits with them")),
+    HttpApiEndpoint.post("resumeAgent", "/agents/:id/resume", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...runningErrors, status(PauseFailed, 500)]
+    }).annotateMerge(described("Lets a paused agent go on")),
+    HttpApiEndpoint.post("limitAgent", "/agents/:id/limits", {
+      params: id,
+      payload: LimitsView,
+      success: Schema.Array(
+        Schema.Struct({
+          limit: Schema.String,
+          why: Schema.String,
+          instead: Schema.Literals(["sampled", "nothing"])
+        })
+      ),
+      error: [...runningErrors, status(LimitUnenforceable, 409)]
+    }).annotateMerge(
+      described("Changes what an agent may use until its next life; answers with what the kernel does not enforce")
+    ),
     HttpApiEndpoint.get("explain", "/agents/:id/explain", {
       params: id,
       success: Schema.Struct({ agent: Schema.String, why: Schema.String }),

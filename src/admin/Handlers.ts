@@ -3,9 +3,10 @@ import { Deferred, Effect, Fiber, Layer, SchemaIssue, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
-import { AgentUnknown } from "../agent/AgentError.ts"
+import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
+import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -29,6 +30,7 @@ const only =
     named.some((each) => fault instanceof each) ? (fault as InstanceType<C[number]>) : refused(fault)
 
 const agentErrors = [AgentUnknown, ChildNotFound, StopNotKept, SupervisorEnded] as const
+const runningErrors = [AgentUnknown, AgentNotRunning] as const
 
 const tasks = HttpApiBuilder.group(
   Api,
@@ -66,6 +68,12 @@ const agents = HttpApiBuilder.group(
       stopAgent: ({ params: { id } }) => Effect.mapError(whole(operated.stopAgent(id)), only(...agentErrors)),
       startAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.startAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
+      pauseAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
+      resumeAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.resumeAgent(id)), only(...runningErrors, PauseFailed)),
+      limitAgent: ({ params: { id }, payload }) =>
+        Effect.mapError(operated.limitAgent(id, payload), only(...runningErrors, LimitUnenforceable)),
       explain: ({ params: { id } }) =>
         operated.explain(id).pipe(
           Effect.map((why) => ({ agent: id, why })),
@@ -85,10 +93,16 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
       const run = self.startedAt.toString(36)
       return handlers.handleAll({
         node: () => Effect.succeed(self),
-        tree: () =>
-          Effect.map(Effect.all([operated.tree, operated.agents, operated.tasks]), ([tree, agents, tasks]) =>
-            treeOf(self, tree, agents, tasks)
-          ),
+        tree: Effect.fnUntraced(function* () {
+          const tree = yield* operated.tree
+          const agents = yield* Effect.forEach(yield* operated.agents, (agent) =>
+            operated.usage(agent.id).pipe(
+              Effect.mapError(refused),
+              Effect.map((usage) => ({ ...agent, usage }))
+            )
+          )
+          return treeOf(self, tree, agents, yield* operated.tasks)
+        }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]
           // A reader who was with another run has missed its end, and gets all there is of this one.

@@ -6,6 +6,8 @@ import { Context, type Effect } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { TaskResult } from "../domain/Task.ts"
+import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
 import type { TaskRecord } from "../task/TaskLedger.ts"
 import type { TaskInput } from "../task/TaskSpec.ts"
@@ -20,6 +22,12 @@ export class Operated extends Context.Service<
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
     stopAgent(agent: string): Effect.Effect<void, Fault>
     startAgent(agent: string): Effect.Effect<void, Fault>
+    pauseAgent(agent: string): Effect.Effect<void, Fault>
+    resumeAgent(agent: string): Effect.Effect<void, Fault>
+    /** Answers with the limits that the kernel does not enforce. */
+    limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, Fault>
+    /** Undefined while it has no CLI, or has not been looked at. */
+    usage(agent: string): Effect.Effect<TreeUsage | undefined, Fault>
     readonly tree: Effect.Effect<SupervisorInfo>
     explain(agent: string): Effect.Effect<string, Fault>
   }

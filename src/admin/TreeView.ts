@@ -1,6 +1,7 @@
 /** The supervision tree and the agents in it as they travel. */
 import { Schema } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
 import type { TaskRecord } from "../task/TaskLedger.ts"
 import { FaultAt } from "./FaultView.ts"
@@ -64,6 +65,21 @@ export const SupervisorView: Schema.Codec<SupervisorView> = Schema.Struct({
   )
 }).annotate({ identifier: "Supervisor" })
 
+/** What an agent's CLI and all it has started use. Sizes in bytes. */
+export const UsageView = Schema.Struct({
+  at: Schema.Finite,
+  cpuMillis: Schema.Finite,
+  /** Of one core: 250 is two cores and a half. */
+  cpuPercent: Schema.optional(Schema.Finite),
+  memory: Schema.Finite,
+  memoryPeak: Schema.Finite,
+  processes: Schema.Finite,
+  threads: Schema.Finite,
+  descriptors: Schema.optional(Schema.Finite),
+  ioRead: Schema.optional(Schema.Finite),
+  ioWritten: Schema.optional(Schema.Finite)
+})
+
 export const AgentView = Schema.Struct({
   id: Schema.String,
   /** The id in the config, which replicas share. */
@@ -76,7 +92,8 @@ export const AgentView = Schema.Struct({
   /** The task it performs. */
   task: Schema.optional(Schema.String),
   /** The task whose conversation it still holds. */
-  holds: Schema.optional(Schema.String)
+  holds: Schema.optional(Schema.String),
+  usage: Schema.optional(UsageView)
 })
 export type AgentView = typeof AgentView.Type
 
@@ -90,7 +107,7 @@ export type TreeView = typeof TreeView.Type
 export const treeOf = (
   node: NodeView,
   tree: SupervisorInfo,
-  agents: ReadonlyArray<AgentSnapshot>,
+  agents: ReadonlyArray<AgentSnapshot & { readonly usage: TreeUsage | undefined }>,
   tasks: ReadonlyArray<TaskRecord>
 ): TreeView => {
   const running = new Map(tasks.flatMap(({ agent, id, state }) => (state === "running" && agent ? [[agent, id]] : [])))

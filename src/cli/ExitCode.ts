@@ -16,6 +16,7 @@ const MISTAKES = new Set([
   "TaskUnknown",
   "AgentUnknown",
   "ChildRunning",
+  "AgentNotRunning",
   "RequestInvalid"
 ])
 

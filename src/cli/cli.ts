@@ -207,6 +207,41 @@ const start = Command.make("start", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Start an agent that is down, whatever it went down for"))
 
+const pause = Command.make("pause", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./pauseAgent.ts")),
+    ({ pauseAgent }) => pauseAgent(input)
+  )
+).pipe(Command.withDescription("Bring an agent to a halt in the middle of what it does"))
+
+const resume = Command.make("resume", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./pauseAgent.ts")),
+    ({ resumeAgent }) => resumeAgent(input)
+  )
+).pipe(Command.withDescription("Let a paused agent go on"))
+
+const limit = Command.make(
+  "limit",
+  {
+    ...agentInput,
+    memory: text("memory", "SIZE", 'Memory of all its processes together, such as "2 GiB"'),
+    memoryHigh: text("memory-high", "SIZE", "Memory above which it is slowed down"),
+    cpus: Flag.Finite("cpus").pipe(Flag.withDescription("Cores, such as 1.5"), Flag.optional),
+    processes: Flag.Int("processes").pipe(Flag.withDescription("Processes and threads together"), Flag.optional),
+    ioWeight: Flag.Int("io-weight").pipe(
+      Flag.withDescription("Its share of the disk against others' 100"),
+      Flag.optional
+    ),
+    required: yes("required", "Refuse where the machine cannot enforce one of these")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./limitAgent.ts")),
+      ({ limitAgent }) => limitAgent(input)
+    )
+).pipe(Command.withDescription("Change what a running agent may use, until its next life"))
+
 const why = Command.make("explain", agentInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./explainAgent.ts")),
@@ -232,6 +267,9 @@ const root = Command.make("mister-smith").pipe(
     events,
     stop,
     start,
+    pause,
+    resume,
+    limit,
     why,
     version
   ])

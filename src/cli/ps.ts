@@ -26,7 +26,7 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
   )
 })
 
-const TITLES = ["NAME", "STATE", "TASK", "RESTARTS", "AGE", "LAST FAILURE"]
+const TITLES = ["NAME", "STATE", "TASK", "RESTARTS", "AGE", "CPU", "MEMORY", "LAST FAILURE"]
 
 interface Row {
   readonly cells: ReadonlyArray<Cell>
@@ -47,6 +47,8 @@ const flatten = ({ agents, node, tree }: TreeView): ReadonlyArray<Row> => {
           `(${view.strategy})`,
           child === undefined ? "" : String(child.restarts),
           child?.uptimeMillis === undefined ? "" : age(child.uptimeMillis),
+          "",
+          "",
           view.failure === undefined ? "" : [view.failure, "red"]
         ],
         line: { ...life, kind: "supervisor", ...self, ...(child === undefined ? { node } : {}) }
@@ -63,6 +65,7 @@ const flatten = ({ agents, node, tree }: TreeView): ReadonlyArray<Row> => {
 
 const worker = (child: ChildView, indent: string, above: string, agent: AgentView | undefined): Row => {
   const { supervisor: _, ...life } = child
+  const usage = agent?.usage
   return {
     cells: [
       `${indent}${child.id}`,
@@ -70,6 +73,8 @@ const worker = (child: ChildView, indent: string, above: string, agent: AgentVie
       agent?.task ?? "-",
       String(child.restarts),
       child.uptimeMillis === undefined ? "-" : age(child.uptimeMillis),
+      usage?.cpuPercent === undefined ? "-" : `${Math.round(usage.cpuPercent)} %`,
+      usage === undefined ? "-" : `${Math.round(usage.memory / 2 ** 20)} MiB`,
       child.lastFailure === undefined ? "" : `${child.lastFailure.kind}: ${child.lastFailure.message}`
     ],
     line: { ...life, ...agent, path: `${above}/${child.id}`, supervisor: above }

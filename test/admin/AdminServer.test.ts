@@ -60,6 +60,19 @@ describe("what is asked", () => {
         submit: (task) => Effect.succeed(record(task.id ?? "made-up")),
         result: (task) => Effect.succeed(result(task, { output: { n: 7 } })),
         explain: (agent) => Effect.succeed(`${agent} runs`),
+        usage: () =>
+          Effect.succeed({
+            at: 1,
+            cpuMillis: 7,
+            cpuPercent: undefined,
+            memory: 2 ** 20,
+            memoryPeak: 2 ** 21,
+            processes: 2,
+            threads: 3,
+            descriptors: undefined,
+            ioRead: undefined,
+            ioWritten: undefined
+          }),
         agents: Effect.succeed([
           { id: "worker", group: "worker", taskTypes: [], state: "busy", gone: false, holds: undefined }
         ]),
@@ -105,6 +118,7 @@ describe("what is asked", () => {
       })
       const tree = yield* it.ask((client) => client.tree())
       assert.include(tree.agents[0], { id: "worker", state: "busy", task: "b" })
+      assert.include(tree.agents[0]?.usage, { memory: 2 ** 20, processes: 2 })
       assert.include(tree.tree.children[0], { restarts: 2, uptimeMillis: 1.5 })
       assert.include(tree.tree.children[0]?.lastFailure, { kind: "Crash" })
       assert.include(tree.node, { name: "n", pid: process.pid })
@@ -141,6 +155,26 @@ describe("what is asked", () => {
     }).pipe(Effect.provide(services()))
   )
 
+  it.live("with limits is passed on as they were meant, and answered with what cannot be had", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      const it = yield* served(dir, {
+        limitAgent: (agent, limits) =>
+          Effect.succeed([{ limit: JSON.stringify({ agent, ...limits }), why: "w", instead: "nothing" as const }])
+      })
+      const limits = { memory: 2 ** 31, cpus: 1.5, enforce: "best_effort" as const }
+      const [unenforced] = yield* it.ask((client) => client.limitAgent({ params: { id: "a" }, payload: limits }))
+      assert.deepStrictEqual(JSON.parse(unenforced?.limit ?? ""), { agent: "a", ...limits })
+      const body = '{"memory":"lots","cpus":0}'
+      const wrong = yield* ask(socketIn(dir), "POST", "/agents/a/limits", {
+        body,
+        headers: { "content-type": "application/json" }
+      })
+      assert.strictEqual(wrong.status, 400)
+      assert.match(wrong.body, /memory: .*cpus: /)
+    }).pipe(Effect.provide(services()))
+  )
+
   it.live("and fails of what the route does not name is told all the same", () =>
     Effect.gen(function* () {
       class DiskOnFire extends Schema.TaggedError<DiskOnFire, Fault>("test/DiskOnFire")("DiskOnFire", {}) {
@@ -174,6 +208,9 @@ describe("what is asked", () => {
         "/tasks/{id}/result",
         "/agents/{id}/stop",
         "/agents/{id}/start",
+        "/agents/{id}/pause",
+        "/agents/{id}/resume",
+        "/agents/{id}/limits",
         "/agents/{id}/explain"
       ])
       const post = paths["/tasks"]?.["post"] as { readonly responses: object } | undefined

@@ -15,6 +15,9 @@ const COMMANDS = [
   ["events"],
   ["stop", "worker"],
   ["start", "worker"],
+  ["pause", "worker"],
+  ["resume", "worker"],
+  ["limit", "worker", "--cpus", "1"],
   ["explain", "worker"]
 ] as const
 
@@ -189,6 +192,36 @@ describe("what a node does", () => {
   })
 })
 
+describe("an agent", () => {
+  it("is paused in the middle of its work, limited, and goes on", async () => {
+    await using it = await fleet()
+    const { running, tell } = await serving(it)
+    await running.waitFor("it", (line) => line.type === "session.ready")
+    const bash = { tool: "Bash", input: { command: "sleep 1", description: "d" } }
+    await tell("submit", fake(bash, { text: "done" }), "--id", "t")
+    await running.waitFor("Bash", (line) => line.type === "task.progress")
+    const paused = await tell("pause", "worker")
+    assert.strictEqual(paused.code, 0, paused.stderr)
+    assert.match(paused.stdout, /worker is paused.*mister-smith resume worker/)
+    assert.match((await tell("ps")).stdout, /worker +paused/)
+    const limited = await tell("limit", "worker", "--memory", "3 GiB", "--cpus", "1.5", "--json")
+    assert.strictEqual(limited.code, 0, limited.stderr)
+    assert.include(limited.lines[0], { agent: "worker" })
+    assert.isArray(limited.lines[0]?.["unenforced"])
+    assert.deepInclude((await tell("resume", "worker", "--json")).lines[0], { agent: "worker", paused: false })
+    const prompt = fake(bash, { text: "done" })
+    assert.strictEqual((await tell("submit", prompt, "--id", "t", "--wait")).stdout, "done\n")
+    assert.strictEqual((await tell("limit", "worker")).code, 2)
+    const wrong = await tell("limit", "worker", "--memory", "lots", "--cpus", "0")
+    assert.strictEqual(wrong.code, 2)
+    assert.match(wrong.stderr, /2 GiB[\s\S]*0\.01 to 1024/)
+    await tell("stop", "worker")
+    const down = await tell("pause", "worker")
+    assert.strictEqual(down.code, 2)
+    assert.match(down.stderr, /it is terminated[\s\S]*hint: /)
+  })
+})
+
 describe("events", () => {
   it("are told from the beginning, or followed to the end of the node", async () => {
     await using it = await fleet()
@@ -231,6 +264,8 @@ describe("events", () => {
     running.child.kill("SIGTERM")
     assert.strictEqual(await running.exit, 143)
     deaf.destroy()
+    // Neither is worth a word in the log of the node.
+    assert.strictEqual(running.stderr(), "")
   })
 
   it("end a follower with 3 where the node dies", async () => {
