@@ -33,18 +33,27 @@ export const events = Effect.fn("cli.events")(function* ({ agent, follow, json, 
   )
 })
 
-/** Every event has a line here: those that `run` passes over are told by their fields. */
+/** Every event has a line here, also what `run` passes over because it shows elsewhere. */
 export const sentence = (event: Published, p: Paint): string => {
   if (event.type === "events.gap") {
     return p("yellow", event.missed > 0 ? `${event.missed} events are not kept any more` : "another run begins here")
   }
-  const line = describe(event, p)
-  if (line !== undefined) return line
-  const { at, seq: _seq, type, ...fields } = harmless(event)
-  const said = Object.entries(fields).flatMap(([name, value]) =>
-    value === undefined || value === null
-      ? []
-      : [`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`]
-  )
-  return `${p("dim", new Date(at).toTimeString().slice(0, 8))} ${p("dim", type)} ${said.join(" ")}`
+  return describe(event, p) ?? `${p("dim", new Date(event.at).toTimeString().slice(0, 8))} ${quiet(harmless(event), p)}`
+}
+
+const quiet = (event: Published, p: Paint): string => {
+  switch (event.type) {
+    case "task.state": {
+      const by = event.agent === undefined ? "" : ` (${event.agent}, attempt ${event.attempt})`
+      return `task ${p("cyan", event.task)}: ${event.to}${by}${event.reason === undefined ? "" : `: ${event.reason.message}`}`
+    }
+    case "agent.state":
+      return p("dim", `${event.agent}: ${event.from} → ${event.to} (${event.reason})`)
+    case "supervisor.decision":
+      return p("dim", event.why)
+    default: {
+      const { at: _at, seq: _seq, type, ...fields } = event
+      return p("dim", `${type} ${JSON.stringify(fields)}`)
+    }
+  }
 }

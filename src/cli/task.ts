@@ -43,7 +43,9 @@ const story = (raw: TaskView, events: ReadonlyArray<Published>, p: Paint): strin
     ["took", result === undefined ? undefined : seconds(result.tookMillis)],
     [
       "cost",
-      turns === 0 ? undefined : `${dollars(costUsd)} (${turns} turns, ${inputTokens} tokens in, ${outputTokens} out)`
+      turns === 0
+        ? undefined
+        : `${dollars(costUsd)} (${turns} ${turns === 1 ? "turn" : "turns"}, ${inputTokens} tokens in, ${outputTokens} out)`
     ],
     ["session", result?.session],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],

@@ -233,7 +233,12 @@ describe("events", () => {
     assert.isTrue(all.lines.some((line) => line.type === "task.state" && line["to"] === "succeeded"))
     const last = await tell("events", "--json", "--last", "2", "--task", "t")
     assert.isAtMost(last.lines.length, 2)
-    assert.match((await tell("events", "--task", "t")).stdout, /worker begins/)
+    const told = (await tell("events")).stdout
+    assert.match(told, /task t: queued\n[\s\S]*worker begins[\s\S]*task t: succeeded \(worker, attempt 1\)\n/)
+    assert.match(told, /worker: initializing → idle \(.*\)\n/)
+    // Nothing is told as it stands in the program.
+    assert.notMatch(told, /undefined|\[object|\{"/)
+    assert.notMatch((await tell("events", "--task", "t")).stdout, /initializing/)
     const follower = start(["events", "--follow", "--json"], { cwd: it.dir })
     const people = start(["events", "-f", "--last", "1000"], { cwd: it.dir })
     // Whoever has got its first line follows.
