@@ -112,3 +112,21 @@ export class NodeLost extends Schema.TaggedError<NodeLost, Fault>("mister-smith/
     return `the node at ${this.socket} did not finish its answer: ${this.reason}`
   }
 }
+
+/** It ends before what was waited for. */
+export class NodeStopping extends Schema.TaggedError<NodeStopping, Fault>("mister-smith/NodeStopping")("NodeStopping", {
+  task: Schema.String
+}) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry" })
+  }
+  get exitCode() {
+    return 3
+  }
+  override get hint() {
+    return `when it runs again, \`mister-smith task ${this.task}\` tells what has become of it`
+  }
+  override get message() {
+    return `the node was stopped before task "${this.task}" had ended`
+  }
+}

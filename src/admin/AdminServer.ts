@@ -62,7 +62,7 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   )
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
-      // The first to be done at the end: who reads events is told their end, instead of being cut off.
+      // The first to be done at the end: who waits is told that it is in vain, instead of being cut off.
       Deferred.doneUnsafe(closing, Exit.void)
       // Who has connected and does not go away must not hold the node up.
       setTimeout(() => server.closeAllConnections(), GRACE).unref()

@@ -17,7 +17,7 @@ import {
 } from "../supervision/ChildError.ts"
 import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
-import { Refused, RequestInvalid } from "./AdminError.ts"
+import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
 import { ResultView, TaskList, TaskStateView, TaskView } from "./TaskView.ts"
 import { NodeView, TreeView } from "./TreeView.ts"
@@ -98,7 +98,7 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,
-      error: taskUnknown
+      error: [...taskUnknown, status(NodeStopping, 503)]
     }).annotateMerge(described("Waits for the end of a task, however it ends"))
   )
   .middleware(Typed)

@@ -15,7 +15,7 @@ import {
   SupervisorEnded
 } from "../supervision/ChildError.ts"
 import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
-import { type Refused, RequestInvalid, refused } from "./AdminError.ts"
+import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { History } from "./History.ts"
@@ -32,29 +32,38 @@ const only =
 const agentErrors = [AgentUnknown, ChildNotFound, StopNotKept, SupervisorEnded] as const
 const runningErrors = [AgentUnknown, AgentNotRunning] as const
 
-const tasks = HttpApiBuilder.group(
-  Api,
-  "tasks",
-  Effect.fnUntraced(function* (handlers) {
-    const operated = yield* Operated
-    return handlers.handleAll({
-      submit: ({ payload }) =>
-        operated.submit(payload).pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
-      tasks: ({ query: { limit = LISTED, state } }) =>
-        Effect.map(operated.tasks, (all) => {
-          const asked = state === undefined ? all : all.filter((task) => task.state === state)
-          return { total: asked.length, tasks: asked.slice(Math.max(0, asked.length - limit)).map(summaryOf) }
-        }),
-      task: ({ params: { id } }) =>
-        Effect.flatMap(operated.tasks, (all) => {
-          const found = all.find((task) => task.id === id)
-          return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
-        }),
-      result: ({ params: { id } }) =>
-        operated.result(id).pipe(Effect.map(resultViewOf), Effect.mapError(only(TaskUnknown)))
+const tasks = (closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.group(
+    Api,
+    "tasks",
+    Effect.fnUntraced(function* (handlers) {
+      const operated = yield* Operated
+      return handlers.handleAll({
+        submit: ({ payload }) =>
+          operated
+            .submit(payload)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
+        tasks: ({ query: { limit = LISTED, state } }) =>
+          Effect.map(operated.tasks, (all) => {
+            const asked = state === undefined ? all : all.filter((task) => task.state === state)
+            return { total: asked.length, tasks: asked.slice(Math.max(0, asked.length - limit)).map(summaryOf) }
+          }),
+        task: ({ params: { id } }) =>
+          Effect.flatMap(operated.tasks, (all) => {
+            const found = all.find((task) => task.id === id)
+            return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
+          }),
+        result: ({ params: { id } }) =>
+          operated
+            .result(id)
+            .pipe(
+              Effect.map(resultViewOf),
+              Effect.mapError(only(TaskUnknown)),
+              Effect.raceFirst(Effect.andThen(Deferred.await(closing), Effect.fail(new NodeStopping({ task: id }))))
+            )
+      })
     })
-  })
-)
+  )
 
 const agents = HttpApiBuilder.group(
   Api,
@@ -162,9 +171,9 @@ const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpo
   )
 })
 
-/** All routes, and the OpenAPI document. Readers of events are let go when `closing` is done. */
+/** All routes, and the OpenAPI document. Whoever waits is let go when `closing` is done. */
 export const routes = (self: NodeView, closing: Deferred.Deferred<void>) =>
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-    Layer.provide([tasks, agents, node(self, closing)]),
+    Layer.provide([tasks(closing), agents, node(self, closing)]),
     Layer.provide(typed)
   )

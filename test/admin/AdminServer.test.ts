@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
-import { NodeUnreachable, Refused, SocketUnusable } from "../../src/admin/AdminError.ts"
+import { NodeStopping, NodeUnreachable, Refused, SocketUnusable } from "../../src/admin/AdminError.ts"
 import * as AdminServer from "../../src/admin/AdminServer.ts"
 import { History } from "../../src/admin/History.ts"
 import { socketIn } from "../../src/admin/Socket.ts"
@@ -436,7 +436,7 @@ describe("the end of the node", () => {
       // One says nothing, one does not finish its request, one waits for what never comes, one is nearly answered.
       yield* connected(dir, "")
       yield* connected(dir, "POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Le")
-      const waits = yield* Effect.forkChild(Effect.exit(it.result("t")))
+      const waits = yield* Effect.forkChild(Effect.flip(it.result("t")))
       const why = yield* Effect.forkChild(it.ask((client) => client.explain({ params: { id: "a" } })))
       yield* Deferred.await(asked)
       yield* it.ask((client) => client.node())
@@ -445,7 +445,8 @@ describe("the end of the node", () => {
       assert.strictEqual((yield* Fiber.join(why)).why, "because")
       yield* Fiber.join(closed)
       const waited = yield* Fiber.join(waits)
-      assert.isTrue(Exit.isFailure(waited))
+      assert.instanceOf(waited, NodeStopping)
+      assert.match(`${waited.message} ${waited.hint}`, /stopped before task "t" had ended.*mister-smith task t/)
       assert.isFalse(existsSync(socketIn(dir)))
     }).pipe(Effect.provide(services()))
   )

@@ -1,7 +1,7 @@
 /** A running node, asked and told things by the same binary. */
 import { spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { binary, finish, type Line, type Running, type RunOptions, root, start, tempDir } from "../utils/Binary.ts"
@@ -88,6 +88,18 @@ describe("submit", () => {
     const again = await tell("submit", prompt, "--follow", "--id", "t")
     assert.strictEqual(again.code, 0)
     assert.strictEqual(again.stdout, "done\n")
+  })
+
+  it("--wait ends with 3 where the node is stopped before the task has ended", async () => {
+    await using it = await fleet()
+    const { running } = await serving(it)
+    const waiter = start(["submit", fake({ delay: 60_000, text: "never" }), "--id", "t", "--wait"], { cwd: it.dir })
+    await running.waitFor("the task", (line) => line.type === "task.state" && line["to"] === "running")
+    running.child.kill("SIGTERM")
+    assert.strictEqual(await waiter.exit, 3)
+    assert.strictEqual(waiter.stdout(), "")
+    assert.match(waiter.stderr(), /stopped before task "t" had ended[\s\S]*hint: .*mister-smith task t/)
+    assert.strictEqual(await running.exit, 143)
   })
 
   it("takes its prompt from a file or a pipe, and refuses two of them", async () => {
@@ -378,8 +390,20 @@ describe("a node", () => {
     const denoes = await finish(["submit", fake({ text: "ho" }), "--follow"], command)
     assert.strictEqual(denoes.stdout, "ho\n", denoes.stderr)
     assert.strictEqual((await finish(["task", "nope"], command)).code, 2)
+    // Whoever is connected and does not go away does not hold up its end.
+    const halves = ["", "POST /tasks HTTP/1.1\r\nHost: x\r\nContent-Le", "GET /events HTTP/1.1\r\nHost: x\r\n\r\n"]
+    const held = await Promise.all(
+      halves.map(
+        (half) =>
+          new Promise<Socket>((resolve) => {
+            const socket = connect(socketOf(it.dir), () => socket.write(half, () => resolve(socket)))
+            socket.pause().on("error", () => {})
+          })
+      )
+    )
     running.child.kill("SIGTERM")
     assert.strictEqual(await running.exit, 143)
+    for (const socket of held) socket.destroy()
     assert.isFalse(existsSync(socketOf(it.dir)))
     assert.strictEqual((await finish(["ps"], command)).code, 3)
   })
