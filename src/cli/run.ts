@@ -66,8 +66,12 @@ const show = Effect.fnUntraced(function* (output: Output) {
 /** Submits the config's tasks and prints each result as it comes. */
 const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, output: Output) {
   const smith = yield* MisterSmith
-  yield* (yield* Effect.promise(() => import("./operate.ts"))).operate(config)
   const submitted = yield* Effect.forEach(config.tasks, (task) => smith.submit(task))
+  // Loaded while the CLIs start, which takes longer.
+  yield* Effect.promise(() => import("./operate.ts")).pipe(
+    Effect.flatMap(({ operate }) => operate(config)),
+    Effect.forkScoped
+  )
   const results = Effect.forEach(submitted, ({ id }) => Effect.tap(smith.result(id), output.result), {
     concurrency: "unbounded"
   })
