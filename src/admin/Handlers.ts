@@ -44,15 +44,14 @@ const tasks = (closing: Deferred.Deferred<void>) =>
             .submit(payload)
             .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
         tasks: ({ query: { limit = LISTED, state } }) =>
-          Effect.map(operated.tasks, (all) => {
-            const asked = state === undefined ? all : all.filter((task) => task.state === state)
-            return { total: asked.length, tasks: asked.slice(Math.max(0, asked.length - limit)).map(summaryOf) }
-          }),
-        task: ({ params: { id } }) =>
-          Effect.flatMap(operated.tasks, (all) => {
-            const found = all.find((task) => task.id === id)
-            return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(viewOf(found))
-          }),
+          operated.tasks({ limit: limit + 1, ...(state === undefined ? {} : { states: [state] }) }).pipe(
+            Effect.map((found) => ({
+              tasks: found.slice(0, limit).reverse().map(summaryOf),
+              more: found.length > limit
+            })),
+            Effect.mapError(refused)
+          ),
+        task: ({ params: { id } }) => operated.task(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown))),
         result: ({ params: { id } }) =>
           operated
             .result(id)
@@ -110,7 +109,9 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
               Effect.map((usage) => ({ ...agent, usage }))
             )
           )
-          return treeOf(self, tree, agents, yield* operated.tasks)
+          // An agent performs one task at a time.
+          const running = operated.tasks({ states: ["running"], limit: agents.length })
+          return treeOf(self, tree, agents, yield* Effect.mapError(running, refused))
         }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]

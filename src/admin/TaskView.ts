@@ -63,10 +63,10 @@ export const TaskSummary = Schema.Struct({
 export type TaskSummary = typeof TaskSummary.Type
 
 export const TaskList = Schema.Struct({
-  /** How many there are, of the states asked for. */
-  total: Schema.Finite,
-  /** The latest of them, in the order of their submission. */
-  tasks: Schema.Array(TaskSummary)
+  /** In the order of their submission. */
+  tasks: Schema.Array(TaskSummary),
+  /** There are earlier ones. */
+  more: Schema.Boolean
 })
 
 export const TaskView = Schema.Struct({

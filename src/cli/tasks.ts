@@ -19,11 +19,12 @@ export const tasks = Effect.fn("cli.tasks")(function* ({ json, limit, state, whe
     where,
     Effect.fnUntraced(function* (node) {
       const query = { limit, ...(Option.isSome(state) ? { state: state.value } : {}) }
-      const { tasks, total } = yield* node.ask((client) => client.tasks({ query }))
+      const { more, tasks } = yield* node.ask((client) => client.tasks({ query }))
       if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
-      else if (total === 0) yield* out(Option.isSome(state) ? `no task is ${state.value}` : "there are no tasks")
+      else if (tasks.length === 0 && !more)
+        yield* out(Option.isSome(state) ? `no task is ${state.value}` : "there are no tasks")
       else yield* out(table(TITLES, tasks.map(row(Date.now())), p))
-      if (total > tasks.length) yield* err(p("dim", `${total - tasks.length} earlier ones are not shown (--limit)`))
+      if (more) yield* err(p("dim", "there are earlier ones (--limit)"))
     })
   )
 })
