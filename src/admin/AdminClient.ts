@@ -110,6 +110,8 @@ const codeOf = (error: HttpClientError.HttpClientError): string => {
   const { reason } = error
   const cause: unknown = "cause" in reason ? reason.cause : undefined
   if (cause instanceof Error) return "code" in cause && typeof cause.code === "string" ? cause.code : cause.message
+  if (error.response !== undefined && error.response.status >= 300)
+    return `it answered with status ${error.response.status}`
   return ("description" in reason ? reason.description : undefined) ?? reason._tag
 }
 

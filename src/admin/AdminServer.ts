@@ -57,6 +57,7 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
     attempt(() => {
       chmodSync(born, 0o600)
       renameSync(born, socket)
+      rmSync(nursery, { recursive: true })
     }),
     () => Effect.ignore(attempt(() => rmSync(socket, { force: true })))
   )

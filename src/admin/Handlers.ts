@@ -18,7 +18,7 @@ import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/Task
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
-import { History } from "./History.ts"
+import { type From, History } from "./History.ts"
 import { Operated } from "./Operated.ts"
 import { resultViewOf, summaryOf, viewOf } from "./TaskView.ts"
 import { type NodeView, treeOf } from "./TreeView.ts"
@@ -115,21 +115,10 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
         }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]
-          // A reader who was with another run has missed its end, and gets all there is of this one.
           const after = id === undefined ? undefined : seqIn(run, id)
+          // A reader who was with another run has missed its end, and gets all there is of this one.
           const other = id !== undefined && after === undefined
-          const events = yield* history.read(
-            other
-              ? { after: 0 }
-              : after !== undefined
-                ? { after }
-                : last !== undefined
-                  ? { last }
-                  : follow
-                    ? {}
-                    : { after: 0 },
-            follow
-          )
+          const events = yield* history.read(other ? { after: 0 } : beginning({ after, last, follow }), follow)
           return HttpServerResponse.stream(
             Stream.make(
               BEGIN,
@@ -150,6 +139,10 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
       })
     })
   )
+
+/** Where a reader begins who has not said: who follows, now; who does not, with all there is. */
+const beginning = ({ after, follow, last }: From & { readonly follow: boolean }): From =>
+  after !== undefined || last !== undefined || follow ? { after, last } : { after: 0 }
 
 /** Sends the headers: whoever has them will miss nothing. A comment, which readers pass over. */
 const BEGIN = ":\n\n"

@@ -48,7 +48,6 @@ describe("an answer", () => {
     "that is cut off": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
     "that is not JSON": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{",
     "of other fields": 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"pid":"x"}',
-    "of a status that no route has": "HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n",
     "that never was begun": ""
   }
   for (const [what, answer] of Object.entries(answers)) {
@@ -61,6 +60,14 @@ describe("an answer", () => {
       }).pipe(Effect.provide(services()))
     )
   }
+
+  it.live("of a status that no route has names it", () =>
+    Effect.gen(function* () {
+      const answer = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n"
+      const { node } = yield* behind((socket) => void socket.end(answer))
+      assert.include(said(yield* Effect.flip(node.ask((client) => client.node()))), "status 413")
+    }).pipe(Effect.provide(services()))
+  )
 
   it.effect("that does not come is waited for 15 seconds where it should come at once", () =>
     Effect.gen(function* () {

@@ -468,6 +468,7 @@ describe("the socket", () => {
         Effect.gen(function* () {
           yield* served(dir, {})
           assert.strictEqual(statSync(socketIn(dir)).mode & 0o777, 0o600)
+          assert.deepStrictEqual(readdirSync(dir), ["admin.sock"])
         })
       )
       assert.isFalse(existsSync(socketIn(dir)))
