@@ -1,13 +1,15 @@
 /**
  * All trees of this runtime that are alive, and who is in them. One walk of /proc answers everybody who asks in the same
- * moment, so that a hundred trees are ended at the cost of one.
+ * moment, so that a hundred trees are ended at the cost of one; and where the kernel says that nothing was born since the
+ * last walk, the next one need not list everything again.
  */
 import { Effect } from "effect"
+import * as Births from "./Births.ts"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
 import { available, signal, signalGroup, signalLed } from "./ProcessTable.ts"
-import * as ProcFs from "./ProcFs.ts"
+import type * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
   readonly cgroup: Group | undefined
@@ -47,6 +49,7 @@ export class Trees {
   /** By marker. */
   readonly live = new Map<string, Tree>()
   private readonly membership: Membership
+  private readonly births = Births.make()
   private waiting: Array<(walk: Walk) => void> = []
   private scheduled = false
 
@@ -56,12 +59,12 @@ export class Trees {
 
   /** Synchronous; some milliseconds. */
   walkNow(): Walk {
-    const table = ProcFs.walk()
+    const table = this.births.walk()
     // Nothing is learnt from one that saw nothing, and nothing forgotten.
     if (isBlind({ table })) return { table, members: new Map() }
     const members = this.membership.of([...this.live.values()], table)
     for (const tree of this.live.values()) {
-      if (!tree.justEnded) continue
+      if (!tree.justEnded || table.size === 0) continue
       tree.justEnded = false
       tree.orphans = members.get(tree.marker) ?? []
       // One signal, while the number is still theirs: a list of them would not catch what forks all the time.
