@@ -1,11 +1,13 @@
 /** What is left of the zoo when the runtime that let it out is ended: in order, or by a SIGKILL of its own. */
 import { type ChildProcess, spawn } from "node:child_process"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { afterEach, assert } from "vitest"
 import { findCgroup } from "../../src/process/CgroupTree.ts"
 import * as PidNamespace from "../../src/process/PidNamespace.ts"
+import { cgroupPrefix } from "../../src/process/Sweep.ts"
 import { root, tempDir } from "../utils/Binary.ts"
 import * as Zoo from "../utils/Zoo.ts"
 
@@ -51,6 +53,16 @@ const gone = async (witness: string) => {
   return Zoo.holders(witness)
 }
 
+/** Waits until there is no cgroup of this data directory any more. */
+const removed = async (dataDir: string) => {
+  const place = findCgroup()
+  if ("why" in place) return
+  const id = readFileSync(join(dataDir, "id"), "utf8").slice(0, 12)
+  const left = () => readdirSync(place.path).filter((name) => name.startsWith(cgroupPrefix(id)))
+  for (let look = 0; look < 400 && left().length > 0; look++) await new Promise((resolve) => setTimeout(resolve, 25))
+  assert.deepStrictEqual(left(), [])
+}
+
 for (const { missing: lacks, name, rungs, settings } of machines) {
   const missing = Zoo.missing() ?? lacks
   if (missing !== undefined) console.log(`the zoo is closed ${name}: ${missing}`)
@@ -69,6 +81,7 @@ for (const { missing: lacks, name, rungs, settings } of machines) {
             signal === "SIGTERM" ? Promise.resolve(Zoo.holders(witness)) : gone(witness)
           )
           assert.deepStrictEqual(left, [])
+          yield* Effect.promise(() => removed(dir.path))
           assert.isFalse(Zoo.alive(witness))
         }).pipe(Effect.scoped)
       )

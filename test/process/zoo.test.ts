@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Result, Scope } from "effect"
+import { Deferred, Effect, Exit, Layer, Result, Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { Fault } from "../../src/domain/Fault.ts"
 import { findCgroup } from "../../src/process/CgroupTree.ts"
 import * as PidNamespace from "../../src/process/PidNamespace.ts"
 import type { SpawnError } from "../../src/process/ProcessError.ts"
@@ -8,6 +9,7 @@ import { ProcessHost } from "../../src/process/ProcessHost.ts"
 import { defaults, type ProcessSettings } from "../../src/process/ProcessSettings.ts"
 import * as ProcessTable from "../../src/process/ProcessTable.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
+import * as Supervisor from "../../src/supervision/Supervisor.ts"
 import { tempDir } from "../utils/Binary.ts"
 import * as Zoo from "../utils/Zoo.ts"
 
@@ -43,6 +45,14 @@ const on = ({ settings }: Machine) =>
       ({ path }) => ProcessTree.layer.pipe(Layer.provide(ProcessHost.layer(path, { ...defaults, ...settings })))
     )
   ).pipe(Layer.provide(SecureRandom.layerWebCrypto))
+
+const crashed: Fault = {
+  _tag: "Crashed",
+  message: "its leader has ended",
+  severity: "medium",
+  recovery: "restart",
+  countsAgainstIntensity: true
+}
 
 /** What happens to the tree; after each of them the receipt of the stop is read. */
 const actions = ["stop", "close", "crash"] as const
@@ -128,6 +138,41 @@ function open(machine: Machine) {
       }
     }
   })
+
+  it.live("a replacement starts only when nothing of the one before is left", () =>
+    Effect.gen(function* () {
+      const animals = Zoo.zoo.filter((animal) => animal.moves !== true && Zoo.reachable(animal, rungs))
+      const left = yield* Effect.forEach(
+        animals,
+        (animal) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const tree = yield* ProcessTree
+              const witnesses = [yield* Zoo.witness, yield* Zoo.witness]
+              const second = yield* Deferred.make<boolean>()
+              let lives = 0
+              const start = Effect.gen(function* () {
+                const [before = "", witness = ""] = lives === 0 ? ["", witnesses[0]] : witnesses
+                if (lives++ > 0) yield* Deferred.succeed(second, Zoo.alive(before))
+                const handle = yield* Zoo.spawnAnimal(tree, animal, witness)
+                if (lives === 1) Zoo.kill(handle.pid)
+                return Effect.andThen(handle.exit, Effect.fail(crashed))
+              }).pipe(Effect.catchTag("AnimalDied", () => Effect.fail(crashed)))
+              yield* Supervisor.start({
+                id: "zoo",
+                strategy: "one_for_one",
+                maxRestarts: 100,
+                within: "1 minute",
+                children: [{ id: animal.name, start, shutdown: "30 seconds" }]
+              }).pipe(Effect.forkScoped)
+              return (yield* Deferred.await(second)) ? [animal.name] : []
+            })
+          ),
+        { concurrency: 3 }
+      )
+      assert.deepStrictEqual(left.flat(), [])
+    }).pipe(Effect.provide(on(machine)))
+  )
 
   it.live("nothing is left of 100 random combinations within reach, and a neighbour is left alone", () =>
     Effect.gen(function* () {
