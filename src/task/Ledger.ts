@@ -1,0 +1,339 @@
+/**
+ * How the ledger moves, whatever its home: what may follow what, who may report, who hears of it. The home (LedgerStore)
+ * only keeps. A move is one transaction; only what is written is told, and it is told whatever interrupts the teller.
+ */
+import { Clock, Effect, PubSub, Stream } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { type FaultReport, report } from "../domain/Fault.ts"
+import { TaskId } from "../domain/Ids.ts"
+import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
+import { EventBus } from "../event/EventBus.ts"
+import * as Alarm from "./Alarm.ts"
+import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import {
+  AttemptAbandoned,
+  AttemptSuperseded,
+  LeaseExpired,
+  LedgerFull,
+  TaskCancelled,
+  TaskConflict,
+  TaskEnded,
+  TaskUnknown
+} from "./TaskError.ts"
+import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
+import type { AttemptRecord, Parking, TaskRecord } from "./TaskRecord.ts"
+import type { TaskSpec } from "./TaskSpec.ts"
+import { Waiting } from "./Waiting.ts"
+
+/** Tasks that are not ended, at most. */
+export const MAX_OPEN = 100_000
+/** Ended tasks that are kept: so many, and so many characters of their results. */
+export const KEPT: Kept = { tasks: 10_000, text: 64 * 1024 * 1024 }
+
+/** Due tasks that are moved in one transaction. */
+const BATCH = 100
+/** When a home that could not be asked is asked again, in milliseconds. */
+const AGAIN = 5_000
+
+interface Moved {
+  readonly from: TaskState | undefined
+  readonly record: TaskRecord
+}
+
+/** One transaction's view. What it refuses it throws, before it has written anything. */
+type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
+type Move = (record: TaskRecord, to: TaskState, change?: Partial<TaskRecord>, fault?: FaultReport) => TaskRecord
+
+class Refusal<E> {
+  readonly error: E
+  constructor(error: E) {
+    this.error = error
+  }
+}
+type Named = TaskSpec & { readonly id: TaskId }
+
+const refuse = <E>(error: E): never => {
+  throw new Refusal(error)
+}
+
+export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept = KEPT) {
+  const bus = yield* EventBus
+  const random = yield* SecureRandom
+  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const waiting = new Waiting()
+  const store = home()
+  let open = store.open()
+
+  /** `E` is what `work` may refuse. */
+  const transact = <A, E = never>(durable: boolean, work: Work<A>) =>
+    Effect.uninterruptible(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const moved: Array<Moved> = []
+        const accept = (record: TaskRecord) => {
+          store.insert(record)
+          moved.push({ from: undefined, record })
+          return record
+        }
+        try {
+          const answer = store.transact(durable, () => work(now, mover(store, now, moved), accept))
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
+        } catch (error) {
+          return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+        }
+      })
+    )
+
+  /** After it is written, and before anybody else can have written. */
+  const announce = (moved: ReadonlyArray<Moved>) => {
+    let ended = false
+    for (const { from, record } of moved) {
+      const { attempt, dueAt, id, leaseUntil, result, state } = record
+      const was = from !== undefined && !isFinal(from)
+      open += Number(!isFinal(state)) - Number(was)
+      if (state === "running") waiting.held(id, attempt)
+      else waiting.letGo(id)
+      if (result !== undefined) waiting.ended(id, result)
+      ended ||= isFinal(state)
+      const at = state === "parked" ? dueAt : leaseUntil
+      if (at !== undefined) alarm.set(at)
+    }
+    const told =
+      moved.length === 1 && moved[0] !== undefined ? tell(moved[0]) : Effect.forEach(moved, tell, { discard: true })
+    return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
+  }
+
+  const tell = ({ from, record }: Moved) =>
+    bus.publish({
+      type: "task.state",
+      task: record.id,
+      from,
+      to: record.state,
+      attempt: record.attempt,
+      agent: record.agent,
+      reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
+      dueAt: record.state === "parked" ? record.dueAt : undefined
+    })
+
+  // What is kept too long does no harm, and is looked at again at the next end.
+  const forget = Effect.sync(() => {
+    try {
+      store.forget(kept)
+    } catch {}
+  })
+
+  const ask = <A, E = never>(question: () => A) =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(question())
+      } catch (error) {
+        return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+      }
+    })
+
+  const find = (id: string): TaskRecord => store.get(id) ?? refuse(new TaskUnknown({ task: id }))
+
+  /** The task, if this attempt holds it. */
+  const held = (id: string, attempt: number): TaskRecord => {
+    const record = find(id)
+    return record.attempt === attempt && record.state === "running"
+      ? record
+      : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
+  }
+
+  const alarm = yield* Alarm.make(
+    transact(false, (now, move) => {
+      for (const record of store.due(now, BATCH)) {
+        if (record.state === "parked") move(record, "queued", { dueAt: undefined })
+        else {
+          const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
+          move(record, "queued", { leaseUntil: undefined, lastFault: fault }, fault)
+        }
+      }
+      return store.nextDue()
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.logError(error.message).pipe(
+          Effect.andThen(Clock.currentTimeMillis),
+          Effect.map((now) => now + AGAIN)
+        )
+      )
+    )
+  )
+
+  const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
+    specs: ReadonlyArray<TaskSpec>,
+    { again = false }: SubmitOptions = {}
+  ) {
+    const named: Array<Named> = []
+    for (const spec of specs) named.push({ ...spec, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+    const redo = ({ state }: TaskRecord) => again && isFinal(state) && state !== "succeeded"
+    return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull>(true, (now, move, accept) => {
+      const first = new Map<string, TaskSpec>()
+      const conflicts = new Set<string>()
+      let added = 0
+      for (const spec of named) {
+        const known = store.get(spec.id)
+        const content = known?.spec ?? first.get(spec.id)
+        first.set(spec.id, content ?? spec)
+        if (content !== undefined && !sameContent(content, spec)) conflicts.add(spec.id)
+        if (content === undefined || (known !== undefined && redo(known))) added++
+      }
+      const [conflict, ...others] = conflicts
+      if (conflict !== undefined) return refuse(new TaskConflict({ tasks: [conflict, ...others] }))
+      if (added > 0 && open + added > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
+      return named.map((spec) => {
+        const known = specs.length === 1 && added === 1 && !again ? undefined : store.get(spec.id)
+        if (known === undefined) return accept(fresh(spec, now))
+        return redo(known) ? move(known, "queued", anew(known)) : known
+      })
+    })
+  })
+
+  const service: TaskLedger["Service"] = {
+    submit: (spec, options) => Effect.map(submitAll([spec], options), ([record]) => record as TaskRecord),
+    submitAll,
+    // Should the machine go down at once, nobody is left who could have seen this attempt.
+    claim: Effect.fn("TaskLedger.claim")((id, agent, lease) =>
+      transact(false, (now, move) => {
+        const record = find(id)
+        const attempt = record.attempt + 1
+        if (record.state !== "queued")
+          return refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
+        return move(record, "running", {
+          agent,
+          attempt,
+          startedAt: record.startedAt ?? now,
+          leaseUntil: lease === undefined ? undefined : now + lease
+        })
+      })
+    ),
+    renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
+      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
+        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running")
+        return now + lease
+      })
+      alarm.set(until)
+    }),
+    complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
+      transact(true, (now, move) => {
+        const { fault, status, usage } = result
+        move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
+      })
+    ),
+    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
+      transact(true, (now, move) => {
+        const given = { lastFault: fault, usage }
+        if (until <= now) move(held(id, attempt), "queued", given, fault)
+        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
+      })
+    ),
+    cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
+      transact(true, (now, move) => {
+        const record = find(id)
+        if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
+        const fault = report(new TaskCancelled({ task: id, why }))
+        const result = cancelled(record, fault, now)
+        return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+      })
+    ),
+    recover: transact(true, (_now, move) =>
+      store.unleased().map((record) => {
+        const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
+        return move(record, "queued", { lastFault: fault }, fault)
+      })
+    ),
+    get: (id) => ask(() => find(id)),
+    history: (id) =>
+      ask(() => {
+        find(id)
+        return store.history(id)
+      }),
+    list: (filter = {}) => ask(() => store.list(filter)),
+    heads: (passOver = []) => ask(() => store.heads(passOver)),
+    interrupted: (ids) => (ids.length === 0 ? Effect.succeed([]) : ask(() => store.interrupted(ids))),
+    // Asked and waited for in one go: an end between the two would not be heard.
+    result: (id) =>
+      Effect.flatMap(
+        ask<TaskRecord, TaskUnknown>(() => find(id)),
+        ({ result }) => (result === undefined ? waiting.result(id) : Effect.succeed(result))
+      ),
+    released: (id, attempt) => waiting.released(id, attempt),
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+  }
+  return service
+})
+
+/** The only place where a state changes. The story of the attempt is written with it. */
+const mover =
+  (store: LedgerStore, now: number, moved: Array<Moved>): Move =>
+  (record, to, change = {}, fault) => {
+    const from = record.state
+    // To be asked for again is no move of a task's life: it is another life.
+    if (!moves[from].includes(to) && !(isFinal(from) && to === "queued"))
+      refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
+    const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
+    store.update(next, from)
+    if (to === "running") store.writeAttempt(next.id, begun(next, now))
+    else if (from === "running") {
+      const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)
+      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault })
+    }
+    moved.push({ from, record: next })
+    return next
+  }
+
+const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
+  attempt,
+  agent: agent ?? "",
+  begunAt: now,
+  endedAt: undefined,
+  ended: undefined,
+  fault: undefined
+})
+
+const fresh = (spec: Named, now: number): TaskRecord => ({
+  id: spec.id,
+  spec,
+  state: "queued",
+  attempt: 0,
+  before: 0,
+  agent: undefined,
+  submittedAt: now,
+  startedAt: undefined,
+  endedAt: undefined,
+  dueAt: undefined,
+  leaseUntil: undefined,
+  lastFault: undefined,
+  usage: noUsage,
+  result: undefined
+})
+
+/** The number of its attempt goes on, so that late reports of its former life stay refused. */
+const anew = ({ attempt }: TaskRecord): Partial<TaskRecord> => ({
+  before: attempt,
+  startedAt: undefined,
+  endedAt: undefined,
+  lastFault: undefined,
+  usage: noUsage,
+  result: undefined
+})
+
+const cancelled = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
+  task: record.id,
+  status: "failed",
+  text: "",
+  output: undefined,
+  fault,
+  agent: record.agent,
+  session: undefined,
+  attempts: record.attempt - record.before,
+  denied: [],
+  usage: record.usage,
+  tookMillis: now - (record.startedAt ?? now)
+})
+
+const sameContent = (a: TaskSpec, b: TaskSpec) =>
+  a.type === b.type &&
+  a.prompt === b.prompt &&
+  a.agent === b.agent &&
+  JSON.stringify(a.schema) === JSON.stringify(b.schema)
