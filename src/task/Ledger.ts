@@ -165,7 +165,11 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     { again = false }: SubmitOptions = {}
   ) {
     const named: Array<Named> = []
-    for (const spec of specs) named.push({ ...spec, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+    for (const spec of specs) {
+      // Half a letter cannot be kept in every home.
+      const prompt = spec.prompt.toWellFormed()
+      named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+    }
     const redo = ({ state }: TaskRecord) => again && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull>(true, (now, move, accept) => {
       const first = new Map<string, TaskSpec>()

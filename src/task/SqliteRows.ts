@@ -1,6 +1,6 @@
 /** How a task stands in the tables of the ledger's file. */
 import type { FaultReport } from "../domain/Fault.ts"
-import type { TaskResult, TaskState, TaskUsage } from "../domain/Task.ts"
+import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
 import type { Row, Value } from "../state/Database.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -91,9 +91,17 @@ export const recordOf = (row: Row): TaskRecord => {
     dueAt: state === "running" ? undefined : due,
     leaseUntil: state === "running" ? due : undefined,
     lastFault: parsed<FaultReport>(row["fault"]),
-    usage: parsed<TaskUsage>(row["usage"]) ?? { turns: 0, inputTokens: 0, outputTokens: 0, costUsd: 0 },
-    result: parsed<TaskResult>(row["result"])
+    usage: parsed<TaskUsage>(row["usage"]) ?? noUsage,
+    result: resultOf(row["result"])
   }
+}
+
+/** JSON leaves out what is undefined. */
+const resultOf = (text: Value | undefined): TaskResult | undefined => {
+  const result = parsed<TaskResult>(text)
+  return result === undefined
+    ? undefined
+    : { ...result, output: result.output, fault: result.fault, agent: result.agent, session: result.session }
 }
 
 export const attemptOf = (row: Row): AttemptRecord => ({

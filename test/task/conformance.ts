@@ -5,8 +5,8 @@ import { TestClock } from "effect/testing"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
-import type { LedgerUnusable } from "../../src/task/TaskError.ts"
-import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
+import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
 import { task } from "../utils/Specs.ts"
 import { done, failed, fault } from "./Homes.ts"
 
@@ -42,10 +42,10 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         const ledger = yield* TaskLedger
         const prompt = `Grüße, 世界, 🙂, \u0000, 'quotes", \r\n ${"long ".repeat(200_000)}`
         const schema = { type: "object", properties: { n: { type: "integer" } } }
-        yield* ledger.submit({ ...task({ id: "t", prompt, agent: "b", type: "code" }), schema })
-        const { spec } = yield* ledger.get("t")
-        assert.strictEqual(spec.prompt, prompt)
-        assert.deepInclude(spec, { id: "t", agent: "b", type: "code", schema })
+        const given = { ...task({ id: "t", prompt: `${prompt}\uD83D`, agent: "b", type: "code" }), schema }
+        yield* ledger.submit(given)
+        yield* ledger.submit(given)
+        assert.deepEqual((yield* ledger.get("t")).spec, { ...given, prompt: `${prompt}\uFFFD` })
         assert.notProperty((yield* ledger.submit(task({ id: "u" }))).spec, "agent")
         assert.strictEqual((yield* ledger.get("u")).spec.schema, undefined)
       })
@@ -160,7 +160,7 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
       "knows no task that was never submitted",
       Effect.gen(function* () {
         const ledger = yield* TaskLedger
-        for (const asked of [
+        const asks: ReadonlyArray<Effect.Effect<unknown, Refused | TaskEnded>> = [
           ledger.get("t"),
           ledger.history("t"),
           ledger.claim("t", "a"),
@@ -168,7 +168,8 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
           ledger.park("t", 1, parking(0)),
           ledger.renew("t", 1, 1),
           ledger.cancel("t", "why")
-        ]) {
+        ]
+        for (const asked of asks) {
           assert.strictEqual((yield* Effect.flip(asked))._tag, "TaskUnknown")
         }
       })
