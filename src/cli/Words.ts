@@ -1,8 +1,8 @@
 /** Events and results as sentences for people. */
 import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
-import type { TaskResult } from "../domain/Task.ts"
 import { brief, type Published } from "../event/Event.ts"
+import type { Shown } from "./Output.ts"
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
@@ -112,11 +112,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
 }
 
 /** How a task ended, in one line. */
-export const resultLine = (ended: TaskResult, p: Paint): string => {
+export const resultLine = (ended: Shown, p: Paint): string => {
   const result = harmless(ended)
   const cost = p(
     "dim",
-    `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)})`
+    `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)}${result.earlier ? ", in an earlier run" : ""})`
   )
   if (result.status === "failed") {
     const hint = result.fault?.hint === undefined ? "" : `\n  ${p("dim", `hint: ${result.fault.hint}`)}`
