@@ -24,8 +24,11 @@ export class MemoryStore implements LedgerStore {
   /** In the order in which they have ended. */
   private readonly ended = new Set<string>()
   private readonly timed = new Map<string, number>()
+  /** As it was accepted: the order of what is due at the same time. */
+  private readonly order = new Map<string, number>()
   private text = 0
   private place = 0
+  private accepted = 0
 
   transact<A>(_durable: boolean, work: () => A): A {
     // Nothing that could fail comes between its writes.
@@ -42,6 +45,7 @@ export class MemoryStore implements LedgerStore {
 
   insert(record: TaskRecord): void {
     this.tasks.set(record.id, record)
+    this.order.set(record.id, ++this.accepted)
     this.enqueue(record)
   }
 
@@ -140,7 +144,7 @@ export class MemoryStore implements LedgerStore {
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
     return [...this.timed]
       .filter(([, at]) => at <= now)
-      .sort(([, a], [, b]) => a - b)
+      .sort(([one, a], [other, b]) => a - b || (this.order.get(one) ?? 0) - (this.order.get(other) ?? 0))
       .slice(0, limit)
       .flatMap(([id]) => this.tasks.get(id) ?? [])
   }
@@ -162,6 +166,7 @@ export class MemoryStore implements LedgerStore {
       this.ended.delete(id)
       this.tasks.delete(id)
       this.attempts.delete(id)
+      this.order.delete(id)
       this.text -= record === undefined ? 0 : textOf(record)
     }
   }

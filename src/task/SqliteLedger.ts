@@ -226,7 +226,7 @@ class SqliteStore implements LedgerStore {
   }
 
   unleased(): ReadonlyArray<TaskRecord> {
-    return this.db.all(`${SELECT} WHERE t.state = 'running' AND t.due_at IS NULL ORDER BY t.place`).map(recordOf)
+    return this.db.all(`${SELECT} WHERE t.state = 'running' AND t.due_at IS NULL ORDER BY t.seq`).map(recordOf)
   }
 
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
