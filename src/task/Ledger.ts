@@ -162,7 +162,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
 
   const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
     specs: ReadonlyArray<TaskSpec>,
-    { again = false }: SubmitOptions = {}
+    options: SubmitOptions = {}
   ) {
     const named: Array<Named> = []
     for (const spec of specs) {
@@ -170,25 +170,31 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       const prompt = spec.prompt.toWellFormed()
       named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
-    const redo = ({ state }: TaskRecord) => again && isFinal(state) && state !== "succeeded"
+    const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull>(true, (now, move, accept) => {
-      const first = new Map<string, TaskSpec>()
+      const known = new Map<string, TaskRecord>()
+      const added = new Map<string, Named>()
       const conflicts = new Set<string>()
-      let added = 0
+      let again = 0
       for (const spec of named) {
-        const known = store.get(spec.id)
-        const content = known?.spec ?? first.get(spec.id)
-        first.set(spec.id, content ?? spec)
-        if (content !== undefined && !sameContent(content, spec)) conflicts.add(spec.id)
-        if (content === undefined || (known !== undefined && redo(known))) added++
+        const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+        const content = record?.spec ?? added.get(spec.id)
+        if (content === undefined) added.set(spec.id, spec)
+        else if (!sameContent(content, spec)) conflicts.add(spec.id)
+        if (record === undefined) continue
+        if (redo(record) && !known.has(spec.id)) again++
+        known.set(spec.id, record)
       }
       const [conflict, ...others] = conflicts
       if (conflict !== undefined) return refuse(new TaskConflict({ tasks: [conflict, ...others] }))
-      if (added > 0 && open + added > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
+      const more = added.size + again
+      if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
       return named.map((spec) => {
-        const known = specs.length === 1 && added === 1 && !again ? undefined : store.get(spec.id)
-        if (known === undefined) return accept(fresh(spec, now))
-        return redo(known) ? move(known, "queued", anew(known)) : known
+        const record = known.get(spec.id)
+        const next =
+          record === undefined ? accept(fresh(spec, now)) : redo(record) ? move(record, "queued", anew(record)) : record
+        known.set(spec.id, next)
+        return next
       })
     })
   })

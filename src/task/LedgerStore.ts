@@ -18,6 +18,8 @@ export interface LedgerStore {
   transact<A>(durable: boolean, work: () => A): A
   unusable(error: unknown): LedgerUnusable
   get(id: string): TaskRecord | undefined
+  /** Cheaper than to get it. */
+  has(id: string): boolean
   /** At the end of the queue. */
   insert(record: TaskRecord): void
   /** Everything but its content may have changed. What comes to be queued goes to the end of the queue. */

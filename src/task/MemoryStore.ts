@@ -43,6 +43,10 @@ export class MemoryStore implements LedgerStore {
     return this.tasks.get(id)
   }
 
+  has(id: string): boolean {
+    return this.tasks.has(id)
+  }
+
   insert(record: TaskRecord): void {
     this.tasks.set(record.id, record)
     this.order.set(record.id, ++this.accepted)

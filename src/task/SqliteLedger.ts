@@ -45,6 +45,7 @@ export const layer = (file: string, { busyTimeout, kept = KEPT }: SqliteLedgerOp
     )
   )
 
+const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
 const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
 
 class SqliteStore implements LedgerStore {
@@ -80,6 +81,10 @@ class SqliteStore implements LedgerStore {
   get(id: string): TaskRecord | undefined {
     const row = this.db.get(`${SELECT} WHERE t.id = ?`, id)
     return row === undefined ? undefined : recordOf(row)
+  }
+
+  has(id: string): boolean {
+    return this.db.get("SELECT seq FROM tasks WHERE id = ?", id) !== undefined
   }
 
   insert({ id, spec, state, submittedAt }: TaskRecord): void {
@@ -177,7 +182,7 @@ class SqliteStore implements LedgerStore {
     const passed = JSON.stringify(passOver)
     const heads: Array<{ readonly record: TaskRecord; readonly fresh: number; readonly place: number }> = []
     // From lane to lane along the index, never through one.
-    let lane = this.db.get("SELECT type, wanted FROM tasks WHERE state = 'queued' ORDER BY type, wanted LIMIT 1")
+    let lane = this.db.get(`${LANES} ORDER BY type, wanted LIMIT 1`)
     while (lane !== undefined) {
       const { type, wanted } = lane as { readonly type: string; readonly wanted: string }
       const row = this.db.get(
@@ -191,12 +196,10 @@ class SqliteStore implements LedgerStore {
       )
       if (row !== undefined)
         heads.push({ record: recordOf(row), fresh: Number(row["fresh"]), place: Number(row["place"]) })
-      lane = this.db.get(
-        `SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued' AND (type, wanted) > (?, ?)
-         ORDER BY type, wanted LIMIT 1`,
-        type,
-        wanted
-      )
+      // As one question, of pairs, SQLite would go through all that are equal.
+      lane =
+        this.db.get(`${LANES} AND type = ? AND wanted > ? ORDER BY wanted LIMIT 1`, type, wanted) ??
+        this.db.get(`${LANES} AND type > ? ORDER BY type, wanted LIMIT 1`, type)
     }
     return heads.sort((a, b) => a.fresh - b.fresh || a.place - b.place).map(({ record }) => record)
   }

@@ -15,7 +15,7 @@ export const APPLICATION_ID = 0x4d536d6c
 export const MIGRATIONS: ReadonlyArray<string> = [
   `
   CREATE TABLE tasks (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
     type TEXT NOT NULL,
     wanted TEXT NOT NULL,

@@ -1,0 +1,117 @@
+/**
+ * The ledger's file: durable submits a second against a plain insert with the same pragmas, in turns within one run; and
+ * how long it takes to find the next task and to claim it with 100 and with 100,000 tasks queued. Prints JSON.
+ * `bun scripts/bench/ledger.ts`. Goals: at least 0.7 of plain; under 2 ms, and not 1.5 times as long in the long queue.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { Context, Effect, Layer, type Scope } from "effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { TaskId, TaskType } from "../../src/domain/Ids.ts"
+import { EventBus } from "../../src/event/EventBus.ts"
+import { FILE, layer } from "../../src/task/SqliteLedger.ts"
+import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import type { TaskSpec } from "../../src/task/TaskSpec.ts"
+import { median, round } from "./measure.ts"
+
+/** Rounds in turns: a disk is not as fast in every second. */
+const ROUNDS = 60
+const EACH = 100
+const CLAIMS = 500
+
+const prompt = "Read the report in docs/ and say in three sentences what has changed. ".repeat(4)
+const type = TaskType.make("task")
+const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type, prompt })
+const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
+
+const open = (name: string): Effect.Effect<TaskLedger["Service"], unknown, Scope.Scope> =>
+  Effect.suspend(() => {
+    mkdirSync(join(dir, name))
+    const around = Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto)
+    return Effect.map(Layer.build(layer(join(dir, name, FILE)).pipe(Layer.provide(around))), (context) =>
+      Context.get(context, TaskLedger)
+    )
+  })
+
+/** One row, found by its id, in one transaction: the least that a durable queue can do. */
+const plain = () => {
+  const database = new DatabaseSync(join(dir, "plain.db"))
+  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+  database.exec("CREATE TABLE tasks (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT, prompt TEXT) STRICT")
+  const insert = database.prepare("INSERT INTO tasks (id, state, prompt) VALUES (?, 'queued', ?)")
+  return (id: string) => {
+    database.exec("BEGIN IMMEDIATE")
+    insert.run(id, prompt)
+    database.exec("COMMIT")
+  }
+}
+
+const submits = Effect.gen(function* () {
+  const ledger = yield* open("submits")
+  const insert = plain()
+  const rates = { plain: [] as Array<number>, ledger: [] as Array<number> }
+  for (let turn = 0; turn <= ROUNDS; turn++) {
+    let began = performance.now()
+    for (let n = 0; n < EACH; n++) insert(`task-${turn}-${n}`)
+    const bare = (EACH * 1_000) / (performance.now() - began)
+    began = performance.now()
+    for (let n = 0; n < EACH; n++) yield* ledger.submit(spec(`task-${turn}-${n}`))
+    const ours = (EACH * 1_000) / (performance.now() - began)
+    // The first turn warms up.
+    if (turn > 0) {
+      rates.plain.push(bare)
+      rates.ledger.push(ours)
+    }
+  }
+  const began = performance.now()
+  yield* ledger.submitAll(Array.from({ length: 10_000 }, (_, n) => spec(`all-${n}`)))
+  const ratio = median(rates.ledger.map((rate, turn) => rate / (rates.plain[turn] ?? rate)))
+  return {
+    plainPerSecond: round(median(rates.plain)),
+    perSecond: round(median(rates.ledger)),
+    ofPlain: round(ratio),
+    tenThousandAtOnceMillis: round(performance.now() - began)
+  }
+})
+
+const claims = Effect.fnUntraced(function* (queued: number) {
+  const ledger = yield* open(`claims-${queued}`)
+  for (let from = 0; from < queued; from += 10_000)
+    yield* ledger.submitAll(Array.from({ length: Math.min(10_000, queued - from) }, (_, n) => spec(`q-${from + n}`)))
+  const took = { find: [] as Array<number>, claim: [] as Array<number> }
+  for (let n = 0; n < CLAIMS; n++) {
+    const began = performance.now()
+    const [head] = yield* ledger.heads()
+    const found = performance.now()
+    if (head === undefined) throw new Error("the queue is empty")
+    yield* ledger.claim(head.id, "agent")
+    took.find.push(found - began)
+    took.claim.push(performance.now() - found)
+    // As long as before.
+    yield* ledger.submit(spec(`r-${n}`))
+  }
+  return { findMillis: round(median(took.find)), claimMillis: round(median(took.claim)) }
+})
+
+try {
+  const figures = await Effect.runPromise(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const submitted = yield* submits
+        const short = yield* claims(100)
+        const long = yield* claims(99_000)
+        return {
+          submits: submitted,
+          queued100: short,
+          queued99000: long,
+          longOfShort: round((long.findMillis + long.claimMillis) / (short.findMillis + short.claimMillis))
+        }
+      })
+    )
+  )
+  console.log(JSON.stringify({ bench: "ledger", ...figures }))
+} finally {
+  rmSync(dir, { recursive: true, force: true })
+}
