@@ -6,7 +6,8 @@
  * cannot be written is refused when it is opened, unchanged. What it holds is the business of whoever opens it. Calls
  * are synchronous, as SQLite is: what is asked of it must be small.
  */
-import { chmodSync, statSync } from "node:fs"
+import { accessSync, chmodSync, constants, existsSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { Effect } from "effect"
 import { DatabaseUnusable, explain } from "./DatabaseError.ts"
@@ -40,9 +41,21 @@ const LOG_LIMIT = 64 * 1024 * 1024
 /** Open until the Scope closes. */
 export const open = (opening: Opening) =>
   Effect.acquireRelease(
-    Effect.try({ try: () => connect(opening), catch: (error) => explain(opening.file, error) }),
+    Effect.try({ try: () => connect(opening), catch: (error) => why(opening.file, error) }),
     ({ close }) => Effect.sync(close)
   ).pipe(Effect.map(({ database }): Database => database))
+
+/** SQLite says only that it could not open one of its files. */
+const why = (file: string, error: unknown): DatabaseUnusable => {
+  const unusable = explain(file, error)
+  if (unusable.problem !== "failed" || !existsSync(file)) return unusable
+  try {
+    for (const path of [file, dirname(file)]) accessSync(path, constants.W_OK)
+    return unusable
+  } catch (denied) {
+    return explain(file, denied)
+  }
+}
 
 const connect = ({ applicationId, busyTimeout = 5_000, file, migrations }: Opening) => {
   const connection = new DatabaseSync(file)
