@@ -22,6 +22,7 @@ import type { TreeUsage } from "./process/Usage.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { KEPT } from "./task/LedgerStore.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type LedgerFull,
@@ -111,7 +112,9 @@ export class MisterSmith extends Context.Service<
           stopTime: longestStop(config.process.stop)
         })
       ),
-      Layer.provideMerge(SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE))),
+      Layer.provideMerge(
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+      ),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),

@@ -27,8 +27,6 @@ import { Waiting } from "./Waiting.ts"
 
 /** Tasks that are not ended, at most. */
 export const MAX_OPEN = 100_000
-/** Ended tasks that are kept: so many, and so many characters of their results. */
-export const KEPT: Kept = { tasks: 10_000, text: 64 * 1024 * 1024 }
 
 /** Due tasks that are moved in one transaction. */
 const BATCH = 100
@@ -56,7 +54,7 @@ const refuse = <E>(error: E): never => {
   throw new Refusal(error)
 }
 
-export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept = KEPT) {
+export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)

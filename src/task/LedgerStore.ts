@@ -13,6 +13,8 @@ export interface Kept {
   readonly text: number
 }
 
+export const KEPT: Kept = { tasks: 10_000, text: 1024 * 1024 * 1024 }
+
 export interface LedgerStore {
   /** All or nothing; where `durable`, nothing that befalls the machine undoes it afterwards. */
   transact<A>(durable: boolean, work: () => A): A

@@ -11,7 +11,7 @@ import { noUsage, type TaskState } from "../domain/Task.ts"
 import { type Database, open } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import * as Ledger from "./Ledger.ts"
-import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import { KEPT, type Kept, type LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { APPLICATION_ID, attemptOf, COLUMNS, INLINE, JOINS, json, MIGRATIONS, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
@@ -20,9 +20,6 @@ import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./T
 
 /** In the data directory. */
 export const FILE = "ledger.db"
-
-/** Ended tasks that are kept: so many, and so many characters of their results. */
-export const KEPT: Kept = { tasks: 10_000, text: 1024 * 1024 * 1024 }
 
 export interface SqliteLedgerOptions {
   readonly kept?: Kept

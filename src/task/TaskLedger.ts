@@ -9,6 +9,7 @@
 import { Context, type Effect, Layer, type Scope, type Stream } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
 import * as Ledger from "./Ledger.ts"
+import type { Kept } from "./LedgerStore.ts"
 import { MemoryStore } from "./MemoryStore.ts"
 import type {
   AttemptSuperseded,
@@ -25,6 +26,9 @@ export type { AttemptRecord, Parking, TaskFilter, TaskRecord } from "./TaskRecor
 
 /** Why a report about a task is not taken. */
 export type Refused = TaskUnknown | AttemptSuperseded | LedgerUnusable
+
+/** Memory is dearer than a disk. */
+const KEPT_IN_MEMORY: Kept = { tasks: 10_000, text: 64 * 1024 * 1024 }
 
 export interface SubmitOptions {
   /** Whatever was asked for before and has failed or was cancelled is to be done once more. Default false. */
@@ -84,6 +88,6 @@ export class TaskLedger extends Context.Service<
 >()("mister-smith/task/TaskLedger") {
   static readonly layerMemory = Layer.effect(
     this,
-    Ledger.make(() => new MemoryStore())
+    Ledger.make(() => new MemoryStore(), KEPT_IN_MEMORY)
   )
 }
