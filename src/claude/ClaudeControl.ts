@@ -115,6 +115,8 @@ export type Request =
     }
   /** Ends the running turn; answered at once, also when there is none. */
   | { readonly subtype: "interrupt" }
+  /** Ends a background task, such as a shell that outlives its turn. */
+  | { readonly subtype: "stop_task"; readonly task_id: string }
   /** Answered, and the process exits in about 50 ms. */
   | { readonly subtype: "end_session" }
   /** Any string is accepted; holds from the next turn on. Without a model: the default. */

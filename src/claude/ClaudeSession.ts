@@ -113,6 +113,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   let sawJson = false
   let requests = 0
   let spent = noUsage
+  /** Shells and agents that the conversation has left running in the background. */
+  const background = new Set<string>()
 
   const hide = hiding(spec.env)
 
@@ -167,6 +169,12 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         if (hopeless !== undefined && open !== undefined) yield* finish(open, hopeless)
         break
       }
+      case "system/task_started":
+        background.add(event.task_id)
+        break
+      case "system/task_notification":
+        background.delete(event.task_id)
+        break
       case "result":
         spent = spentUpTo(event, spent)
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
@@ -291,6 +299,13 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   const answered = yield* asked({ subtype: "get_binary_version" })
   if (answered?.subtype === "success") version = Control.versionOf(answered) ?? version
 
+  /** What the old conversation has started would report to the new one, and cost it a model call. */
+  const stopBackground = Effect.suspend(() => {
+    const tasks = [...background]
+    background.clear()
+    return Effect.forEach(tasks, (task_id) => ask({ subtype: "stop_task", task_id }), { discard: true })
+  })
+
   const session: ClaudeSession = {
     pid: process.pid,
     process,
@@ -298,10 +313,10 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     sessionId: Effect.sync(() => sessionId),
     turn,
     // It needs no model, so it takes no longer than a start.
-    clear: Effect.timeoutOrElse(Effect.asVoid(turn("/clear")), {
+    clear: Effect.timeoutOrElse(Effect.andThen(stopBackground, turn("/clear")), {
       duration: spec.startTimeout,
       orElse: () => Effect.fail(stalled(spec.startTimeout, "clear"))
-    }),
+    }).pipe(Effect.asVoid),
     spent: Effect.sync(() => spent),
     ended: Deferred.await(gone)
   }

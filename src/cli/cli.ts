@@ -46,6 +46,22 @@ const check = Command.make("check", { config, json }, (input) =>
   )
 ).pipe(Command.withDescription("Say what is wrong with a config: every mistake with its place"))
 
+const doctor = Command.make(
+  "doctor",
+  {
+    config: Argument.String("config").pipe(
+      Argument.withDescription("The config file. Default: mister-smith.json, where it is there"),
+      Argument.optional
+    ),
+    json
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./doctor.ts")),
+      ({ doctor }) => doctor(input)
+    )
+).pipe(Command.withDescription("Tell what this machine offers, and what is wrong: 0 when nothing is a problem, else 1"))
+
 const schema = Command.make("schema", {}, () =>
   Effect.flatMap(
     Effect.promise(() => import("./schema.ts")),
@@ -59,7 +75,7 @@ const version = Command.make("version", {}, () => Console.log(VERSION)).pipe(
 
 const root = Command.make("mister-smith").pipe(
   Command.withDescription("Keeps a fleet of Claude CLI agents working"),
-  Command.withSubcommands([run, check, schema, version])
+  Command.withSubcommands([run, check, doctor, schema, version])
 )
 
 /** Runs a command line and answers with the exit code. Fails only by being interrupted. */

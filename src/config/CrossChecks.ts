@@ -96,6 +96,9 @@ function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): I
   const ids = byId(groups)
   const takesAll = groups.some(({ types }) => types.size === 0)
   const taken = new Set(groups.flatMap(({ types }) => [...types]))
+  const up = groups.filter(({ standby }) => !standby)
+  const takesAllUp = up.some(({ types }) => types.size === 0)
+  const takenUp = new Set(up.flatMap(({ types }) => [...types]))
   for (const [index, task] of tasks.entries()) {
     const type = text(valueAt(task, ["type"]) ?? "task")
     const wanted = text(valueAt(task, ["agent"]))
@@ -120,6 +123,13 @@ function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): I
             : `the agent "${printable(wanted ?? "")}" does not take tasks of this type`,
         ...found(type, ["tasks", index, "type"]),
         ...(meant === undefined ? { suggestion: `taken are ${types.slice(0, 20).join(", ")}` } : didYouMean(meant))
+      }
+    } else if (type !== undefined && (named === undefined ? !takesAllUp && !takenUp.has(type) : named.standby)) {
+      const path = ["tasks", index, named === undefined ? "type" : "agent"]
+      yield {
+        path,
+        expected: "only a standby takes this task, and it may never be started",
+        ...found(named === undefined ? type : wanted, path)
       }
     }
   }

@@ -10,7 +10,7 @@ import * as Pausing from "./Pausing.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import type { StopSettings } from "./ProcessSettings.ts"
 import * as ProcessTable from "./ProcessTable.ts"
-import type { Exceeded, Tree, Trees } from "./Trees.ts"
+import type { Exceeded, Tree, Trees, Walk } from "./Trees.ts"
 
 export interface ProcessExit {
   readonly code: number | null
@@ -47,14 +47,27 @@ export const end = Effect.fnUntraced(function* (
 ) {
   const { leader, marker } = tree
   const began = yield* Clock.currentTimeMillis
-  const membersNow = Effect.map(trees.walk, ({ members }) => members.get(marker) ?? [])
+  const membersOf = ({ members }: Walk): Members => members.get(marker) ?? []
   const isOver = () => Deferred.isDoneUnsafe(exit)
   const ended = new Map<number, Receipt["ended"][number]>()
   const gone = (members: Members, by: Rung) => {
     for (const { name, pid } of members) if (!ended.has(pid)) ended.set(pid, { pid, name, by })
   }
 
-  let left: Members = isOver() ? [] : yield* membersNow
+  // A walk that could not be completed shows nobody, which says nothing of who is there.
+  const isComplete = ({ table }: Walk) => table.size > 0 || !ProcessTable.available
+  const nobody = (walk: Walk) =>
+    isComplete(walk) && membersOf(walk).length === 0 && !(tree.cgroup?.populated() ?? false)
+  const lookAgain = Effect.fnUntraced(function* (by: Rung) {
+    last = yield* trees.walk
+    if (!isComplete(last)) return
+    gone(without(left, membersOf(last)), by)
+    left = membersOf(last)
+  })
+
+  let last = yield* trees.walk
+  let left = membersOf(last)
+  let asked = false
   const ladder: ReadonlyArray<Ladder> = [
     { signal: "SIGINT", wait: times.interrupt },
     { signal: "SIGTERM", wait: times.terminate }
@@ -63,30 +76,32 @@ export const end = Effect.fnUntraced(function* (
     if (isOver()) break
     // What stands still hears nothing.
     Pausing.letGo(tree, left)
-    ProcessTable.signalGroup(leader.pid, signal)
+    ProcessTable.signalLed(leader, signal)
     yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), wait)
-    const before = left
-    left = yield* membersNow
-    gone(without(before, left), signal)
+    yield* lookAgain(signal)
+    asked = true
   }
+  // It has ended while we looked.
+  if (!asked && left.length > 0) yield* lookAgain("exit")
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
-  const last = yield* membersNow
-  gone(without(left, last), "exit")
-  gone(last, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
+  gone(tree.orphans, kill)
+  gone(left, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
-  let empty = 0
+  // Where the walk just made has found nobody, that was the first of the two.
+  let empty = nobody(last) ? 1 : 0
   while (empty < 2) {
-    // One signal to the group also ends what forks faster than a list of it is read.
     tree.cgroup?.kill()
-    if (ProcessTable.ownsGroup(leader)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
-    const members = yield* membersNow
-    if (members.length === 0 && !(tree.cgroup?.populated() ?? false)) {
+    last = yield* trees.walk
+    // One signal to the group also ends what forks faster than a list of it is read.
+    if (membersOf(last).some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    if (nobody(last)) {
       empty++
       continue
     }
     empty = 0
+    const members = membersOf(last)
     if ((yield* Clock.currentTimeMillis) > deadline) {
       return yield* new TreeSurvived({ run: marker, survivors: members.map(({ name, pid }) => ({ pid, name })) })
     }

@@ -22,59 +22,87 @@ const SHELL = "/bin/sh"
 /**
  * POSIX shell; besides builtins only grep, sleep and rmdir. Leaders are kept as " PID:START PID:START ". At the end of the input
  * each round finds the members (by marker, by a leader's group, by descent and by session), kills them, and looks again.
+ *
+ * The first round does without grep, which needs a process of its own where a storm may have left none; where there is
+ * none to be had later either, the shell ends, and its last trap goes on with builtins alone.
  */
-const SCRIPT = `
+export const SCRIPT = `
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM TSTP TTIN TTOU PIPE
 mark=; group=; leaders=' '
-while read -r what a b; do
+while read -r what rest; do
+  a=\${rest% *} b=\${rest##* }
   case $what in
-    mark) mark=$a ;;
-    cgroup) group=$a ;;
+    mark) mark=$rest ;;
+    cgroup) group=$rest ;;
     run) leaders="$leaders$a:$b " ;;
     gone) case $leaders in *" $a:$b "*) leaders="\${leaders%%" $a:$b "*} \${leaders#*" $a:$b "}" ;; esac ;;
     bye) exit 0 ;;
   esac
 done
+# Killed before it could say what is its own: then nothing is, and an empty mark would match everything.
+case $mark in *=????????*) ;; *) exit 0 ;; esac
+case $group in */mister-smith-*) ;; *) group= ;; esac
 stat() {
   line=
   while read -r more; do line="$line $more"; done 2>/dev/null <"/proc/$1/stat" || [ -n "$line" ] || return 1
   set -- \${line##*) }
   state=$1 parent=$2 pgrp=$3 session=$4
   [ $# -ge 20 ] || return 1
+  threads=\${18}
   shift 19
   start=$1
 }
-# Killed before it could say what is its own: then nothing is, and an empty mark would match everything.
-case $mark in *=????????*) ;; *) exit 0 ;; esac
-case $group in */mister-smith-*) ;; *) group= ;; esac
+marked() {
+  for file in /proc/$1/environ /proc/$1/task/[0-9]*/environ; do
+    while read -r more || [ -n "$more" ]; do
+      case $more in *"$mark"*) return 0 ;; esac
+    done 2>/dev/null <$file
+  done
+  return 1
+}
 stat $$ && mine=$session || exit 1
-quiet=0 round=0
+forks=1 quiet=0 round=0 lost=' '
+rounds() {
 while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
   round=$((round + 1))
   [ -n "$group" ] && [ -w "$group/cgroup.kill" ] && echo 1 >"$group/cgroup.kill"
-  groups=' ' found=' ' sessions=' ' table=
+  groups=' ' found=' ' sessions=' ' table= headless=
   for leader in $leaders; do
     pid=\${leader%:*}
     [ "$pid" -gt 1 ] || continue
-    if stat $pid; then [ $start = \${leader#*:} ] || continue; found="$found$pid "; fi
+    if stat $pid; then
+      [ "$start" = "\${leader#*:}" ] || continue
+      found="$found$pid "
+    elif [ $round = 1 ]; then
+      # Gone before we looked: its number may be another's by now.
+      lost="$lost$leader "
+    fi
+    case $lost in *" $leader "*) continue ;; esac
     groups="$groups$pid "
   done
-  for file in $(grep -lsaF "$mark" /proc/[0-9]*/environ 2>/dev/null); do
-    file=\${file#/proc/}; found="$found\${file%%/*} "
-  done
   if [ -n "$group" ]; then
-    for file in $group/cgroup.procs $group/*/cgroup.procs; do
-      while read -r pid; do [ $pid -gt 0 ] && found="$found$pid "; done 2>/dev/null <$file
+    for file in "$group"/cgroup.procs "$group"/*/cgroup.procs; do
+      while read -r pid; do [ $pid -gt 0 ] && found="$found$pid "; done 2>/dev/null <"$file"
     done
   fi
   for dir in /proc/[0-9]*; do
     pid=\${dir#/proc/}
     stat $pid || continue
-    case $state in Z|X) continue ;; esac
+    case $state in Z|X)
+      # Its first thread has ended, the others have not.
+      [ $threads -gt 1 ] || continue
+      headless="$headless $dir/task/[0-9]*/environ"
+    esac
     [ $pid = 1 ] || [ $pid = $$ ] || [ $parent = $$ ] && continue
     table="$table $pid:$parent:$pgrp:$session"
     case $groups in *" $pgrp "*) found="$found$pid " ;; esac
+    [ $forks = 1 ] || { marked $pid && found="$found$pid "; }
   done
+  if [ $forks = 1 ] && [ $round -gt 1 ]; then
+    for file in $(grep -lsaF "$mark" /proc/[0-9]*/environ $headless 2>/dev/null); do
+      file=\${file#/proc/}; found="$found\${file%%/*} "
+    done
+  fi
   alive=' ' grown=1
   while [ $grown = 1 ]; do
     grown=0
@@ -90,11 +118,15 @@ while [ $quiet -lt 2 ] && [ $round -lt 500 ]; do
       [ $session = 0 ] || [ $session = "$mine" ] || sessions="$sessions$session "
     done
   done
-  if [ "$alive" = ' ' ]; then quiet=$((quiet + 1)); else quiet=0; kill -9 $alive; fi 2>/dev/null
+  if [ "$alive" != ' ' ]; then quiet=0; kill -9 $alive; elif [ $round -gt 1 ]; then quiet=$((quiet + 1)); fi 2>/dev/null
   for pid in $groups; do kill -9 -$pid; done 2>/dev/null
-  [ $quiet -lt 2 ] && sleep 0.02
+  [ $forks = 1 ] && [ $round -gt 1 ] && [ $quiet -lt 2 ] && sleep 0.02
 done
-[ -n "$group" ] && rmdir "$group"/*/ "$group" 2>/dev/null
+[ $forks = 1 ] && [ -n "$group" ] && rmdir "$group"/*/ "$group" 2>/dev/null
+}
+trap 'forks=0; rounds' EXIT
+rounds
+trap - EXIT
 `
 
 export interface Guardian {
@@ -117,8 +149,9 @@ export interface GuardianOptions {
   readonly cgroup: string | undefined
 }
 
-/** More than so many deaths of it in a row, each within a second, and no other is tried. */
+/** After more than so many deaths of it in a row, each within a second, the next is only tried after a while. */
 const MAX_DEATHS = 5
+const A_WHILE = 5000
 
 /** Undefined where the machine has not what it takes. */
 export const start = (options: GuardianOptions): Guardian | undefined => {
@@ -131,24 +164,35 @@ export const start = (options: GuardianOptions): Guardian | undefined => {
   const say = (line: string) => void child?.stdin?.write(`${line}\n`)
   const launch = () => {
     const began = performance.now()
-    // Started with nothing of our environment: no marker, no secret.
-    const next = spawn(command.path, ["-c", SCRIPT], {
-      argv0: command.argv0,
-      cwd: "/",
-      env: {},
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"]
-    })
-    child = next
-    next.stdin?.on("error", () => {})
     const lost = () => {
-      if (closed || child !== next) return
       child = undefined
+      if (closed) return
       deaths = performance.now() - began < 1000 ? deaths + 1 : 0
       if (deaths <= MAX_DEATHS) launch()
+      else setTimeout(launch, A_WHILE).unref()
     }
-    next.once("exit", lost)
-    next.once("error", lost)
+    if (closed) return
+    let next: ChildProcess
+    try {
+      // Started with nothing of our environment: no marker, no secret.
+      next = spawn(command.path, ["-c", SCRIPT], {
+        argv0: command.argv0,
+        cwd: "/",
+        env: {},
+        detached: true,
+        stdio: ["pipe", "ignore", "ignore"]
+      })
+    } catch {
+      // No process or no descriptor to be had now.
+      return lost()
+    }
+    child = next
+    next.stdin?.on("error", () => {})
+    const ended = () => {
+      if (child === next) lost()
+    }
+    next.once("exit", ended)
+    next.once("error", ended)
     // Nobody waits for it at our end.
     next.unref()
     if (next.stdin !== null && "unref" in next.stdin && typeof next.stdin.unref === "function") next.stdin.unref()

@@ -7,6 +7,7 @@ import { accessSync, constants, existsSync, statSync } from "node:fs"
 import { delimiter, join, resolve } from "node:path"
 import { Redacted } from "effect"
 import type { Group } from "./Cgroup.ts"
+import * as Evidence from "./Evidence.ts"
 import type { PidNamespace } from "./PidNamespace.ts"
 import {
   CommandNotExecutable,
@@ -79,6 +80,8 @@ const isDirectory = (path: string) => {
   }
 }
 
+const limits = Evidence.limits()
+
 export const spawnError = ({ command }: LaunchSpec, error: unknown): SpawnError => {
   const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
   switch (code) {
@@ -93,7 +96,7 @@ export const spawnError = ({ command }: LaunchSpec, error: unknown): SpawnError 
     case "ENOMEM":
     case "EMFILE":
     case "ENFILE":
-      return new OutOfResources({ command, code })
+      return new OutOfResources({ command, code, evidence: Evidence.gather(limits) })
     default:
       return new SpawnFailed({ command, code })
   }

@@ -7,13 +7,15 @@
  * none of these is told in docs/processes.md.
  */
 import { readFileSync } from "node:fs"
-import { MARKER, ownsGroup, type ProcessIdentity } from "./ProcessTable.ts"
+import { MARKER, type ProcessIdentity } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 
 export interface Run {
   /** The value of its marker. */
   readonly marker: string
   readonly leader: ProcessIdentity
+  /** The leader has ended since the walk before, so recently that its number can belong to nobody else yet. */
+  readonly justEnded?: boolean
   /** All that its cgroup holds; nothing where it has none. */
   readonly cgroup: { pids(): ReadonlyArray<number> } | undefined
 }
@@ -78,9 +80,12 @@ export class Membership {
     const add = (pid: number, run: string) => {
       if (!spared.has(pid) && table.has(pid) && !belongs.has(pid)) belongs.set(pid, run)
     }
-    for (const { cgroup, leader, marker } of runs) {
-      if (ownsGroup(leader)) groups.set(leader.pid, marker)
-      if (table.get(leader.pid)?.startTime === leader.startTime) add(leader.pid, marker)
+    for (const { cgroup, justEnded, leader, marker } of runs) {
+      const holder = table.get(leader.pid)
+      if (holder?.startTime === leader.startTime || (justEnded === true && holder === undefined)) {
+        groups.set(leader.pid, marker)
+      }
+      if (holder?.startTime === leader.startTime) add(leader.pid, marker)
       for (const pid of cgroup?.pids() ?? []) add(pid, marker)
     }
     const children = new Map<number, Array<number>>()
@@ -91,8 +96,17 @@ export class Membership {
       const known = this.known.get(entry.pid)
       const run = known?.startTime === entry.startTime ? known.run : markerOf(entry.pid)
       if (run !== undefined) marked.set(entry.pid, run)
-      const member = run ?? groups.get(entry.group)
-      if (member !== undefined && wanted.has(member)) add(entry.pid, member)
+      if (run !== undefined && wanted.has(run)) add(entry.pid, run)
+    }
+    // A group is a run's while its leader is there, or anyone in it who is known to be the run's.
+    const led = new Map(runs.map(({ leader, marker }) => [leader.pid, marker]))
+    for (const [pid, run] of belongs) {
+      const group = table.get(pid)?.group ?? 0
+      if (led.get(group) === run) groups.set(group, run)
+    }
+    for (const entry of table.values()) {
+      const run = groups.get(entry.group)
+      if (run !== undefined && wanted.has(run)) add(entry.pid, run)
     }
     // A leader has called setsid before it was run, so every session among members was made by one of them.
     const ours = new Set([...spared].flatMap((pid) => table.get(pid)?.session ?? []))

@@ -4,13 +4,14 @@
  * Promises: synchronous, so nothing of ours happens between two reads; nothing throws. A walk is all or nothing: where a
  * file could not be opened for any other reason than that its process is gone or not ours to see (no descriptors left, for
  * example), it is empty, because in an incomplete one the living would look dead. A true walk is never empty: it holds
- * this process. Where there is no /proc (macOS) every walk is empty and every detail undefined. Who belongs to whom, and
- * what it adds up to, is left to others.
+ * this process. Where the system has no /proc (macOS) ps is asked for the walk (PsTable.ts), and every detail is undefined.
+ * Who belongs to whom, and what it adds up to, is left to others.
  *
  * One buffer serves all reads. What is left of the cost is the kernel's, about half of it for writing the line.
  */
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs"
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs"
 import type { ProcessIdentity } from "./ProcessTable.ts"
+import * as PsTable from "./PsTable.ts"
 
 /** One line of /proc/[pid]/stat. Times are in clock ticks, of which there are `clockTicks` in a second. */
 export interface ProcEntry extends ProcessIdentity {
@@ -90,6 +91,10 @@ export const pageSize = auxv(6 /* AT_PAGESZ */, 4096)
 /** In a second. 100 on every Linux that Bun and Deno run on, whatever the kernel's own rate. */
 export const clockTicks = auxv(17 /* AT_CLKTCK */, 100)
 
+/** A Linux without /proc hides it: there ps knows nothing either. */
+const asksPs = process.platform !== "linux" && !existsSync("/proc/self/stat")
+const units: PsTable.Units = { pageSize, clockTicks }
+
 const LAST_FIELD = 24
 const fields = new Float64Array(LAST_FIELD + 1)
 
@@ -131,6 +136,7 @@ export const parseStat = (bytes: Buffer, length: number = bytes.length): ProcEnt
 
 /** One process; undefined where it is gone. */
 export const read = (pid: number): ProcEntry | undefined => {
+  if (asksPs) return PsTable.read(pid, units)
   try {
     return parseStat(buffer, fill(`/proc/${pid}/stat`))
   } catch {
@@ -142,6 +148,7 @@ const notThere = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM"])
 
 /** Every process that is there now, zombies too, by pid. */
 export const walk = (): ReadonlyMap<number, ProcEntry> => {
+  if (asksPs) return PsTable.walk(units)
   const found = new Map<number, ProcEntry>()
   try {
     for (const name of readdirSync("/proc")) {

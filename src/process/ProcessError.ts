@@ -1,6 +1,7 @@
 /** What can go wrong with a process, one error per thing, each with its evidence. */
 import { Schema } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
+import { inWords } from "./Evidence.ts"
 
 /** No such file, neither at the path given nor on PATH. */
 export class CommandNotFound extends Schema.TaggedError<CommandNotFound, Fault>("mister-smith/CommandNotFound")(
@@ -63,7 +64,14 @@ export class OutOfResources extends Schema.TaggedError<OutOfResources, Fault>("m
   "OutOfResources",
   {
     command: Schema.String,
-    code: Schema.String
+    code: Schema.String,
+    evidence: Schema.Struct({
+      openFiles: Schema.optionalKey(Schema.Number),
+      maxOpenFiles: Schema.optionalKey(Schema.Number),
+      maxProcesses: Schema.optionalKey(Schema.Number),
+      /** bytes */
+      memoryAvailable: Schema.optionalKey(Schema.Number)
+    })
   }
 ) {
   static {
@@ -74,7 +82,7 @@ export class OutOfResources extends Schema.TaggedError<OutOfResources, Fault>("m
     })
   }
   override get message() {
-    return `the system refused to start ${this.command} (${this.code})`
+    return `the system refused to start ${this.command} (${this.code})${inWords(this.evidence, this.code)}`
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Which process is which, and signals that reach no other. A pid alone may be reused; with its start time it names one
- * process for ever. Where there is no /proc (macOS) nothing can be read, and only a process group can be signalled.
+ * process for ever. Where there is no /proc (macOS), `ps` is asked, which tells less (PsTable.ts).
  */
 import { existsSync } from "node:fs"
 import * as ProcFs from "./ProcFs.ts"
@@ -8,7 +8,7 @@ import * as ProcFs from "./ProcFs.ts"
 /** The environment variable that marks everything a run has started. Its value is unique to the run. */
 export const MARKER = "MISTER_SMITH_RUN"
 
-/** False on systems without /proc, where only the process group can be reached. */
+/** False on systems without /proc, where `ps` tells of processes, but not of their environment. */
 export const available = existsSync("/proc/self/stat")
 
 export interface ProcessIdentity {
@@ -37,7 +37,17 @@ export const signal = (entry: ProcessIdentity, name: NodeJS.Signals): boolean =>
   }
 }
 
-/** Signals a whole process group. False where it is empty. */
+/**
+ * Signals the group that this process leads, only while it is there itself, dead but not yet waited for included: then the
+ * number is its own. False where it is gone.
+ */
+export const signalLed = (leader: ProcessIdentity, name: NodeJS.Signals): boolean =>
+  read(leader.pid)?.startTime === leader.startTime && signalGroup(leader.pid, name)
+
+/**
+ * Signals a whole process group. False where it is empty. Who calls it knows that someone in it is ours at this moment: a
+ * number cannot be given to another group while anyone is in it, and may be as soon as nobody is.
+ */
 export const signalGroup = (group: number, name: NodeJS.Signals): boolean => {
   // The group 1 would be written as -1, which is everybody; 0 is our own.
   if (!(group > 1)) return false
@@ -46,13 +56,4 @@ export const signalGroup = (group: number, name: NodeJS.Signals): boolean => {
   } catch {
     return false
   }
-}
-
-/**
- * May the group of this number still be the leader's? While anyone is in it, its number cannot be given to another
- * process. So where a stranger has the pid, the group is empty, and one of that number is the stranger's.
- */
-export const ownsGroup = (leader: ProcessIdentity): boolean => {
-  const holder = read(leader.pid)
-  return holder === undefined || holder.startTime === leader.startTime
 }

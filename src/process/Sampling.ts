@@ -4,7 +4,7 @@
  * leaves its family later is still known.
  */
 import { Clock, type Duration, Effect } from "effect"
-import { signal, signalGroup } from "./ProcessTable.ts"
+import { signal, signalLed } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 import type { Exceeded, Tree, Trees } from "./Trees.ts"
 import { makeSampler, type TreeUsage } from "./Usage.ts"
@@ -33,7 +33,7 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
       if (over === undefined) continue
       tree.exceeded = over
       tree.cgroup?.kill()
-      signalGroup(tree.leader.pid, "SIGKILL")
+      signalLed(tree.leader, "SIGKILL")
       for (const member of members.get(tree.marker) ?? []) signal(member, "SIGKILL")
     }
   })

@@ -1,16 +1,21 @@
 /**
  * All trees of this runtime that are alive, and who is in them. One walk of /proc answers everybody who asks in the same
- * moment, so that a hundred trees are ended at the cost of one.
+ * moment, so that a hundred trees are ended at the cost of one; and where the kernel says that nothing was born since the
+ * last walk, the next one need not list everything again.
  */
 import { Effect } from "effect"
+import * as Births from "./Births.ts"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
-import { signal, signalGroup } from "./ProcessTable.ts"
-import * as ProcFs from "./ProcFs.ts"
+import { signal, signalGroup, signalLed } from "./ProcessTable.ts"
+import type * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
   readonly cgroup: Group | undefined
+  justEnded: boolean
+  /** Whom the leader has left in its group, which was killed when that was seen. */
+  orphans: Members
   limits: ProcessLimits | undefined
   unenforced: ReadonlyArray<Unenforced>
   /** Set when it was ended for using more than it may. */
@@ -41,7 +46,9 @@ export class Trees {
   /** By marker. */
   readonly live = new Map<string, Tree>()
   private readonly membership: Membership
+  private readonly births = Births.make()
   private waiting: Array<(walk: Walk) => void> = []
+  private scheduled = false
 
   constructor(spared: () => Iterable<number>) {
     this.membership = new Membership(spared)
@@ -49,27 +56,42 @@ export class Trees {
 
   /** Synchronous; some milliseconds. */
   walkNow(): Walk {
-    const table = ProcFs.walk()
-    return { table, members: this.membership.of([...this.live.values()], table) }
+    const table = this.births.walk()
+    const members = this.membership.of([...this.live.values()], table)
+    for (const tree of this.live.values()) {
+      if (!tree.justEnded || table.size === 0) continue
+      tree.justEnded = false
+      tree.orphans = members.get(tree.marker) ?? []
+      // One signal, while the number is still theirs: a list of them would not catch what forks all the time.
+      if (!table.has(tree.leader.pid)) signalGroup(tree.leader.pid, "SIGKILL")
+    }
+    return { table, members }
   }
 
   /** A walk that begins after this was asked for, shared with all who ask before it begins. */
   readonly walk: Effect.Effect<Walk> = Effect.callback((resume) => {
     this.waiting.push((walk) => resume(Effect.succeed(walk)))
-    if (this.waiting.length > 1) return
+    this.lookSoon()
+  })
+
+  /** The same, where only what the walk learns for later ones is wanted. */
+  lookSoon(): void {
+    if (this.scheduled) return
+    this.scheduled = true
     setImmediate(() => {
+      this.scheduled = false
       const asked = this.waiting
       this.waiting = []
       const walk = this.walkNow()
       for (const answer of asked) answer(walk)
     })
-  })
+  }
 
   /** SIGKILL for every tree, at once and without waiting. */
   killAll(): void {
     for (const { cgroup, leader } of this.live.values()) {
       cgroup?.kill()
-      signalGroup(leader.pid, "SIGKILL")
+      signalLed(leader, "SIGKILL")
     }
     for (const members of this.walkNow().members.values()) for (const member of members) signal(member, "SIGKILL")
   }

@@ -71,6 +71,12 @@ describe("a config file", () => {
         baseDir: "/base",
         dataDir: "/base/.mister-smith",
         claude: { env: {}, startTimeout: Duration.seconds(60), maxLine: 32 * 1024 ** 2 },
+        process: {
+          stop: { interrupt: Duration.seconds(2), terminate: Duration.seconds(1), kill: Duration.seconds(5) },
+          cgroup: "auto",
+          pidNamespace: "off",
+          measureEvery: Duration.seconds(2)
+        },
         supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
         retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
         agents: [
@@ -82,7 +88,7 @@ describe("a config file", () => {
             capabilities: [],
             session: "per_task",
             permissions: { mode: "default", allow: [], deny: [] },
-            limits: { taskTime: Duration.minutes(30), silence: Duration.minutes(10) },
+            limits: { taskTime: Duration.minutes(30), silence: Duration.minutes(10), enforce: "best_effort" },
             restart: {
               policy: "exponential_backoff",
               factor: 2,

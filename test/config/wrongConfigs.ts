@@ -196,6 +196,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ]
   ],
   [
+    "a task that only a standby takes",
+    '{ "agents": [{ "id": "a", "taskTypes": ["code"] }, { "id": "b", "standby": true }], "supervision": { "escalation": [{ "do": "start_standby", "child": "b" }] }, "tasks": [{ "type": "text", "prompt": "x" }, { "agent": "b", "prompt": "x" }] }',
+    [
+      'tasks[0].type (line 1): only a standby takes this task, and it may never be started, found "text"',
+      'tasks[1].agent (line 1): only a standby takes this task, and it may never be started, found "b"'
+    ]
+  ],
+  [
     "a restart whose longest pause is shorter than its first",
     '{ "agents": [{ "id": "a", "restart": { "initialDelay": "2 minutes", "maxDelay": "1 minute" } }] }',
     ['agents[0].restart.maxDelay (line 1): expected at least initialDelay (2 minutes), found "1 minute"']
@@ -251,7 +259,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, claude, supervision, retry, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, claude, process, supervision, retry, agents, tasks`
     )
   ],
   [

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
+import { processesWith } from "../utils/Binary.ts"
 import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
 
 const writer = agent({ permissions: { mode: "acceptEdits" } })
@@ -224,5 +225,29 @@ describe("a fleet", () => {
     for (const { from } of starts) {
       assert.isAtMost(starts.filter((other) => other.from <= from && from < other.to).length, availableParallelism())
     }
+  })
+
+  it("leaves no background shell to the next task, which pays for nobody's but its own model calls", async () => {
+    await using it = await fleet()
+    const shell = { tool: "Bash", input: { command: "sleep 1031", run_in_background: true, description: "d" } }
+    const running = it.run(
+      {
+        agents: [agent({ permissions: { allow: ["Bash"] } })],
+        tasks: [
+          { id: "a", prompt: fake(shell, { text: "left it running" }) },
+          { id: "b", prompt: fake({ text: "one" }) },
+          { id: "c", prompt: fake({ text: "two" }) }
+        ]
+      },
+      "--json"
+    )
+    await running.waitFor("the last result", (line) => line.type === "task.result" && line["task"] === "c")
+    assert.deepStrictEqual(
+      processesWith(it.dir).filter(({ command }) => command.includes("sleep 1031")),
+      []
+    )
+    assert.strictEqual(it.standin.requests().filter(({ path }) => path.startsWith("/v1/messages")).length, 4)
+    running.child.kill("SIGTERM")
+    await running.exit
   })
 })
