@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Scope } from "effect"
 import { type Database, type Opening, open } from "../../src/state/Database.ts"
 import { tempDir } from "../utils/Binary.ts"
-import { readOnly, small } from "./Mounts.ts"
+import { directory, readOnly, small } from "./Mounts.ts"
 
 const SCHEMA =
   "CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT; CREATE INDEX texts ON notes (text);"
@@ -211,9 +211,9 @@ describe("Database", () => {
 
   it.effect("refuses a file that cannot be written", (context) =>
     Effect.gen(function* () {
-      using dir = tempDir()
+      const dir = yield* directory
       yield* filled(opening(dir.path), 3)
-      using mounted = readOnly(dir.path)
+      const mounted = yield* readOnly(dir.path)
       if ("skipped" in mounted) return context.skip(mounted.skipped)
       assert.strictEqual((yield* refusal(opening(dir.path))).problem, "readOnly")
     })
@@ -230,10 +230,8 @@ describe("Database", () => {
 
   it.effect("undoes what a full disk has no room for, keeps the rest, and goes on when there is room", (context) =>
     Effect.gen(function* () {
-      using disk = small()
+      const disk = yield* small
       if ("skipped" in disk) return context.skip(disk.skipped)
-      const filler = join(disk.path, "filler")
-      writeFileSync(filler, Buffer.alloc(1024 * 1024))
       const at = opening(disk.path)
       const scope = yield* Scope.make()
       const database = yield* Scope.provide(open(at), scope)
@@ -246,7 +244,7 @@ describe("Database", () => {
       assert.match(failure ?? "", /full/)
       assert.isAbove(written, 10)
       assert.strictEqual(count(database), written)
-      truncateSync(filler, 0)
+      disk.free()
       note(database, "there is room again")
       assert.strictEqual(count(database), written + 1)
       assert.isTrue(existsSync(at.file))

@@ -1,6 +1,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import * as Ledger from "../../src/task/Ledger.ts"
+import { MAX_OPEN } from "../../src/task/Ledger.ts"
 import { MemoryStore } from "../../src/task/MemoryStore.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { tempDir } from "../utils/Binary.ts"
@@ -47,5 +48,24 @@ for (const [name, home] of Object.entries(bounded)) {
           assert.strictEqual((yield* ledger.submit(task({ id: "e", prompt: "other" }))).state, "queued")
         }).pipe(Effect.provide(home(dir.path)))
       })
+  )
+}
+
+for (const [name, home] of Object.entries({ "in memory": memory, "in a file": sqlite })) {
+  it.effect(`holds ${MAX_OPEN} open tasks ${name}, not one more, and another when one has ended`, () =>
+    Effect.gen(function* () {
+      const ledger = yield* TaskLedger
+      const many = (from: number, to: number) =>
+        Array.from({ length: to - from }, (_, n) => task({ id: `t${from + n}`, prompt: "p" }))
+      for (let from = 0; from < MAX_OPEN; from += 10_000) yield* ledger.submitAll(many(from, from + 10_000))
+      assert.strictEqual((yield* Effect.flip(ledger.submit(task({ id: "more" }))))._tag, "LedgerFull")
+      assert.strictEqual((yield* ledger.submit(task({ id: "t5", prompt: "p" }))).id, "t5")
+      yield* ledger.claim("t7", "a")
+      yield* ledger.complete("t7", 1, done("t7"))
+      const two = yield* Effect.flip(ledger.submitAll([task({ id: "more" }), task({ id: "most" })]))
+      assert.strictEqual(two._tag, "LedgerFull")
+      yield* ledger.submit(task({ id: "more" }))
+      assert.strictEqual((yield* Effect.flip(ledger.submit(task({ id: "most" }))))._tag, "LedgerFull")
+    }).pipe(Effect.provide(home))
   )
 }
