@@ -95,6 +95,12 @@ const sentence = (event: Published, p: Paint): string | undefined => {
             "yellow",
             `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
           )
+        case "queued":
+          return event.from === "running" && event.reason !== undefined
+            ? p("yellow", `task ${event.task}: ${event.reason.message}; queued again`)
+            : undefined
+        case "cancelled":
+          return p("yellow", event.reason?.message ?? `task ${event.task}: cancelled`)
         default:
           return undefined
       }
