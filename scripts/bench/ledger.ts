@@ -10,6 +10,7 @@ import { DatabaseSync } from "node:sqlite"
 import { Context, Effect, Layer, type Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
+import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { FILE, layer } from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -24,6 +25,18 @@ const CLAIMS = 500
 const prompt = "Read the report in docs/ and say in three sentences what has changed. ".repeat(4)
 const type = TaskType.make("task")
 const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type, prompt })
+const ended = {
+  status: "succeeded",
+  text: "Nothing has changed.",
+  output: undefined,
+  fault: undefined,
+  agent: "agent",
+  session: undefined,
+  attempts: 1,
+  denied: [],
+  usage: noUsage,
+  tookMillis: 1
+} as const
 const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
 
 const open = (name: string): Effect.Effect<TaskLedger["Service"], unknown, Scope.Scope> =>
@@ -86,10 +99,11 @@ const claims = Effect.fnUntraced(function* (queued: number) {
     const [head] = yield* ledger.heads()
     const found = performance.now()
     if (head === undefined) throw new Error("the queue is empty")
-    yield* ledger.claim(head.id, "agent")
+    const { attempt } = yield* ledger.claim(head.id, "agent")
     took.find.push(found - began)
     took.claim.push(performance.now() - found)
     // As long as before.
+    yield* ledger.complete(head.id, attempt, { ...ended, task: head.id })
     yield* ledger.submit(spec(`r-${n}`))
   }
   return { findMillis: round(median(took.find)), claimMillis: round(median(took.claim)) }
@@ -101,11 +115,11 @@ try {
       Effect.gen(function* () {
         const submitted = yield* submits
         const short = yield* claims(100)
-        const long = yield* claims(99_000)
+        const long = yield* claims(100_000)
         return {
           submits: submitted,
           queued100: short,
-          queued99000: long,
+          queued100000: long,
           longOfShort: round((long.findMillis + long.claimMillis) / (short.findMillis + short.claimMillis))
         }
       })

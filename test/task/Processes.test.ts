@@ -1,8 +1,8 @@
 /** The file under processes that die without a word, and under two at once. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { assert, it } from "vitest"
 import { FILE } from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -102,7 +102,7 @@ it("killed at any moment, a process loses nothing that was answered, and the nex
         assert.strictEqual(record.attempt, known.get(record.id)?.attempt)
         assert.strictEqual((yield* ledger.history(record.id)).at(-1)?.fault?.kind, "AttemptAbandoned")
       }
-    }).pipe(Effect.provide(sqliteIn(dir.path)), Effect.runPromise)
+    }).pipe(Effect.provide(Layer.fresh(sqliteIn(dir.path))), Effect.runPromise)
   }
   assert.isAbove(answered.completed.size, 0)
 })
@@ -111,7 +111,7 @@ it("two processes on one file do every task once: who is late is refused", async
   using dir = tempDir()
   const ids = Array.from({ length: 400 }, (_, n) => `t${n}`)
   await Effect.flatMap(TaskLedger, (ledger) => ledger.submitAll(ids.map((id) => task({ id })))).pipe(
-    Effect.provide(sqliteIn(dir.path)),
+    Effect.provide(Layer.fresh(sqliteIn(dir.path))),
     Effect.runPromise
   )
   const workers = ["one", "two"].map((name) => work(dir.path, "claim", name))
@@ -132,5 +132,48 @@ it("two processes on one file do every task once: who is late is refused", async
         assert.lengthOf(yield* ledger.history(id), 1)
       }
     }
-  }).pipe(Effect.provide(sqliteIn(dir.path)), Effect.runPromise)
+  }).pipe(Effect.provide(Layer.fresh(sqliteIn(dir.path))), Effect.runPromise)
 })
+
+/** Until the kernel says that it stands still. */
+const stopped = async (pid: number) => {
+  process.kill(pid, "SIGSTOP")
+  while (!/^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) await new Promise((go) => setTimeout(go, 1))
+}
+
+it("copied at any moment of its life, with its log, the file opens with all that had been answered", async () => {
+  using dir = tempDir()
+  const worker = work(dir.path, "submit", "w")
+  const pid = worker.child.pid ?? 0
+  const copies: Array<{ readonly dir: string; readonly answers: ReadonlyArray<ReadonlyArray<string>> }> = []
+  for (let n = 0; n < 12; n++) {
+    await worker.lines(worker.said.length + 1 + Math.floor(Math.random() * 400))
+    await stopped(pid)
+    const copy = join(dir.path, `copy-${n}`)
+    mkdirSync(copy)
+    for (const name of [FILE, `${FILE}-wal`]) copyFileSync(join(dir.path, name), join(copy, name))
+    copies.push({ dir: copy, answers: [...worker.said] })
+    process.kill(pid, "SIGCONT")
+  }
+  worker.child.kill("SIGKILL")
+  await worker.exit
+  assert.strictEqual(worker.stderr(), "")
+  for (const copy of copies) {
+    await Effect.gen(function* () {
+      const ledger = yield* TaskLedger
+      const known = new Map((yield* ledger.list({ limit: 1e6 })).map((record) => [record.id, record]))
+      const reached = { submitted: 0, claimed: 1, parked: 2, completed: 2 }
+      const order = { queued: 0, running: 1, parked: 2, succeeded: 2 } as Record<string, number>
+      for (const [word = "", id = ""] of copy.answers) {
+        const state = known.get(id)?.state
+        assert.isAtLeast(order[state ?? ""] ?? -1, reached[word as keyof typeof reached], `${word} ${id}: ${state}`)
+      }
+      for (const { attempt, id, result, state } of known.values()) {
+        assert.strictEqual(result !== undefined, state === "succeeded")
+        const story = yield* ledger.history(id)
+        assert.lengthOf(story, attempt)
+        assert.strictEqual(story.at(-1)?.ended, state === "running" || attempt === 0 ? undefined : state)
+      }
+    }).pipe(Effect.provide(Layer.fresh(sqliteIn(copy.dir))), Effect.runPromise)
+  }
+}, 120_000)
