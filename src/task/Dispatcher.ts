@@ -28,6 +28,7 @@ export const layer = (retry: RetrySettings) =>
       const pool = yield* AgentPool
       const bus = yield* EventBus
       const scope = yield* Effect.scope
+      const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
@@ -146,20 +147,28 @@ export const layer = (retry: RetrySettings) =>
     })
   )
 
-/** A ledger that cannot be written, because the disk is full, is asked again until it can. What is to be written is not lost. */
-const written = <A, E, R>(write: Effect.Effect<A, E | LedgerUnusable, R>): Effect.Effect<A, E, R> =>
-  Effect.catchIf(
-    write,
-    (error): error is LedgerUnusable => error instanceof LedgerUnusable,
-    (error) =>
-      Effect.logError(`${error.message}; ${error.hint}`).pipe(
-        Effect.andThen(Effect.interruptible(Effect.sleep(AGAIN))),
-        Effect.andThen(written(write))
-      )
-  ) as Effect.Effect<A, E, R>
-
 /** Before a ledger that could not be written is asked again. */
 const AGAIN = "5 seconds"
+
+/**
+ * A ledger that cannot be written, because the disk is full, is asked again until it can: what is to be written is not
+ * lost. A person is told once.
+ */
+const patiently =
+  (bus: EventBus["Service"]) =>
+  <A, E, R>(write: Effect.Effect<A, E | LedgerUnusable, R>): Effect.Effect<A, Exclude<E, LedgerUnusable>, R> => {
+    const again = (told: boolean): Effect.Effect<A, Exclude<E, LedgerUnusable>, R> =>
+      Effect.catch(write, (error) => {
+        if (!(error instanceof LedgerUnusable)) return Effect.fail(error as Exclude<E, LedgerUnusable>)
+        const { hint, message } = error
+        const tell = bus.publish({ type: "operator.notified", supervisor: "tasks", child: "ledger", message, hint })
+        return (told ? Effect.void : tell).pipe(
+          Effect.andThen(Effect.interruptible(Effect.sleep(AGAIN))),
+          Effect.andThen(again(true))
+        )
+      })
+    return again(false)
+  }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
 

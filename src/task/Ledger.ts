@@ -4,12 +4,24 @@
  */
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
-import { type FaultReport, report } from "../domain/Fault.ts"
+import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
-import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
+import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import * as Alarm from "./Alarm.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import {
+  anew,
+  cancelled,
+  fresh,
+  type Move,
+  type Moved,
+  mover,
+  type Named,
+  Refusal,
+  refuse,
+  sameContent
+} from "./Move.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -21,7 +33,7 @@ import {
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import type { AttemptRecord, Parking, TaskRecord } from "./TaskRecord.ts"
+import type { Parking, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 import { Waiting } from "./Waiting.ts"
 
@@ -33,26 +45,8 @@ const BATCH = 100
 /** When a home that could not be asked is asked again, in milliseconds. */
 const AGAIN = 5_000
 
-interface Moved {
-  readonly from: TaskState | undefined
-  readonly record: TaskRecord
-}
-
 /** One transaction's view. What it refuses it throws, before it has written anything. */
 type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
-type Move = (record: TaskRecord, to: TaskState, change?: Partial<TaskRecord>, fault?: FaultReport) => TaskRecord
-
-class Refusal<E> {
-  readonly error: E
-  constructor(error: E) {
-    this.error = error
-  }
-}
-type Named = TaskSpec & { readonly id: TaskId }
-
-const refuse = <E>(error: E): never => {
-  throw new Refusal(error)
-}
 
 export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
   const bus = yield* EventBus
@@ -270,78 +264,3 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   }
   return service
 })
-
-/** The only place where a state changes. The story of the attempt is written with it. */
-const mover =
-  (store: LedgerStore, now: number, moved: Array<Moved>): Move =>
-  (record, to, change = {}, fault) => {
-    const from = record.state
-    // To be asked for again is no move of a task's life: it is another life.
-    if (!moves[from].includes(to) && !(isFinal(from) && to === "queued"))
-      refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
-    const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
-    store.update(next, from)
-    if (to === "running") store.writeAttempt(next.id, begun(next, now))
-    else if (from === "running") {
-      const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)
-      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault })
-    }
-    moved.push({ from, record: next })
-    return next
-  }
-
-const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
-  attempt,
-  agent: agent ?? "",
-  begunAt: now,
-  endedAt: undefined,
-  ended: undefined,
-  fault: undefined
-})
-
-const fresh = (spec: Named, now: number): TaskRecord => ({
-  id: spec.id,
-  spec,
-  state: "queued",
-  attempt: 0,
-  before: 0,
-  agent: undefined,
-  submittedAt: now,
-  startedAt: undefined,
-  endedAt: undefined,
-  dueAt: undefined,
-  leaseUntil: undefined,
-  lastFault: undefined,
-  usage: noUsage,
-  result: undefined
-})
-
-/** The number of its attempt goes on, so that late reports of its former life stay refused. */
-const anew = ({ attempt }: TaskRecord): Partial<TaskRecord> => ({
-  before: attempt,
-  startedAt: undefined,
-  endedAt: undefined,
-  lastFault: undefined,
-  usage: noUsage,
-  result: undefined
-})
-
-const cancelled = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
-  task: record.id,
-  status: "failed",
-  text: "",
-  output: undefined,
-  fault,
-  agent: record.agent,
-  session: undefined,
-  attempts: record.attempt - record.before,
-  denied: [],
-  usage: record.usage,
-  tookMillis: now - (record.startedAt ?? now)
-})
-
-const sameContent = (a: TaskSpec, b: TaskSpec) =>
-  a.type === b.type &&
-  a.prompt === b.prompt &&
-  a.agent === b.agent &&
-  JSON.stringify(a.schema) === JSON.stringify(b.schema)

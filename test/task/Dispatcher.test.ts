@@ -5,6 +5,7 @@ import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
 import { AgentPool } from "../../src/agent/AgentPool.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
+import { EventBus } from "../../src/event/EventBus.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -94,7 +95,7 @@ const dispatching = (
         Layer.provide(Layer.succeedContext(around))
       )
     )
-    return real
+    return { ...real, bus: Context.get(around, EventBus) }
   })
 
 describe("Dispatcher", () => {
@@ -150,12 +151,20 @@ describe("Dispatcher", () => {
       const ledger = yield* dispatching([worker], (real) => ({
         complete: (id, attempt, result) => unless(real.complete(id, attempt, result))
       }))
+      const told: Array<string> = []
+      yield* Stream.runForEach(yield* ledger.bus.subscribe, (event) =>
+        Effect.sync(() => {
+          if (event.type === "operator.notified") told.push(`${event.message}; ${event.hint}`)
+        })
+      ).pipe(Effect.forkScoped({ startImmediately: true }))
       yield* ledger.submit(task({ id: "t" }))
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* ledger.get("t")).state, "running")
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* ledger.result("t")).text, "worker did t")
       assert.lengthOf(worker.performed, 1)
+      assert.lengthOf(told, 1)
+      assert.match(told[0] ?? "", /disk is full.*make room/)
     })
   )
 
