@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { finish } from "../utils/Binary.ts"
+import { finish, type Line } from "../utils/Binary.ts"
 import { agent, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
 
 const bash = (command: string) => ({ tool: "Bash", input: { command, description: "d", timeout: 600_000 } })
@@ -48,6 +48,39 @@ describe("a task", () => {
       .trim()
       .split("\n")
     assert.deepStrictEqual(log, ["before", "during", "during", "after"])
+  })
+
+  it("is never lost and never finished twice where the runtime is killed again and again at any moment", async () => {
+    await using it = await fleet()
+    const ids = Array.from({ length: 8 }, (_, n) => `t${n}`)
+    const config = {
+      agents: [agent({ replicas: 2, permissions: { allow: ["Bash"] } })],
+      tasks: ids.map((id) => ({
+        id,
+        prompt: fake(bash(`sleep 0.2; echo ${id} >> ${it.dir}/log`), { text: `${id} is done` })
+      }))
+    }
+    const finished: Array<unknown> = []
+    const told = (lines: ReadonlyArray<Line>) =>
+      finished.push(
+        ...lines.filter(({ to, type }) => type === "task.state" && to === "succeeded").map(({ task }) => task)
+      )
+    for (let round = 0; round < 4; round++) {
+      const running = it.run(config, "--json")
+      await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 1_500))
+      running.child.kill("SIGKILL")
+      await running.exit
+      assert.notInclude(running.stderr(), "internal error")
+      told(running.lines)
+    }
+    const last = await it.once(config)
+    assert.strictEqual(last.code, 0, last.stderr)
+    told(last.lines)
+    for (const id of ids) assert.include(resultOf(last.lines, id), { status: "succeeded", text: `${id} is done` })
+    // A kill may come between the ledger and the report, so that a report may be missing; there is never a second one.
+    assert.lengthOf(finished, new Set(finished).size)
+    const work = readFileSync(join(it.dir, "log"), "utf8").trim().split("\n")
+    assert.sameMembers([...new Set(work)], ids)
   })
 
   it("goes on where a run was stopped in order in the middle of it", async () => {
