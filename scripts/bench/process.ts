@@ -9,10 +9,11 @@
  *
  * `bun scripts/bench/process.ts [PART]...`. The goals stand beside the figures; nothing fails for being slow.
  */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
+import * as ProcFs from "../../src/process/ProcFs.ts"
 import { dying } from "./process/Dying.ts"
 import { guarding } from "./process/Guarding.ts"
 import { noCgroup } from "./process/Machine.ts"
@@ -27,7 +28,8 @@ try {
   const peer = compile(directory)
   const figures = {
     bench: "process",
-    processesOnTheMachine: readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name)).length,
+    // A stop walks over all of them.
+    processesOnTheMachine: ProcFs.walk().size,
     ...(noCgroup === undefined ? {} : { noCgroup }),
     ...(wants("spawn") ? { spawn: await Effect.runPromise(spawning(peer)) } : {}),
     ...(wants("death") ? await Effect.runPromise(dying(peer)) : {}),

@@ -3,10 +3,11 @@
  * too); where the count is the same before one walk and after the next, all that is alive now was in the first, so the
  * next one looks at those again and needs no list.
  *
- * Promises: such a walk finds all that a full one would. It reads every process anew but the kernel's own threads, which
- * it keeps as they were: what is kept is taken for alive, so nobody can be missed by it. A process that the kernel is just
- * making while the count is read has a parent that was still alive when it was looked at. Where the count is not to be had,
- * or was never seen to grow (there are kernels in user space that only write a number there), every walk is a full one.
+ * Promises: such a walk finds all that a full one would. It reads every process anew but zombies and the kernel's own
+ * threads, which it keeps as they were: the one cannot come back to life, and the other, kept, is taken for alive. A process
+ * that the kernel is just making while the count is read has a parent that was still alive when it was looked at. Where the
+ * count is not to be had, or was never seen to grow (there are kernels in user space that only write a number there), every
+ * walk is a full one.
  */
 import { closeSync, openSync, readSync } from "node:fs"
 import * as ProcFs from "./ProcFs.ts"
@@ -61,6 +62,9 @@ const isGone = (pid: number): boolean => {
   }
 }
 
+/** Nothing becomes of a zombie but that it vanishes. One with threads is none: only its first thread has ended. */
+const isDead = ({ state, threads }: ProcFs.ProcEntry): boolean => state === "Z" && threads <= 1
+
 /** The children of kthreadd use no memory, and are in no group and no session. */
 const isKernels = ({ group, parent, rssPages, session, state }: ProcFs.ProcEntry): boolean =>
   parent === 2 && rssPages === 0 && group === 0 && session === 0 && state !== "Z"
@@ -74,7 +78,7 @@ export const make = (source: Source = { count, walk: ProcFs.walk, read: ProcFs.r
   const again = (table: Table, born: number): Table | undefined => {
     const found = new Map<number, ProcFs.ProcEntry>()
     for (const [pid, entry] of table) {
-      const now = isKernels(entry) ? entry : source.read(pid)
+      const now = isKernels(entry) || isDead(entry) ? entry : source.read(pid)
       if (now !== undefined) found.set(pid, now)
       else if (!source.isGone(pid)) return undefined
     }

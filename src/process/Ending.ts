@@ -2,15 +2,15 @@
  * How a tree is ended, rung by rung, and the receipt of it. First the leader's group is asked, by SIGINT and SIGTERM, each
  * with a time of its own; what is left, also of a leader that has ended by itself, is killed by all that the machine
  * offers: its cgroup, its group, and every member that a walk finds, until two walks in a row find nothing and the cgroup
- * is empty. Only then is it called ended.
+ * is empty. Only then is it called ended; a walk that could not look (no descriptors left) proves nothing.
  */
-import { Clock, Deferred, Duration, Effect } from "effect"
+import { Clock, Deferred, Duration, Effect, Option } from "effect"
 import type { Members } from "./Membership.ts"
 import * as Pausing from "./Pausing.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import type { StopSettings } from "./ProcessSettings.ts"
 import * as ProcessTable from "./ProcessTable.ts"
-import type { Exceeded, Tree, Trees, Walk } from "./Trees.ts"
+import { type Exceeded, isBlind, type Tree, type Trees, type Walk } from "./Trees.ts"
 
 export interface ProcessExit {
   readonly code: number | null
@@ -55,16 +55,15 @@ export const end = Effect.fnUntraced(function* (
   }
 
   // A walk that could not be completed shows nobody, which says nothing of who is there.
-  const isComplete = ({ table }: Walk) => table.size > 0 || !ProcessTable.available
-  const nobody = (walk: Walk) =>
-    isComplete(walk) && membersOf(walk).length === 0 && !(tree.cgroup?.populated() ?? false)
+  const nobody = (walk: Walk) => !isBlind(walk) && membersOf(walk).length === 0 && !(tree.cgroup?.populated() ?? false)
   const lookAgain = Effect.fnUntraced(function* (by: Rung) {
     last = yield* trees.walk
-    if (!isComplete(last)) return
+    if (isBlind(last)) return
     gone(without(left, membersOf(last)), by)
     left = membersOf(last)
   })
 
+  const wasOver = isOver()
   let last = yield* trees.walk
   let left = membersOf(last)
   let asked = false
@@ -81,38 +80,46 @@ export const end = Effect.fnUntraced(function* (
     yield* lookAgain(signal)
     asked = true
   }
-  // It has ended while we looked.
-  if (!asked && left.length > 0) yield* lookAgain("exit")
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
   gone(tree.orphans, kill)
+  // It has ended while we looked.
+  if (!wasOver && !asked && left.length > 0) yield* lookAgain("exit")
   gone(left, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
   // Where the walk just made has found nobody, that was the first of the two.
   let empty = nobody(last) ? 1 : 0
   while (empty < 2) {
+    // Looked at before the last kill: we may have been stopped ourselves since.
+    const late = (yield* Clock.currentTimeMillis) > deadline
     tree.cgroup?.kill()
     last = yield* trees.walk
+    const members = membersOf(last)
     // One signal to the group also ends what forks faster than a list of it is read.
-    if (membersOf(last).some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
     if (nobody(last)) {
       empty++
       continue
     }
     empty = 0
-    const members = membersOf(last)
-    if ((yield* Clock.currentTimeMillis) > deadline) {
+    if (late) {
       return yield* new TreeSurvived({ run: marker, survivors: members.map(({ name, pid }) => ({ pid, name })) })
     }
     for (const member of members) ProcessTable.signal(member, "SIGKILL")
     gone(members, kill)
     yield* Effect.sleep(LOOK_AGAIN)
   }
+  // A tracer that does not let go of the leader keeps its exit from us.
+  const how = yield* Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), times.kill)
+  if (Option.isNone(how)) {
+    const name = ProcessTable.read(leader.pid)?.name ?? "?"
+    return yield* new TreeSurvived({ run: marker, survivors: [{ pid: leader.pid, name }] })
+  }
   const receipt: Receipt = {
     run: marker,
     pid: leader.pid,
-    exit: yield* Deferred.await(exit),
+    exit: how.value,
     ended: [...ended.values()],
     tookMillis: (yield* Clock.currentTimeMillis) - began
   }

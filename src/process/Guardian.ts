@@ -5,7 +5,7 @@
  *
  * Promises: it leads its own session, ignores every signal that can be ignored, and neither its name nor its command line
  * says what a person would kill by name (the runtime, the CLI, node, sh). It touches nothing while the runtime lives, ends
- * silently with the runtime's orderly end, and is replaced when it dies. Where there is no /bin/sh or no /proc there is
+ * silently with the runtime's orderly end (unless a tree survived it), and is replaced when it dies. Where there is no /bin/sh or no /proc there is
  * none, and the next start's Sweep is what is left.
  *
  * The protocol is lines on its stdin: `mark PREFIX`, `cgroup PATH`, `run PID START`, `gone PID START`, `bye`.
@@ -214,7 +214,8 @@ export const start = (options: GuardianOptions): Guardian | undefined => {
     close: () => {
       if (closed) return
       closed = true
-      say("bye")
+      // Not where a tree was not proven gone: the end of the input then finds it.
+      if (leaders.size === 0) say("bye")
       child?.stdin?.end()
     }
   }

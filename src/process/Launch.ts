@@ -40,9 +40,11 @@ const isBun = process.versions["bun"] !== undefined
 const JOIN = 'echo 0 >"$0/cgroup.procs" && exec "$@"'
 
 export const launch = (spec: LaunchSpec, { cgroup, marker, namespace }: Place): ChildProcess => {
-  const env: Record<string, string> = { [MARKER]: marker }
+  const env: Record<string, string> = {}
   for (const [name, value] of Object.entries(spec.env))
     env[name] = Redacted.isRedacted(value) ? Redacted.value(value) : value
+  // Last: who runs us may have marked us, and hand on what we were given.
+  env[MARKER] = marker
   let [command, args] = namespace?.wrap(spec.command, spec.args) ?? [spec.command, spec.args]
   const joins = cgroup !== undefined && isBun ? { cgroup: cgroup.path } : {}
   if (cgroup !== undefined && !isBun) [command, args] = ["/bin/sh", ["-c", JOIN, cgroup.path, command, ...args]]

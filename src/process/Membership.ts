@@ -6,7 +6,7 @@
  * caller itself and what else is not to be touched is never a member. What a process could do between two walks to be in
  * none of these is told in docs/processes.md.
  */
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { MARKER, type ProcessIdentity } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 
@@ -17,19 +17,38 @@ export interface Run {
   /** The leader has ended since the walk before, so recently that its number can belong to nobody else yet. */
   readonly justEnded?: boolean
   /** All that its cgroup holds; nothing where it has none. */
-  readonly cgroup: { pids(): ReadonlyArray<number> } | undefined
+  readonly cgroup: { pids(): ReadonlyArray<number>; populated(): boolean } | undefined
 }
 
 export type Members = ReadonlyArray<ProcFs.ProcEntry>
 
+/** Empty where it is gone, or another user's. */
+const environmentOf = (path: string): string => {
+  try {
+    return readFileSync(`${path}/environ`, "latin1")
+  } catch {
+    return "" // gone meanwhile, or another user's
+  }
+}
+
+/** A thread that has ended has none any more, though its process may go on: then the others are asked. */
+const anyEnvironmentOf = (pid: number): string => {
+  const own = environmentOf(`/proc/${pid}`)
+  if (own !== "") return own
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const other = thread === String(pid) ? "" : environmentOf(`/proc/${pid}/task/${thread}`)
+      if (other !== "") return other
+    }
+  } catch {
+    // Gone meanwhile.
+  }
+  return ""
+}
+
 /** The marker of a process: of its environment as it was given, unless it has overwritten that. */
 export const markerOf = (pid: number): string | undefined => {
-  let environment: string
-  try {
-    environment = readFileSync(`/proc/${pid}/environ`, "latin1")
-  } catch {
-    return undefined // gone meanwhile, or another user's
-  }
+  const environment = anyEnvironmentOf(pid)
   const prefix = `${MARKER}=`
   const at = environment.startsWith(prefix) ? 0 : environment.indexOf(`\0${prefix}`) + 1
   if (at === 0 && !environment.startsWith(prefix)) return undefined
@@ -65,7 +84,7 @@ export class Membership {
     const members = new Map<string, Array<ProcFs.ProcEntry>>(runs.map(({ marker }) => [marker, []]))
     for (const [pid, run] of belongs) {
       const entry = table.get(pid)
-      if (entry !== undefined && entry.state !== "Z" && entry.state !== "X") members.get(run)?.push(entry)
+      if (entry !== undefined && !ProcFs.isDead(entry)) members.get(run)?.push(entry)
     }
     return members
   }
@@ -86,7 +105,9 @@ export class Membership {
         groups.set(leader.pid, marker)
       }
       if (holder?.startTime === leader.startTime) add(leader.pid, marker)
-      for (const pid of cgroup?.pids() ?? []) add(pid, marker)
+      // Most that have lost their leader are empty, and that is quicker to be asked than who is in it.
+      if (cgroup === undefined || (holder?.startTime !== leader.startTime && !cgroup.populated())) continue
+      for (const pid of cgroup.pids()) add(pid, marker)
     }
     const children = new Map<number, Array<number>>()
     const sessions = new Map<number, Array<number>>()

@@ -7,7 +7,7 @@ import { Clock, Effect } from "effect"
 import type { Members } from "./Membership.ts"
 import { PauseFailed } from "./ProcessError.ts"
 import * as ProcessTable from "./ProcessTable.ts"
-import type { Tree, Trees } from "./Trees.ts"
+import { isBlind, type Tree, type Trees } from "./Trees.ts"
 
 /** Looks before it is given up. */
 const ROUNDS = 100
@@ -21,34 +21,47 @@ export const pausedMillis = ({ pausedBefore, pausedSince }: Tree): number =>
 
 export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
   if (tree.pausedSince !== undefined) return
+  const told = new Set<number>()
   for (let round = 0; round < ROUNDS; round++) {
-    if (tree.cgroup?.freeze() === true) {
-      if (tree.cgroup.isFrozen()) return halted(tree)
-    } else {
-      const running = (yield* membersOf(tree, trees)).filter(({ state }) => state !== "T" && state !== "t")
-      if (running.length === 0) return halted(tree)
-      for (const member of running) ProcessTable.signal(member, "SIGSTOP")
+    const frozen = tree.cgroup?.freeze() === true
+    // Root may have left its cgroup, and is stopped like one that has none.
+    const inside = new Set(frozen ? tree.cgroup?.pids() : [])
+    const running = (yield* membersOf(tree, trees))?.filter(
+      ({ pid, state }) => !inside.has(pid) && state !== "T" && state !== "t"
+    )
+    // Who waits in the kernel stands still, and does nothing of its own before it takes its signal: one that has begun a
+    // child with vfork waits so for as long as that child is stopped.
+    const still = running?.every(({ pid, state }) => state === "D" && told.has(pid)) ?? false
+    if (still && (!frozen || tree.cgroup?.isFrozen() === true)) return halted(tree)
+    for (const member of running ?? []) {
+      ProcessTable.signal(member, "SIGSTOP")
+      told.add(member.pid)
     }
     yield* Effect.sleep(LOOK_AGAIN)
   }
-  letGo(tree, yield* membersOf(tree, trees))
+  letGo(tree, (yield* membersOf(tree, trees)) ?? [])
   return yield* new PauseFailed({ run: tree.marker, wanted: "paused" })
 }, Effect.uninterruptible)
 
 export const resume = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
   if (tree.pausedSince === undefined) return
   const began = yield* Clock.currentTimeMillis
-  letGo(tree, yield* membersOf(tree, trees))
   for (let round = 0; round < ROUNDS; round++) {
-    const still = tree.cgroup?.isFrozen() ?? (yield* membersOf(tree, trees)).some(({ state }) => state === "T")
-    if (!still) return
+    const members = yield* membersOf(tree, trees)
+    letGo(tree, members ?? [])
+    const seen = yield* membersOf(tree, trees)
+    if (members !== undefined && seen !== undefined) {
+      if (!(tree.cgroup?.isFrozen() ?? seen.some(({ state }) => state === "T"))) return
+    }
     yield* Effect.sleep(LOOK_AGAIN)
   }
   yield* Effect.logDebug(`resuming took ${(yield* Clock.currentTimeMillis) - began} ms`)
   return yield* new PauseFailed({ run: tree.marker, wanted: "running" })
 }, Effect.uninterruptible)
 
-const membersOf = (tree: Tree, trees: Trees) => Effect.map(trees.walk, ({ members }) => members.get(tree.marker) ?? [])
+/** Undefined where nothing could be seen. */
+const membersOf = (tree: Tree, trees: Trees) =>
+  Effect.map(trees.walk, (walk) => (isBlind(walk) ? undefined : (walk.members.get(tree.marker) ?? [])))
 
 const halted = (tree: Tree): void => {
   tree.pausedSince = now()
@@ -61,6 +74,6 @@ export const letGo = (tree: Tree, members: Members): void => {
     tree.pausedSince = undefined
   }
   tree.cgroup?.thaw()
-  // Also what has stopped itself.
-  for (const member of members) if (member.state === "T") ProcessTable.signal(member, "SIGCONT")
+  // Also what has stopped itself, and who would stop as soon as the kernel lets go of it.
+  for (const member of members) if (member.state === "T" || member.state === "D") ProcessTable.signal(member, "SIGCONT")
 }

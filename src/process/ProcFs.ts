@@ -144,6 +144,9 @@ export const read = (pid: number): ProcEntry | undefined => {
   }
 }
 
+/** Has it ended? One whose first thread has ended reads as a zombie too, and lives on in the others. */
+export const isDead = ({ state, threads }: ProcEntry): boolean => state === "X" || (state === "Z" && threads <= 1)
+
 const notThere = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM"])
 
 /** Every process that is there now, zombies too, by pid. */

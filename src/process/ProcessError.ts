@@ -117,6 +117,7 @@ export class TreeSurvived extends Schema.TaggedError<TreeSurvived, Fault>("miste
     })
   }
   override get message() {
+    if (this.survivors.length === 0) return `of ${this.run} it could not be seen whether anything is still alive`
     return `still alive after SIGKILL: ${this.survivors.map(({ name, pid }) => `${name} (${pid})`).join(", ")}`
   }
 }

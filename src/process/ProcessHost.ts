@@ -64,7 +64,8 @@ const make = Effect.fn("ProcessHost.make")(function* (dataDir: string, settings:
   const life = yield* shortId
   const records = RunRecords.make(dataDir)
 
-  const place = settings.cgroup === "off" ? OFF : findCgroup()
+  const machine = findCgroup()
+  const place = settings.cgroup === "off" ? OFF : machine
   const found = "why" in place ? undefined : place
   if ("why" in place && settings.cgroup === "required") {
     return yield* new RungUnavailable({ rung: "cgroup", why: place.why, advice: place.hint })
@@ -74,7 +75,13 @@ const make = Effect.fn("ProcessHost.make")(function* (dataDir: string, settings:
     return yield* new RungUnavailable({ rung: "pidNamespace", why: namespace.why, advice: namespace.hint })
   }
 
-  const swept = yield* Sweep.sweep({ owner, records, found, limit: settings.stop.kill })
+  const swept = yield* Sweep.sweep({
+    owner,
+    records,
+    // Whatever is set now: an earlier life may have had one.
+    found: "why" in machine ? undefined : machine,
+    limit: settings.stop.kill
+  })
   const opened = yield* subtree(found, `${Sweep.cgroupPrefix(owner)}${life}`)
   if (typeof opened === "string" && settings.cgroup === "required") {
     return yield* new RungUnavailable({ rung: "cgroup", why: opened, advice: "see `mister-smith doctor`" })

@@ -23,7 +23,7 @@ export const read = (pid: number): ProcFs.ProcEntry | undefined => ProcFs.read(p
 /** Is it still there, and not a zombie? */
 export const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => {
   const entry = read(pid)
-  return entry !== undefined && entry.startTime === startTime && entry.state !== "Z" && entry.state !== "X"
+  return entry !== undefined && entry.startTime === startTime && !ProcFs.isDead(entry)
 }
 
 /** Signals a process only while it is still the one that was read. False where it was gone already. */

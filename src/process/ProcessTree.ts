@@ -8,12 +8,19 @@
  * before it is signalled is left to whoever knows the program.
  */
 import type { ChildProcess } from "node:child_process"
-import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, type Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
+import { bytes } from "./Output.ts"
 import * as Pausing from "./Pausing.ts"
-import { LimitUnenforceable, type PauseFailed, type SpawnError, type TreeSurvived } from "./ProcessError.ts"
+import {
+  LimitUnenforceable,
+  type PauseFailed,
+  type SpawnError,
+  SpawnFailed,
+  type TreeSurvived
+} from "./ProcessError.ts"
 import { ProcessHost } from "./ProcessHost.ts"
 import * as Limits from "./ProcessLimits.ts"
 import * as ProcessTable from "./ProcessTable.ts"
@@ -125,7 +132,12 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
   }
   const place = { marker, cgroup, namespace: host.namespace }
   const unenforced = limiting(spec.limits)
-  const wrong = Result.isFailure(unenforced) ? unenforced.failure : preflight(spec, place)
+  const required = leaf !== undefined && Result.isFailure(leaf) && host.settings.cgroup === "required"
+  const wrong = required
+    ? new SpawnFailed({ command: spec.command, code: `${leaf.failure.code}: ${noCgroup}` })
+    : Result.isFailure(unenforced)
+      ? unenforced.failure
+      : preflight(spec, place)
   if (wrong !== undefined || Result.isFailure(unenforced)) {
     cgroup?.remove()
     return yield* Effect.fail(wrong as SpawnError)
@@ -241,7 +253,3 @@ const begin = (spec: ProcessSpec, place: Parameters<typeof launch>[1]): Effect.E
     }
     resume(Effect.succeed({ pid, stdin, stdout, stderr, whenExit }))
   })
-
-const bytes = (readable: AsyncIterable<Uint8Array>): Stream.Stream<Uint8Array> =>
-  // A pipe that breaks is a pipe that ended: what it means is judged by the exit.
-  Stream.ignore(Stream.fromAsyncIterable(readable, (cause) => cause))

@@ -6,7 +6,7 @@
 import { Clock, type Duration, Effect } from "effect"
 import { signal, signalLed } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
-import type { Exceeded, Tree, Trees } from "./Trees.ts"
+import { type Exceeded, isBlind, type Tree, type Trees } from "./Trees.ts"
 import { makeSampler, type TreeUsage } from "./Usage.ts"
 
 export interface Sampling {
@@ -20,7 +20,9 @@ export const start = Effect.fnUntraced(function* (trees: Trees, every: Duration.
   const sampler = makeSampler()
   const look = Effect.gen(function* () {
     if (trees.live.size === 0) return
-    const { members, table } = yield* trees.walk
+    const walk = yield* trees.walk
+    if (isBlind(walk)) return
+    const { members, table } = walk
     const at = yield* Clock.currentTimeMillis
     const measured = [...trees.live.values()].map((tree) => ({
       run: tree.marker,

@@ -10,7 +10,7 @@ import { Clock, Duration, Effect } from "effect"
 import { type Found, sweepSubtrees } from "./CgroupTree.ts"
 import { lineOf, markerOf } from "./Membership.ts"
 import { TreeSurvived } from "./ProcessError.ts"
-import { type ProcessIdentity, signal } from "./ProcessTable.ts"
+import { available, type ProcessIdentity, signal } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
 import type { RunRecords } from "./RunRecords.ts"
 
@@ -41,16 +41,19 @@ export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, 
     for (const { processes } of groups) for (const { name, pid } of processes) ended.set(pid, name)
     const left = members(owner, recorded)
     const gone = groups.every((group) => group.gone)
-    if (left.length === 0 && gone) {
+    if (left?.length === 0 && gone) {
       empty++
       continue
     }
     empty = 0
     if ((yield* Clock.currentTimeMillis) - began > Duration.toMillis(limit)) {
-      const survivors = [...left, ...groups.flatMap((group) => group.left)].map(({ name, pid }) => ({ pid, name }))
+      const survivors = [...(left ?? []), ...groups.flatMap((group) => group.left)].map(({ name, pid }) => ({
+        pid,
+        name
+      }))
       return yield* new TreeSurvived({ run: `an earlier run on this data directory`, survivors })
     }
-    for (const entry of left) {
+    for (const entry of left ?? []) {
       if (signal(entry, "SIGKILL")) ended.set(entry.pid, entry.name)
     }
     yield* Effect.sleep("5 millis")
@@ -60,8 +63,13 @@ export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, 
   return swept
 })
 
-const members = (owner: string, recorded: ReadonlyArray<ProcessIdentity>): ReadonlyArray<ProcFs.ProcEntry> => {
+/** Undefined where nothing could be seen. */
+const members = (
+  owner: string,
+  recorded: ReadonlyArray<ProcessIdentity>
+): ReadonlyArray<ProcFs.ProcEntry> | undefined => {
   const table = ProcFs.walk()
+  if (available && table.size === 0) return undefined
   // Someone may start a runtime from within what another has left.
   const spared = lineOf(process.pid, table)
   const leaders = new Set(
@@ -84,5 +92,5 @@ const members = (owner: string, recorded: ReadonlyArray<ProcessIdentity>): Reado
         add(entry)
     }
   }
-  return [...found.values()].filter(({ state }) => state !== "Z" && state !== "X")
+  return [...found.values()].filter((entry) => !ProcFs.isDead(entry))
 }

@@ -8,7 +8,7 @@ import * as Births from "./Births.ts"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
-import { signal, signalGroup, signalLed } from "./ProcessTable.ts"
+import { available, signal, signalGroup, signalLed } from "./ProcessTable.ts"
 import type * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
@@ -42,6 +42,9 @@ export interface Walk {
   readonly members: ReadonlyMap<string, Members>
 }
 
+/** One that saw nothing at all, not even ourselves, because no file could be opened. It proves nothing. */
+export const isBlind = ({ table }: Pick<Walk, "table">): boolean => available && table.size === 0
+
 export class Trees {
   /** By marker. */
   readonly live = new Map<string, Tree>()
@@ -57,9 +60,11 @@ export class Trees {
   /** Synchronous; some milliseconds. */
   walkNow(): Walk {
     const table = this.births.walk()
+    // Nothing is learnt from one that saw nothing, and nothing forgotten.
+    if (isBlind({ table })) return { table, members: new Map() }
     const members = this.membership.of([...this.live.values()], table)
     for (const tree of this.live.values()) {
-      if (!tree.justEnded || table.size === 0) continue
+      if (!tree.justEnded) continue
       tree.justEnded = false
       tree.orphans = members.get(tree.marker) ?? []
       // One signal, while the number is still theirs: a list of them would not catch what forks all the time.

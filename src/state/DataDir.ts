@@ -2,12 +2,13 @@
  * The directory in which a node keeps what must outlive it, held by one runtime at a time.
  *
  * Promises: the hold is the kernel's lock on an open file (SQLite's, which works wherever SQLite does), so it is gone with
- * the process that had it, whatever that died of; the directory is its owner's only; its id is made once and never again.
+ * the process that had it, whatever that died of; a directory that it makes is its owner's only; its id is made once and
+ * never again, and a copy of the directory gets another.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { DataDirInUse, DataDirUnusable } from "./StateError.ts"
 
 export interface DataDir {
@@ -30,11 +31,21 @@ const reasonOf = (error: unknown): string =>
       ? error.message
       : String(error)
 
+/** Undefined where it is not there. Throws what the system says else. */
 const textOf = (file: string): string | undefined => {
   try {
     return readFileSync(file, "utf8")
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined
+    throw error
+  }
+}
+
+const holderIn = (path: string): { readonly pid?: number } => {
+  try {
+    return Option.getOrElse(holderOf(textOf(join(path, HOLDER))), () => ({}))
   } catch {
-    return undefined
+    return {}
   }
 }
 
@@ -55,11 +66,8 @@ export const hold = (path: string, newId: string) =>
       } catch (error) {
         lock?.close()
         // SQLITE_BUSY
-        if (error instanceof Error && "errcode" in error && error.errcode === 5) {
-          const holder = holderOf(textOf(join(path, HOLDER)))
-          return Effect.fail(
-            new DataDirInUse({ dataDir: path, ...(holder._tag === "Some" ? { pid: holder.value.pid } : {}) })
-          )
+        if (error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5) {
+          return Effect.fail(new DataDirInUse({ dataDir: path, ...holderIn(path) }))
         }
         return Effect.fail(new DataDirUnusable({ dataDir: path, reason: reasonOf(error) }))
       }
@@ -67,10 +75,21 @@ export const hold = (path: string, newId: string) =>
     ({ lock }) => Effect.sync(() => lock.close())
   ).pipe(Effect.map(({ id }): DataDir => ({ path, id })))
 
+/**
+ * With the id is kept the number of the file that it is in: that of a copy is another, and two directories of one id would
+ * end each other's agents.
+ */
 const idOf = (path: string, newId: string): string => {
   const file = join(path, ID)
-  const known = textOf(file)?.trim()
-  if (known !== undefined && /^[a-z0-9]{12}$/.test(known)) return known
-  writeFileSync(file, `${newId}\n`, { mode: 0o600 })
+  const [known, inode] = textOf(file)?.trim().split(/\s+/) ?? []
+  const isCopy = inode !== undefined && inode !== inodeOf(file)
+  if (known !== undefined && /^[a-z0-9]{12}$/.test(known) && !isCopy) return known
+  // Whole or not at all: what has an id has had agents.
+  const whole = `${file}.new`
+  writeFileSync(whole, "", { mode: 0o600 })
+  writeFileSync(whole, `${newId}\n${inodeOf(whole)}\n`)
+  renameSync(whole, file)
   return newId
 }
+
+const inodeOf = (file: string): string => String(statSync(file, { bigint: true }).ino)

@@ -100,6 +100,13 @@ describe("Births", () => {
     assert.deepStrictEqual(it.reads, [6, 7])
   })
 
+  it("does not read a zombie again, but one of which only the first thread has ended", () => {
+    const { births, it } = warm([entry(5, { state: "Z" }), entry(6, { state: "Z", threads: 2 })])
+    it.processes.set(6, entry(6, { threads: 2, session: 5 }))
+    assert.strictEqual(births.walk().get(6)?.session, 5)
+    assert.deepStrictEqual(it.reads, [6])
+  })
+
   it("trusts no count that was never seen to grow, and none that is not there", () => {
     for (const count of [undefined, 5]) {
       const { births, it } = machine(count, [entry(7)])

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import { mkdirSync, mkdtempSync, readlinkSync, rmdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -227,5 +228,22 @@ describe.skipIf(process.platform !== "linux")("the guardian", () => {
       last = identity(guardian.pid() ?? 0)
     })
     await until(() => read(last?.pid ?? 0)?.startTime !== last?.startTime || read(last?.pid ?? 0)?.state === "Z")
+  })
+
+  it("ends at the runtime's orderly end what is not known to be gone, and nothing that is", async () => {
+    const lead = async () => {
+      const child = spawn("sleep", ["1000"], { detached: true, stdio: "ignore" })
+      await until(() => read(child.pid ?? 0)?.name === "sleep")
+      return { child, over: once(child, "exit"), identity: identity(child.pid ?? 0) }
+    }
+    const [survivor, other] = [await lead(), await lead()]
+    await started(async (guardian) => {
+      for (const { identity } of [survivor, other]) guardian.run(identity)
+      guardian.gone(other.identity)
+    })
+    assert.deepStrictEqual(await survivor.over, [null, "SIGKILL"])
+    // A second signal would be told after the first.
+    other.child.kill("SIGTERM")
+    assert.deepStrictEqual(await other.over, [null, "SIGTERM"])
   })
 })

@@ -39,6 +39,7 @@ const runtime = async (dataDir: string, settings: object, witness: string, anima
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (said += text))
   await new Promise<void>((resolve, reject) => {
     child.stdout.on("data", () => said.includes("ready\n") && resolve())
+    child.once("error", reject)
     child.once("exit", (code) => reject(new Error(`the runtime ended (${code}): ${said}`)))
   })
   return { child, ended: new Promise<void>((resolve) => void child.once("exit", () => resolve())) }
@@ -54,12 +55,7 @@ for (const { missing: lacks, name, rungs, settings } of machines) {
   const missing = Zoo.missing() ?? lacks
   if (missing !== undefined) console.log(`the zoo is closed ${name}: ${missing}`)
   describe.skipIf(missing !== undefined)(`a runtime that is ended ${name}`, () => {
-    const animals = Zoo.zoo.filter(
-      (animal) =>
-        Zoo.reachable(animal, rungs) &&
-        // A namespace ends with its leader, before this one can say that it is ready.
-        !(animal.name === "leader-exits" && (rungs as ReadonlyArray<Zoo.Reach>).includes("pid_namespace"))
-    )
+    const animals = Zoo.zoo.filter((animal) => Zoo.reachable(animal, rungs))
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
       it.live(`leaves nothing of any animal after ${signal}`, () =>
         Effect.gen(function* () {
