@@ -144,6 +144,23 @@ describe("Database", () => {
     })
   )
 
+  it.effect("begins anew where the very first opening was cut off", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      yield* open(opening(dir.path))
+      const log = readFileSync(`${opening(dir.path).file}-wal`)
+      for (const length of [0, 10, Math.floor(log.length / 2), log.length - 1]) {
+        const copy = join(dir.path, String(length))
+        mkdirSync(copy)
+        copyFileSync(opening(dir.path).file, join(copy, "test.db"))
+        writeFileSync(join(copy, "test.db-wal"), log.subarray(0, length))
+        const database = yield* open(opening(copy))
+        note(database, "first")
+        assert.strictEqual(count(database), 1)
+      }
+    })
+  )
+
   it.effect("refuses a file with a page that is damaged, wherever it is, or lost", () =>
     Effect.gen(function* () {
       using dir = tempDir()
