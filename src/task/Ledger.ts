@@ -6,7 +6,7 @@ import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
-import { isFinal } from "../domain/Task.ts"
+import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import * as Alarm from "./Alarm.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -255,9 +255,11 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     interrupted: (ids) => (ids.length === 0 ? Effect.succeed([]) : ask(() => store.interrupted(ids))),
     // Asked and waited for in one go: an end between the two would not be heard.
     result: (id) =>
-      Effect.flatMap(
-        ask<TaskRecord, TaskUnknown>(() => find(id)),
-        ({ result }) => (result === undefined ? waiting.result(id) : Effect.succeed(result))
+      Effect.flatten(
+        ask<Effect.Effect<TaskResult>, TaskUnknown>(() => {
+          const { result } = find(id)
+          return result === undefined ? waiting.result(id) : Effect.succeed(result)
+        })
       ),
     released: (id, attempt) => waiting.released(id, attempt),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)

@@ -6,7 +6,7 @@ export class Waiting {
   private readonly results = new Map<string, Deferred.Deferred<TaskResult>>()
   private readonly holds = new Map<string, { readonly attempt: number; readonly over: Deferred.Deferred<void> }>()
 
-  /** For a task that has not ended. */
+  /** For a task that has not ended: whoever calls this waits from then on, not only when the Effect runs. */
   result(id: string): Effect.Effect<TaskResult> {
     const known = this.results.get(id) ?? Deferred.makeUnsafe<TaskResult>()
     this.results.set(id, known)
