@@ -20,7 +20,11 @@ if (args.length === 1 && (args[0] === "version" || args[0] === "--version")) {
       import("./process/ProcessTree.ts"),
       import("@effect/platform-node/NodeServices")
     ])
-    start(main(args, NodeServices.layer), { killAll, streams: [process.stdout, process.stderr] })
+    const http = {
+      server: async () => (await import("@effect/platform-node/NodeHttpServer")).layer,
+      client: async () => (await import("@effect/platform-node/NodeHttpClient")).layerNodeHttpOptions
+    }
+    start(main(args, NodeServices.layer, http), { killAll, streams: [process.stdout, process.stderr] })
   }
 }
 

@@ -7,6 +7,19 @@ import { harmless } from "./Words.ts"
 /** 130 and 143, for SIGINT and SIGTERM, are given by start.ts, which hears the signals. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const
 
+/** What was asked was wrong, and asking again will not do. */
+const MISTAKES = new Set([
+  "ConfigInvalid",
+  "ConfigUnreadable",
+  "TaskInvalid",
+  "TaskConflict",
+  "TaskUnknown",
+  "AgentUnknown",
+  "ChildRunning",
+  "AgentNotRunning",
+  "RequestInvalid"
+])
+
 /** Says what went wrong, and answers with the exit code. Interrupted commands stay interrupted. */
 export const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   if (Cause.hasInterruptsOnly(cause)) return yield* Effect.interrupt
@@ -14,7 +27,7 @@ export const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>)
   if (error instanceof TasksFailed) return EXIT.failed
   if (isFault(error)) {
     yield* Console.error(sentence(error))
-    if (error._tag === "ConfigInvalid" || error._tag === "ConfigUnreadable") return EXIT.usage
+    if (MISTAKES.has(error._tag)) return EXIT.usage
     // A step stop_node of the escalation has chosen the code.
     return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : EXIT.failed
   }

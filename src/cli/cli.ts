@@ -2,18 +2,16 @@
  * The command tree. A command's own file is loaded when it is called, so that a command costs only what it uses.
  * How it ends is ExitCode.ts.
  */
-import { Cause, Console, Effect, type Layer, Option } from "effect"
+import { Cause, Console, Effect, Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
+import { SocketHttp } from "../admin/SocketHttp.ts"
 import { VERSION } from "../domain/Version.ts"
 import { EXIT, explain } from "./ExitCode.ts"
+import { json, nodeCommands } from "./NodeCommands.ts"
 
 const config = Argument.String("config").pipe(
   Argument.withDescription("The config file"),
   Argument.withDefault("mister-smith.json")
-)
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
-  Flag.withDefault(false)
 )
 
 const run = Command.make(
@@ -75,11 +73,15 @@ const version = Command.make("version", {}, () => Console.log(VERSION)).pipe(
 
 const root = Command.make("mister-smith").pipe(
   Command.withDescription("Keeps a fleet of Claude CLI agents working"),
-  Command.withSubcommands([run, check, doctor, schema, version])
+  Command.withSubcommands([run, check, doctor, schema, ...nodeCommands, version])
 )
 
 /** Runs a command line and answers with the exit code. Fails only by being interrupted. */
-export const main = (args: ReadonlyArray<string>, platform: Layer.Layer<Command.Environment>): Effect.Effect<number> =>
+export const main = (
+  args: ReadonlyArray<string>,
+  platform: Layer.Layer<Command.Environment>,
+  http: Parameters<typeof SocketHttp.layer>[0]
+): Effect.Effect<number> =>
   Command.runWith(root, { version: VERSION })(args).pipe(
     Effect.as(EXIT.done),
     Effect.catchCause((cause) => {
@@ -88,5 +90,5 @@ export const main = (args: ReadonlyArray<string>, platform: Layer.Layer<Command.
       // The command line has printed its own mistakes and help already.
       return Effect.succeed(error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.done : EXIT.usage)
     }),
-    Effect.provide(platform)
+    Effect.provide(Layer.merge(platform, SocketHttp.layer(http)))
   )

@@ -1,6 +1,7 @@
 /** `run`: start the tree, perform the tasks of the config, and go on serving until a signal, the tree's end, or `--once`. */
-import { Effect, Fiber, Logger, Stream } from "effect"
+import { Effect, Fiber, Layer, Logger, Stream } from "effect"
 import { TerminalCapabilities } from "effect/cli"
+import { History } from "../admin/History.ts"
 import type { Config } from "../config/Config.ts"
 import * as Load from "../config/Load.ts"
 import { isFinal } from "../domain/Task.ts"
@@ -30,7 +31,7 @@ export const run = Effect.fn("cli.run")(function* (input: RunInput) {
   const output = yield* choose(input)
   yield* Effect.acquireUseRelease(
     show(output),
-    () => Effect.provide(serve(config, input, output), MisterSmith.layerWithEvents(config)),
+    () => Effect.provide(Effect.scoped(serve(config, input, output)), MisterSmith.layerWithEvents(config)),
     (shown) =>
       Effect.gen(function* () {
         // The printer ends with this event, having printed all before it.
@@ -40,7 +41,8 @@ export const run = Effect.fn("cli.run")(function* (input: RunInput) {
       })
   ).pipe(
     Effect.scoped,
-    Effect.provide(EventBus.layer),
+    // Begins before the node does, so that whoever asks hears of its start too.
+    Effect.provide(History.layer.pipe(Layer.provideMerge(EventBus.layer))),
     Effect.provide(Logger.layer([Logger.map(input.json ? Logger.formatJson : Logger.formatSimple, output.log)]))
   )
 })
@@ -67,6 +69,11 @@ const show = Effect.fnUntraced(function* (output: Output) {
 const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, output: Output) {
   const smith = yield* MisterSmith
   const submitted = yield* ConfigTasks.submit(smith, config.tasks)
+  // Loaded while the CLIs start, which takes longer.
+  yield* Effect.promise(() => import("./operate.ts")).pipe(
+    Effect.flatMap(({ operate }) => operate(config)),
+    Effect.forkScoped
+  )
   const results = Effect.forEach(
     submitted,
     ({ id, state }) => {

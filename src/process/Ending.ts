@@ -4,8 +4,9 @@
  * offers: its cgroup, its group, and every member that a walk finds, until two walks in a row find nothing and the cgroup
  * is empty. Only then is it called ended; a walk that could not look (no descriptors left) proves nothing.
  */
-import { Clock, Deferred, Duration, Effect, Option } from "effect"
+import { Deferred, Duration, Effect, Option } from "effect"
 import type { Members } from "./Membership.ts"
+import * as Monotonic from "./Monotonic.ts"
 import * as Pausing from "./Pausing.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import type { StopSettings } from "./ProcessSettings.ts"
@@ -46,7 +47,7 @@ export const end = Effect.fnUntraced(function* (
   times: StopSettings
 ) {
   const { leader, marker } = tree
-  const began = yield* Clock.currentTimeMillis
+  const began = yield* Monotonic.millis
   const membersOf = ({ members }: Walk): Members => members.get(marker) ?? []
   const isOver = () => Deferred.isDoneUnsafe(exit)
   const ended = new Map<number, Receipt["ended"][number]>()
@@ -87,12 +88,12 @@ export const end = Effect.fnUntraced(function* (
   if (!wasOver && !asked && left.length > 0) yield* lookAgain("exit")
   gone(left, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
-  const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(times.kill)
+  const deadline = (yield* Monotonic.millis) + Duration.toMillis(times.kill)
   // Where the walk just made has found nobody, that was the first of the two.
   let empty = nobody(last) ? 1 : 0
   while (empty < 2) {
     // Looked at before the last kill: we may have been stopped ourselves since.
-    const late = (yield* Clock.currentTimeMillis) > deadline
+    const late = (yield* Monotonic.millis) > deadline
     tree.cgroup?.kill()
     last = yield* trees.walk
     const members = membersOf(last)
@@ -121,7 +122,7 @@ export const end = Effect.fnUntraced(function* (
     pid: leader.pid,
     exit: how.value,
     ended: [...ended.values()],
-    tookMillis: (yield* Clock.currentTimeMillis) - began
+    tookMillis: Math.round((yield* Monotonic.millis) - began)
   }
   return receipt
 }, Effect.uninterruptible)

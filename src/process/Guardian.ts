@@ -8,7 +8,8 @@
  * silently with the runtime's orderly end (unless a tree survived it), and is replaced when it dies. Where there is no /bin/sh or no /proc there is
  * none, and the next start's Sweep is what is left.
  *
- * The protocol is lines on its stdin: `mark PREFIX`, `cgroup PATH`, `run PID START`, `gone PID START`, `bye`.
+ * What is this life's it has from its first instruction, in its environment: KEEPS, what the markers begin with, and
+ * GROUP, the cgroup of all runs. Lines on its stdin tell of the rest: `run PID START`, `gone PID START`, `bye`.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdirSync, realpathSync, symlinkSync } from "node:fs"
@@ -28,18 +29,16 @@ const SHELL = "/bin/sh"
  */
 export const SCRIPT = `
 trap '' HUP INT QUIT TERM USR1 USR2 ALRM TSTP TTIN TTOU PIPE
-mark=; group=; leaders=' '
+mark=\${KEEPS:+${MARKER}=$KEEPS} group=$GROUP leaders=' '
 while read -r what rest; do
   a=\${rest% *} b=\${rest##* }
   case $what in
-    mark) mark=$rest ;;
-    cgroup) group=$rest ;;
     run) leaders="$leaders$a:$b " ;;
     gone) case $leaders in *" $a:$b "*) leaders="\${leaders%%" $a:$b "*} \${leaders#*" $a:$b "}" ;; esac ;;
     bye) exit 0 ;;
   esac
 done
-# Killed before it could say what is its own: then nothing is, and an empty mark would match everything.
+# An empty mark would match everything.
 case $mark in *=????????*) ;; *) exit 0 ;; esac
 case $group in */mister-smith-*) ;; *) group= ;; esac
 stat() {
@@ -174,11 +173,11 @@ export const start = (options: GuardianOptions): Guardian | undefined => {
     if (closed) return
     let next: ChildProcess
     try {
-      // Started with nothing of our environment: no marker, no secret.
+      // Nothing of our own environment: no marker, no secret.
       next = spawn(command.path, ["-c", SCRIPT], {
         argv0: command.argv0,
         cwd: "/",
-        env: {},
+        env: { KEEPS: options.prefix, GROUP: options.cgroup ?? "" },
         detached: true,
         stdio: ["pipe", "ignore", "ignore"]
       })
@@ -196,8 +195,6 @@ export const start = (options: GuardianOptions): Guardian | undefined => {
     // Nobody waits for it at our end.
     next.unref()
     if (next.stdin !== null && "unref" in next.stdin && typeof next.stdin.unref === "function") next.stdin.unref()
-    say(`mark ${MARKER}=${options.prefix}`)
-    if (options.cgroup !== undefined) say(`cgroup ${options.cgroup}`)
     for (const { pid, startTime } of leaders.values()) say(`run ${pid} ${startTime}`)
   }
   launch()

@@ -47,8 +47,9 @@ const anyEnvironmentOf = (pid: number): string => {
 }
 
 /** The marker of a process: of its environment as it was given, unless it has overwritten that. */
-export const markerOf = (pid: number): string | undefined => {
-  const environment = anyEnvironmentOf(pid)
+export const markerOf = (pid: number): string | undefined => markerIn(anyEnvironmentOf(pid))
+
+const markerIn = (environment: string): string | undefined => {
   const prefix = `${MARKER}=`
   const at = environment.startsWith(prefix) ? 0 : environment.indexOf(`\0${prefix}`) + 1
   if (at === 0 && !environment.startsWith(prefix)) return undefined
@@ -96,6 +97,7 @@ export class Membership {
     const groups = new Map<number, string>()
     const belongs = new Map<number, string>()
     const marked = new Map<number, string>()
+    const unknown = new Set<number>()
     const add = (pid: number, run: string) => {
       if (!spared.has(pid) && table.has(pid) && !belongs.has(pid)) belongs.set(pid, run)
     }
@@ -115,7 +117,10 @@ export class Membership {
       push(children, entry.parent, entry.pid)
       push(sessions, entry.session, entry.pid)
       const known = this.known.get(entry.pid)
-      const run = known?.startTime === entry.startTime ? known.run : markerOf(entry.pid)
+      const environment = known?.startTime === entry.startTime ? undefined : anyEnvironmentOf(entry.pid)
+      // In the middle of an exec there is none for a moment: it is asked again at the next walk.
+      if (environment === "" && entry.rssPages > 0) unknown.add(entry.pid)
+      const run = environment === undefined ? known?.run : markerIn(environment)
       if (run !== undefined) marked.set(entry.pid, run)
       if (run !== undefined && wanted.has(run)) add(entry.pid, run)
     }
@@ -138,7 +143,8 @@ export class Membership {
     }
     this.known = new Map()
     for (const { pid, startTime } of table.values()) {
-      this.known.set(pid, { startTime, run: belongs.get(pid) ?? marked.get(pid) })
+      const run = belongs.get(pid) ?? marked.get(pid)
+      if (run !== undefined || !unknown.has(pid)) this.known.set(pid, { startTime, run })
     }
     return belongs
   }

@@ -3,7 +3,7 @@
  * finds all of them stopped, for one may fork while the others are being stopped. Kept in the tree is how long it stood
  * still, so that who waits for it can leave that out.
  */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import type { Members } from "./Membership.ts"
 import { PauseFailed } from "./ProcessError.ts"
 import * as ProcessTable from "./ProcessTable.ts"
@@ -45,7 +45,6 @@ export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
 
 export const resume = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
   if (tree.pausedSince === undefined) return
-  const began = yield* Clock.currentTimeMillis
   for (let round = 0; round < ROUNDS; round++) {
     const members = yield* membersOf(tree, trees)
     letGo(tree, members ?? [])
@@ -55,7 +54,6 @@ export const resume = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
     }
     yield* Effect.sleep(LOOK_AGAIN)
   }
-  yield* Effect.logDebug(`resuming took ${(yield* Clock.currentTimeMillis) - began} ms`)
   return yield* new PauseFailed({ run: tree.marker, wanted: "running" })
 }, Effect.uninterruptible)
 

@@ -8,7 +8,7 @@
  * before it is signalled is left to whoever knows the program.
  */
 import type { ChildProcess } from "node:child_process"
-import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, type Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, Semaphore, type Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
@@ -170,16 +170,23 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
     const exceeded = tree.exceeded ?? Sampling.killedByKernel(tree)
     Deferred.doneUnsafe(exit, Exit.succeed({ code, signal, ...(exceeded === undefined ? {} : { exceeded }) }))
   })
-  const stop = yield* Effect.cached(
-    Effect.tap(end(tree, trees, exit, host.settings.stop), () =>
-      Effect.sync(() => {
-        trees.live.delete(marker)
-        sampler.forget(marker)
-        host.guardian?.gone(leader)
-        host.records?.remove(record)
-        cgroup?.remove()
-      })
-    )
+  let receipt: Receipt | undefined
+  const one = yield* Semaphore.make(1)
+  // One at a time. What has survived once is gone for at the next call.
+  const stop = one.withPermit(
+    Effect.suspend(() => {
+      if (receipt !== undefined) return Effect.succeed(receipt)
+      return Effect.tap(end(tree, trees, exit, host.settings.stop), (proven) =>
+        Effect.sync(() => {
+          receipt = proven
+          trees.live.delete(marker)
+          sampler.forget(marker)
+          host.guardian?.gone(leader)
+          host.records?.remove(record)
+          cgroup?.remove()
+        })
+      )
+    })
   )
   const handle: ProcessHandle = {
     run: marker,

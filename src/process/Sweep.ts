@@ -6,9 +6,10 @@
  * Promises: nothing is touched that is not this data directory's, nor what has led to this process; it ends when two walks
  * in a row find nothing, or with `TreeSurvived` after the limit.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { type Found, sweepSubtrees } from "./CgroupTree.ts"
 import { lineOf, markerOf } from "./Membership.ts"
+import * as Monotonic from "./Monotonic.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import { available, type ProcessIdentity, signal } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"
@@ -29,7 +30,7 @@ export type Swept = ReadonlyArray<{ readonly pid: number; readonly name: string 
 export const cgroupPrefix = (owner: string) => `mister-smith-${owner}-`
 
 export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, records }: SweepOptions) {
-  const began = yield* Clock.currentTimeMillis
+  const began = yield* Monotonic.millis
   const ended = new Map<number, string>()
   const recorded = records.list()
   let empty = 0
@@ -46,7 +47,7 @@ export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, 
       continue
     }
     empty = 0
-    if ((yield* Clock.currentTimeMillis) - began > Duration.toMillis(limit)) {
+    if ((yield* Monotonic.millis) - began > Duration.toMillis(limit)) {
       const survivors = [...(left ?? []), ...groups.flatMap((group) => group.left)].map(({ name, pid }) => ({
         pid,
         name

@@ -178,7 +178,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         known.set(spec.id, record)
       }
       const [conflict, ...others] = conflicts
-      if (conflict !== undefined) return refuse(new TaskConflict({ tasks: [conflict, ...others] }))
+      if (conflict !== undefined)
+        return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
       const more = added.size + again
       if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
       return named.map((spec) => {

@@ -5,7 +5,9 @@ import { cures, Problem, said } from "../state/DatabaseError.ts"
 
 /** Ids are taken by tasks with other content; nothing was accepted. The same content again is no error: it is answered with the first. */
 export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("mister-smith/TaskConflict")("TaskConflict", {
-  tasks: Schema.NonEmptyArray(Schema.String)
+  task: Schema.String,
+  /** Where several were submitted at once. */
+  others: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   static {
     follow(this, {
@@ -14,13 +16,12 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
       hint: "give a task that has changed another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
-  get task(): string {
-    return this.tasks[0]
+  get tasks(): ReadonlyArray<string> {
+    return [this.task, ...(this.others ?? [])]
   }
   override get message() {
-    const [first, ...others] = this.tasks
-    return others.length === 0
-      ? `a task with the id "${first}" and other content (prompt, type, agent or schema) exists already`
+    return this.tasks.length === 1
+      ? `a task with the id "${this.task}" and other content (prompt, type, agent or schema) exists already`
       : `tasks with these ids and other content (prompt, type, agent or schema) exist already: ${shown(this.tasks)}`
   }
 }

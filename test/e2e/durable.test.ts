@@ -160,7 +160,7 @@ describe("a task", () => {
     const of = (text: string) => ({ agents: [agent()], tasks: [{ id: "greet", prompt: fake({ text }) }] })
     await it.once(of("hello"))
     const { code, lines, stderr } = await it.once(of("good morning"))
-    assert.strictEqual(code, 1)
+    assert.strictEqual(code, 2)
     assert.match(stderr, /"greet" and other content/)
     assert.match(stderr, /hint: .*another id/)
     assert.notMatch(stderr, /\bat .*\.ts:\d/)

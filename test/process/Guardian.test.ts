@@ -20,7 +20,6 @@ const isRoot = process.getuid?.() === 0
 const has = (command: string) => spawnSync("/bin/sh", ["-c", `command -v ${command}`]).status === 0
 
 const PREFIX = "0123456789ab.ba9876543210."
-const mark = `mark ${MARKER}=${PREFIX}`
 
 interface Said {
   readonly out: string
@@ -33,7 +32,12 @@ const inNamespace = (script: string, env: Record<string, string> = {}): Promise<
     if (!("wrap" in namespace)) return reject(new Error(namespace.why))
     const [command, args] = namespace.wrap("/bin/sh", ["-c", `[ $$ -lt 100 ] || exit 99\n${script}`])
     const child = spawn(command, args, {
-      env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", GUARDIAN: Guardian.SCRIPT, ...env },
+      env: {
+        PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin",
+        GUARDIAN: Guardian.SCRIPT,
+        KEEPS: PREFIX,
+        ...env
+      },
       stdio: ["ignore", "pipe", "pipe"]
     })
     const said = { out: "", errors: "" }
@@ -79,10 +83,15 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
   for (const [name, shell] of shells) {
     describe.skipIf(!has(shell.split(" ")[0] ?? ""))(`in ${name}`, () => {
       it("kills nobody when it was told nothing", async () => {
-        for (const input of ["", "mark", `run 1 1\n`, "cgroup /\nrun 1 1\n"]) {
+        for (const [keeps, group, input] of [
+          ["", "", ""],
+          ["", "/", "run 1 1\n"],
+          ["short", "/sys/fs/cgroup", "run 1 1\n"],
+          [PREFIX, "/", "run 1 1\nrun 0 0\nrun -1 -1\n"]
+        ]) {
           const said = await inNamespace(
             `${TOOLS} env FOO=bar sleep 1000 & other=$!; printf "$INPUT" | setsid ${shell} -c "$GUARDIAN"; tell other`,
-            { INPUT: input }
+            { INPUT: input ?? "", KEEPS: keeps ?? "", GROUP: group ?? "" }
           )
           assert.strictEqual(said.out, "other alive\n", said.errors)
         }
@@ -90,14 +99,14 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
 
       it("kills nobody when the runtime has ended in order", async () => {
         const said = await inNamespace(
-          `${FAMILY} printf '${mark}\\nrun %s %s\\nbye\\n' $leader $(began $leader) | setsid ${shell} -c "$GUARDIAN"; tell ${family}`
+          `${FAMILY} printf 'run %s %s\\nbye\\n' $leader $(began $leader) | setsid ${shell} -c "$GUARDIAN"; tell ${family}`
         )
         assert.strictEqual(said.out, "neighbour alive\nleader alive\norphan alive\nwiped alive\nchild alive\n")
       })
 
       it("kills what is in a leader's group, descends from it or has the marker, and no neighbour", async () => {
         const said = await inNamespace(
-          `${FAMILY} printf '${mark}\\nrun %s %s\\n' $leader $(began $leader) | setsid ${shell} -c "$GUARDIAN"; tell ${family}`
+          `${FAMILY} printf 'run %s %s\\n' $leader $(began $leader) | setsid ${shell} -c "$GUARDIAN"; tell ${family}`
         )
         assert.strictEqual(said.out, "neighbour alive\nleader gone\norphan gone\nwiped gone\nchild gone\n", said.errors)
       })
@@ -105,7 +114,7 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
       it("kills no stranger that has got a leader's pid, and none of a tree that is proven gone", async () => {
         const said = await inNamespace(
           `${FAMILY} s=$(began $neighbour)
-          printf '${mark}\\nrun %s 1\\nrun %s %s\\ngone %s %s\\n' $neighbour $neighbour $s $neighbour $s |
+          printf 'run %s 1\\nrun %s %s\\ngone %s %s\\n' $neighbour $neighbour $s $neighbour $s |
             setsid ${shell} -c "$GUARDIAN"; tell ${family}`
         )
         assert.strictEqual(said.out, "neighbour alive\nleader gone\norphan gone\nwiped gone\nchild gone\n", said.errors)
@@ -115,7 +124,7 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
         const said = await inNamespace(
           `${FAMILY} env -i setsid perl -e '$0 = "a) R 1 1\\n1 (b"; print "up\\n"; close STDOUT; sleep 1000' >$dir/ready &
           odd=$!; until [ -s $dir/ready ]; do sleep 0.01; done
-          printf '${mark}\\nrun %s %s\\n' $odd $(perl -e 'local $/; open F, "/proc/$ARGV[0]/stat"; <F> =~ /.*\\) (.*)/s; print((split " ", $1)[19])' $odd) |
+          printf 'run %s %s\\n' $odd $(perl -e 'local $/; open F, "/proc/$ARGV[0]/stat"; <F> =~ /.*\\) (.*)/s; print((split " ", $1)[19])' $odd) |
             setsid ${shell} -c "$GUARDIAN"; tell odd neighbour`
         )
         assert.strictEqual(said.out, "odd gone\nneighbour alive\n", said.errors)
@@ -124,7 +133,7 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
       it.skipIf(!has("perl"))("kills a process of which the first thread has ended and others have not", async () => {
         const said = await inNamespace(
           `${TOOLS} ${HEADLESS}
-          printf '${mark}\\n' | setsid ${shell} -c "$GUARDIAN"; [ -d /proc/$headless ] && echo left`
+          printf '' | setsid ${shell} -c "$GUARDIAN"; [ -d /proc/$headless ] && echo left`
         )
         if (said.out.startsWith("no threads")) return console.log("perl has no threads here")
         assert.strictEqual(said.out, "", said.errors)
@@ -144,7 +153,7 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
           up orphan
           $run perl -e '$SIG{CHLD} = "IGNORE"; while (defined(my $pid = fork)) { $pid or exec "sleep", "1000" }
             open F, ">", "$ENV{dir}/full"; print F "$$\\n"; close F; sleep 1000' 4>&- &
-          up full; echo "${mark}" >&4; exec 4>&-; wait $guardian; tell orphan full`
+          up full; exec 4>&-; wait $guardian; tell orphan full`
         )
         assert.strictEqual(said.out, "orphan gone\nfull alive\n", said.errors)
       })
@@ -164,7 +173,7 @@ describe.skipIf("why" in namespace)("the guardian's script", { timeout: 30_000 }
         env -i dir="$dir" PATH="$PATH" own="$OWN" setsid sh -c 'echo $$ >"$own/cgroup.procs"; echo $$ >$dir/inside; exec sleep 1000' &
         env -i dir="$dir" PATH="$PATH" own="$OTHER" setsid sh -c 'echo $$ >"$own/cgroup.procs"; echo $$ >$dir/outside; exec sleep 1000' &
         up inside; up outside
-        printf '${mark}\\ncgroup %s\\n' "$OWN" | setsid /bin/sh -c "$GUARDIAN"; tell inside outside`,
+        printf '' | GROUP="$OWN" setsid /bin/sh -c "$GUARDIAN"; tell inside outside`,
           { OWN: own, OTHER: other }
         )
         assert.strictEqual(said.out, "inside gone\noutside alive\n", said.errors)

@@ -74,7 +74,7 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
             task({ id: "d", prompt: "y" })
           ])
         )
-        assert.deepInclude(error, { _tag: "TaskConflict", tasks: ["a", "d"] })
+        assert.deepInclude(error, { _tag: "TaskConflict", task: "a", others: ["d"] })
         assert.include(error.message, '"a", "d"')
         assert.deepStrictEqual(ids(yield* ledger.list()), ["b", "a"])
         const twice = yield* ledger.submitAll([task({ id: "e" }), task({ id: "e" }), task({ id: "a" })])

@@ -1,0 +1,162 @@
+/**
+ * All that a running node can be asked and told, as schemas: the server, the client and the OpenAPI document are made
+ * from this one list. Every refusal is a typed error; a fault that a route does not name travels as `Refused`.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { VERSION } from "../domain/Version.ts"
+import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import { fields as limitFields } from "../process/ProcessLimits.ts"
+import {
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  StopNotKept,
+  SupervisorEnded
+} from "../supervision/ChildError.ts"
+import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { TaskSpec } from "../task/TaskSpec.ts"
+import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
+import { EventView } from "./EventView.ts"
+import { ResultView, TaskList, TaskStateView, TaskView } from "./TaskView.ts"
+import { NodeView, TreeView } from "./TreeView.ts"
+
+const status = <S extends Schema.Top>(error: S, code: number) => error.pipe(HttpApiSchema.status(code))
+
+const other = status(Refused, 500)
+const taskUnknown = [status(TaskUnknown, 404), other] as const
+const agentErrors = [
+  status(AgentUnknown, 404),
+  status(ChildNotFound, 404),
+  status(StopNotKept, 500),
+  status(SupervisorEnded, 503),
+  other
+] as const
+
+const runningErrors = [status(AgentUnknown, 404), status(AgentNotRunning, 409), other] as const
+
+/** What an agent may use, as the config says it. */
+export const LimitsView = Schema.Struct(limitFields)
+
+/** Turns a request that cannot be decoded into a typed error. */
+export class Typed extends HttpApiMiddleware.Service<Typed>()("mister-smith/admin/Typed", {
+  error: [status(RequestInvalid, 400), status(TaskInvalid, 422)]
+}) {}
+
+/** Tasks listed where no number is asked for. */
+export const LISTED = 100
+const Count = Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 })))
+const id = { id: Schema.String }
+const described = (description: string) => OpenApi.annotations({ description })
+
+const node = HttpApiGroup.make("node", { topLevel: true })
+  .add(
+    HttpApiEndpoint.get("node", "/node", { success: NodeView, error: other }).annotateMerge(
+      described("Who answers here")
+    ),
+    HttpApiEndpoint.get("tree", "/tree", { success: TreeView, error: other }).annotateMerge(
+      described("The supervision tree and the agents in it, at this moment")
+    ),
+    HttpApiEndpoint.get("events", "/events", {
+      headers: { "last-event-id": Schema.optionalKey(Schema.String) },
+      query: {
+        follow: Schema.optionalKey(Schema.Boolean),
+        last: Schema.optionalKey(Count),
+        task: Schema.optionalKey(Schema.String),
+        agent: Schema.optionalKey(Schema.String)
+      },
+      success: HttpApiSchema.StreamSse({
+        events: Schema.Struct({
+          id: Schema.optional(Schema.String),
+          event: Schema.String,
+          data: Schema.fromJsonString(EventView)
+        })
+      })
+    }).annotateMerge(
+      described(
+        "What happens from now on, live once the answer begins. `Last-Event-ID` goes on after that event, `last` begins " +
+          "with so many earlier ones, `follow=false` ends with what there is. What is not kept any more is an `events.gap`"
+      )
+    )
+  )
+  .middleware(Typed)
+
+const tasks = HttpApiGroup.make("tasks", { topLevel: true })
+  .add(
+    HttpApiEndpoint.post("submit", "/tasks", {
+      payload: TaskSpec,
+      success: TaskView,
+      error: [status(TaskConflict, 409), status(TaskInvalid, 422), status(LedgerFull, 503), other]
+    }).annotateMerge(described("Accepts a task. The same id with the same content is answered with what is there")),
+    HttpApiEndpoint.get("tasks", "/tasks", {
+      query: { state: Schema.optionalKey(TaskStateView), limit: Schema.optionalKey(Count) },
+      success: TaskList,
+      error: other
+    }).annotateMerge(described(`The latest tasks, ${LISTED} where no limit is given`)),
+    HttpApiEndpoint.get("task", "/tasks/:id", { params: id, success: TaskView, error: taskUnknown }),
+    HttpApiEndpoint.get("result", "/tasks/:id/result", {
+      params: id,
+      success: ResultView,
+      error: [...taskUnknown, status(NodeStopping, 503)]
+    }).annotateMerge(described("Waits for the end of a task, however it ends"))
+  )
+  .middleware(Typed)
+
+const agents = HttpApiGroup.make("agents", { topLevel: true })
+  .add(
+    HttpApiEndpoint.post("stopAgent", "/agents/:id/stop", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: agentErrors
+    }).annotateMerge(described("Stops an agent for good, and answers when nothing of it is left")),
+    HttpApiEndpoint.post("startAgent", "/agents/:id/start", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
+    }).annotateMerge(described("Starts an agent that is down, whatever it went down for")),
+    HttpApiEndpoint.post("pauseAgent", "/agents/:id/pause", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...runningErrors, status(PauseFailed, 500)]
+    }).annotateMerge(described("Brings all processes of an agent to a halt, and its time limits with them")),
+    HttpApiEndpoint.post("resumeAgent", "/agents/:id/resume", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...runningErrors, status(PauseFailed, 500)]
+    }).annotateMerge(described("Lets a paused agent go on")),
+    HttpApiEndpoint.post("limitAgent", "/agents/:id/limits", {
+      params: id,
+      payload: LimitsView,
+      success: Schema.Array(
+        Schema.Struct({
+          limit: Schema.String,
+          why: Schema.String,
+          instead: Schema.Literals(["sampled", "nothing"])
+        })
+      ),
+      error: [...runningErrors, status(LimitUnenforceable, 409)]
+    }).annotateMerge(
+      described("Changes what an agent may use until its next life; answers with what the kernel does not enforce")
+    ),
+    HttpApiEndpoint.get("explain", "/agents/:id/explain", {
+      params: id,
+      success: Schema.Struct({ agent: Schema.String, why: Schema.String }),
+      error: [status(AgentUnknown, 404), other]
+    }).annotateMerge(described("Why an agent is as it is, in a sentence"))
+  )
+  .middleware(Typed)
+
+export class Api extends HttpApi.make("mister-smith")
+  .add(node)
+  .add(tasks)
+  .add(agents)
+  // A mistake in a task is told whole, and a key that nobody reads is one.
+  .annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" })
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "MisterSmith",
+      version: VERSION,
+      description: "A running node, over the Unix socket admin.sock in its data directory"
+    })
+  ) {}

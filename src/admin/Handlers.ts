@@ -1,0 +1,173 @@
+/** Answers each route of the Api from the node and its History. Knows nothing of sockets. */
+import { Deferred, Effect, Fiber, Layer, SchemaIssue, Stream } from "effect"
+import { Sse } from "effect/encoding"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import type { Fault } from "../domain/Fault.ts"
+import type { Published } from "../event/Event.ts"
+import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import {
+  ChildNotFound,
+  ChildRunning,
+  ChildStartFailed,
+  StopNotKept,
+  SupervisorEnded
+} from "../supervision/ChildError.ts"
+import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
+import { Api, LISTED, Typed } from "./Api.ts"
+import { eventId, seqIn, speaksOf } from "./EventView.ts"
+import { type From, History } from "./History.ts"
+import { Operated } from "./Operated.ts"
+import { resultViewOf, summaryOf, viewOf } from "./TaskView.ts"
+import { type NodeView, treeOf } from "./TreeView.ts"
+
+/** The errors of these classes travel as themselves, every other Fault as `Refused`. */
+const only =
+  <C extends ReadonlyArray<abstract new (...args: never) => Fault>>(...named: C) =>
+  (fault: Fault): InstanceType<C[number]> | Refused =>
+    named.some((each) => fault instanceof each) ? (fault as InstanceType<C[number]>) : refused(fault)
+
+const agentErrors = [AgentUnknown, ChildNotFound, StopNotKept, SupervisorEnded] as const
+const runningErrors = [AgentUnknown, AgentNotRunning] as const
+
+const tasks = (closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.group(
+    Api,
+    "tasks",
+    Effect.fnUntraced(function* (handlers) {
+      const operated = yield* Operated
+      return handlers.handleAll({
+        submit: ({ payload }) =>
+          operated
+            .submit(payload)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
+        tasks: ({ query: { limit = LISTED, state } }) =>
+          operated.tasks({ limit: limit + 1, ...(state === undefined ? {} : { states: [state] }) }).pipe(
+            Effect.map((found) => ({
+              tasks: found.slice(0, limit).reverse().map(summaryOf),
+              more: found.length > limit
+            })),
+            Effect.mapError(refused)
+          ),
+        task: ({ params: { id } }) => operated.task(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown))),
+        result: ({ params: { id } }) =>
+          operated
+            .result(id)
+            .pipe(
+              Effect.map(resultViewOf),
+              Effect.mapError(only(TaskUnknown)),
+              Effect.raceFirst(Effect.andThen(Deferred.await(closing), Effect.fail(new NodeStopping({ task: id }))))
+            )
+      })
+    })
+  )
+
+const agents = HttpApiBuilder.group(
+  Api,
+  "agents",
+  Effect.fnUntraced(function* (handlers) {
+    const operated = yield* Operated
+    const scope = yield* Effect.scope
+    /** Goes on when the caller goes away: half stopped is worse than stopped. */
+    const whole = <E>(act: Effect.Effect<void, E>) => Effect.flatMap(Effect.forkIn(act, scope), Fiber.join)
+    return handlers.handleAll({
+      stopAgent: ({ params: { id } }) => Effect.mapError(whole(operated.stopAgent(id)), only(...agentErrors)),
+      startAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.startAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
+      pauseAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
+      resumeAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.resumeAgent(id)), only(...runningErrors, PauseFailed)),
+      limitAgent: ({ params: { id }, payload }) =>
+        Effect.mapError(operated.limitAgent(id, payload), only(...runningErrors, LimitUnenforceable)),
+      explain: ({ params: { id } }) =>
+        operated.explain(id).pipe(
+          Effect.map((why) => ({ agent: id, why })),
+          Effect.mapError(only(AgentUnknown))
+        )
+    })
+  })
+)
+
+const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.group(
+    Api,
+    "node",
+    Effect.fnUntraced(function* (handlers) {
+      const operated = yield* Operated
+      const history = yield* History
+      const run = self.startedAt.toString(36)
+      return handlers.handleAll({
+        node: () => Effect.succeed(self),
+        tree: Effect.fnUntraced(function* () {
+          const tree = yield* operated.tree
+          const agents = yield* Effect.forEach(yield* operated.agents, (agent) =>
+            operated.usage(agent.id).pipe(
+              Effect.mapError(refused),
+              Effect.map((usage) => ({ ...agent, usage }))
+            )
+          )
+          // An agent performs one task at a time.
+          const running = operated.tasks({ states: ["running"], limit: agents.length })
+          return treeOf(self, tree, agents, yield* Effect.mapError(running, refused))
+        }),
+        events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
+          const id = headers["last-event-id"]
+          const after = id === undefined ? undefined : seqIn(run, id)
+          // A reader who was with another run has missed its end, and gets all there is of this one.
+          const other = id !== undefined && after === undefined
+          const events = yield* history.read(other ? { after: 0 } : beginning({ after, last, follow }), follow)
+          return HttpServerResponse.stream(
+            Stream.make(
+              BEGIN,
+              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])
+            ).pipe(
+              Stream.concat(
+                events.pipe(
+                  Stream.filter((event) => speaksOf(event, about)),
+                  Stream.map((event) => sse(run, event)),
+                  Stream.interruptWhen(Deferred.await(closing))
+                )
+              ),
+              Stream.encodeText
+            ),
+            { contentType: "text/event-stream", headers: { "cache-control": "no-store" } }
+          )
+        })
+      })
+    })
+  )
+
+/** Where a reader begins who has not said: who follows, now; who does not, with all there is. */
+const beginning = ({ after, follow, last }: From & { readonly follow: boolean }): From =>
+  after !== undefined || last !== undefined || follow ? { after, last } : { after: 0 }
+
+/** Sends the headers: whoever has them will miss nothing. A comment, which readers pass over. */
+const BEGIN = ":\n\n"
+
+const sse = (run: string, event: Published): string =>
+  Sse.encoder.write({ _tag: "Event", id: eventId(run, event), event: event.type, data: JSON.stringify(event) })
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** What cannot be decoded: a task that is none, or a request that is none. */
+const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpoint }) => {
+  if (error.kind === "Body" || error.kind === "ResponseHeaders") return Effect.fail(error)
+  const problem = format(error.cause.issue)
+    .issues.map(({ message, path = [] }) => (path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`))
+    .join("; ")
+  return Effect.fail(
+    endpoint.identifier === "submit" && error.kind === "Payload"
+      ? new TaskInvalid({ problem })
+      : new RequestInvalid({ problem: `${error.kind.toLowerCase()}: ${problem}` })
+  )
+})
+
+/** All routes, and the OpenAPI document. Whoever waits is let go when `closing` is done. */
+export const routes = (self: NodeView, closing: Deferred.Deferred<void>) =>
+  HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide([tasks(closing), agents, node(self, closing)]),
+    Layer.provide(typed)
+  )

@@ -1,0 +1,43 @@
+/**
+ * What a running node lets itself be asked and told. The admin room serves it and does not know who answers: the wiring
+ * gives it the node, a test whatever it likes. Every failure is a Fault, and travels to the caller as one.
+ */
+import { Context, type Effect } from "effect"
+import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { Fault } from "../domain/Fault.ts"
+import type { TaskResult, TaskState } from "../domain/Task.ts"
+import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
+import type { TreeUsage } from "../process/Usage.ts"
+import type { SupervisorInfo } from "../supervision/Snapshot.ts"
+import type { TaskRecord } from "../task/TaskLedger.ts"
+import type { TaskInput } from "../task/TaskSpec.ts"
+
+/** Which tasks are listed. */
+export interface Listed {
+  /** Not said: all. */
+  readonly states?: ReadonlyArray<TaskState> | undefined
+  readonly limit: number
+}
+
+export class Operated extends Context.Service<
+  Operated,
+  {
+    submit(task: TaskInput): Effect.Effect<TaskRecord, Fault>
+    /** Waits for the end of a task. */
+    result(task: string): Effect.Effect<TaskResult, Fault>
+    task(id: string): Effect.Effect<TaskRecord, Fault>
+    /** The latest first. */
+    tasks(filter: Listed): Effect.Effect<ReadonlyArray<TaskRecord>, Fault>
+    readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
+    stopAgent(agent: string): Effect.Effect<void, Fault>
+    startAgent(agent: string): Effect.Effect<void, Fault>
+    pauseAgent(agent: string): Effect.Effect<void, Fault>
+    resumeAgent(agent: string): Effect.Effect<void, Fault>
+    /** Answers with the limits that the kernel does not enforce. */
+    limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, Fault>
+    /** Undefined while it has no CLI, or has not been looked at. */
+    usage(agent: string): Effect.Effect<TreeUsage | undefined, Fault>
+    readonly tree: Effect.Effect<SupervisorInfo>
+    explain(agent: string): Effect.Effect<string, Fault>
+  }
+>()("mister-smith/admin/Operated") {}

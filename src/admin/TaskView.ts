@@ -1,0 +1,123 @@
+/** Tasks as they travel: the list without its long texts, and one task whole. */
+import { Schema } from "effect"
+import type { TaskResult } from "../domain/Task.ts"
+import { brief } from "../event/Event.ts"
+import type { TaskRecord } from "../task/TaskLedger.ts"
+import { FaultView } from "./FaultView.ts"
+
+export const TaskStateView = Schema.Literals([
+  "queued",
+  "running",
+  "parked",
+  "waiting",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "dead"
+])
+
+const UsageView = Schema.Struct({
+  turns: Schema.Finite,
+  inputTokens: Schema.Finite,
+  outputTokens: Schema.Finite,
+  costUsd: Schema.Finite
+})
+
+export const ResultView = Schema.Struct({
+  task: Schema.String,
+  status: Schema.Literals(["succeeded", "failed"]),
+  text: Schema.String,
+  /** The validated answer of a task with a schema. */
+  output: Schema.optionalKey(Schema.Unknown),
+  fault: Schema.optional(FaultView),
+  agent: Schema.optional(Schema.String),
+  session: Schema.optional(Schema.String),
+  attempts: Schema.Finite,
+  denied: Schema.Array(Schema.String),
+  usage: UsageView,
+  tookMillis: Schema.Finite
+})
+
+const common = {
+  id: Schema.String,
+  type: Schema.String,
+  state: TaskStateView,
+  /** How often it was begun. */
+  attempt: Schema.Finite,
+  /** Who performs it, or did last. */
+  agent: Schema.optional(Schema.String),
+  submittedAt: Schema.Finite,
+  startedAt: Schema.optional(Schema.Finite),
+  dueAt: Schema.optional(Schema.Finite)
+}
+
+/** One line of the list. */
+export const TaskSummary = Schema.Struct({
+  ...common,
+  /** The beginning of what the agent is told. */
+  prompt: Schema.String,
+  /** Why it waits or has failed. */
+  problem: Schema.optional(Schema.String),
+  costUsd: Schema.Finite
+})
+export type TaskSummary = typeof TaskSummary.Type
+
+export const TaskList = Schema.Struct({
+  /** In the order of their submission. */
+  tasks: Schema.Array(TaskSummary),
+  /** There are earlier ones. */
+  more: Schema.Boolean
+})
+
+export const TaskView = Schema.Struct({
+  ...common,
+  prompt: Schema.String,
+  /** The agent that must do it. */
+  only: Schema.optional(Schema.String),
+  schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
+  lastFault: Schema.optional(FaultView),
+  usage: UsageView,
+  result: Schema.optional(ResultView)
+})
+export type TaskView = typeof TaskView.Type
+
+const commonOf = ({ agent, attempt, dueAt, id, spec, startedAt, state, submittedAt }: TaskRecord) => ({
+  id,
+  type: spec.type,
+  state,
+  attempt,
+  agent,
+  submittedAt,
+  startedAt,
+  dueAt
+})
+
+export const summaryOf = (record: TaskRecord): TaskSummary => ({
+  ...commonOf(record),
+  prompt: brief(record.spec.prompt.slice(0, 1000)),
+  problem: record.lastFault?.message,
+  costUsd: record.usage.costUsd
+})
+
+export const viewOf = (record: TaskRecord): TaskView => ({
+  ...commonOf(record),
+  prompt: record.spec.prompt,
+  only: record.spec.agent,
+  schema: record.spec.schema,
+  lastFault: record.lastFault,
+  usage: record.usage,
+  result: record.result === undefined ? undefined : resultViewOf(record.result)
+})
+
+/** JSON has no undefined, and null would be an answer. */
+export const resultViewOf = ({ output, ...result }: TaskResult): typeof ResultView.Type =>
+  output === undefined ? result : { ...result, output }
+
+/** What travelled, as the value it was. */
+export const resultOf = (view: typeof ResultView.Type): TaskResult => ({
+  output: undefined,
+  fault: undefined,
+  agent: undefined,
+  session: undefined,
+  ...view
+})

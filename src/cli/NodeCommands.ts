@@ -1,0 +1,189 @@
+/** The grammar of the commands that ask and tell a running node. What they do is in their own files, loaded when called. */
+import { Effect } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { TaskState } from "../domain/Task.ts"
+
+export const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
+  Flag.withDefault(false)
+)
+
+/** Which node is meant: see Where.ts. */
+const where = {
+  dataDir: Flag.String("data-dir").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("The data directory of the node. Default: MISTER_SMITH_SOCKET, or ./.mister-smith"),
+    Flag.optional
+  ),
+  config: Flag.String("config").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("The config file the node was started with"),
+    Flag.optional
+  )
+}
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+const yes = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+const submit = Command.make(
+  "submit",
+  {
+    prompt: Argument.String("prompt").pipe(
+      Argument.withDescription("What the agent is told; standard input where there is none, or -"),
+      Argument.optional
+    ),
+    file: text("file", "FILE", "Read the prompt from a file; - is standard input"),
+    id: text("id", "ID", "Its name. The same id with the same content is not done twice"),
+    type: text("type", "TYPE", "Its type, by which agents take it"),
+    agent: text("agent", "AGENT", "The agent that must do it"),
+    schema: text("schema", "FILE", "A JSON Schema for the answer"),
+    wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
+    follow: yes("follow", "The same, and tell on the way what is being done"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./submit.ts")),
+      ({ submit }) => submit(input)
+    )
+).pipe(
+  Command.withDescription("Give a running node a task"),
+  Command.withExamples([
+    { command: 'mister-smith submit "Fix the login." --wait', description: "Wait for the answer" },
+    { command: "git diff | mister-smith submit --type review --follow", description: "Watch it being done" }
+  ])
+)
+
+const states: ReadonlyArray<TaskState> = [
+  "queued",
+  "running",
+  "parked",
+  "waiting",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "dead"
+]
+
+const tasks = Command.make(
+  "tasks",
+  {
+    state: Flag.Literals("state", states).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
+    limit: Flag.Int("limit").pipe(
+      Flag.withDescription("The latest so many. Default 100"),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
+      Flag.withDefault(100)
+    ),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./tasks.ts")),
+      ({ tasks }) => tasks(input)
+    )
+).pipe(Command.withDescription("List the tasks of a running node"))
+
+const task = Command.make("task", { id: Argument.String("id"), json, where }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./task.ts")),
+    ({ task }) => task(input)
+  )
+).pipe(Command.withDescription("Tell the whole story of a task"))
+
+const ps = Command.make("ps", { json, where }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./ps.ts")),
+    ({ ps }) => ps(input)
+  )
+).pipe(Command.withDescription("Show the agents of a running node: state, task, restarts, age, last failure"))
+
+const events = Command.make(
+  "events",
+  {
+    follow: yes("follow", "Go on with what happens from now on, until the node ends").pipe(Flag.withAlias("f")),
+    last: Flag.Int("last").pipe(
+      Flag.withDescription("The latest so many. Default: all that are kept; with --follow none"),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
+      Flag.optional
+    ),
+    task: text("task", "ID", "Only of this task"),
+    agent: text("agent", "AGENT", "Only of this agent"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./events.ts")),
+      ({ events }) => events(input)
+    )
+).pipe(Command.withDescription("Tell what has happened on a running node"))
+
+const agentInput = { agent: Argument.String("agent").pipe(Argument.withDescription("Its name in `ps`")), json, where }
+
+const stop = Command.make("stop", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./stopAgent.ts")),
+    ({ stopAgent }) => stopAgent(input)
+  )
+).pipe(Command.withDescription("Stop an agent for good: it stays down in the next run too, until it is started"))
+
+const start = Command.make("start", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./startAgent.ts")),
+    ({ startAgent }) => startAgent(input)
+  )
+).pipe(Command.withDescription("Start an agent that is down, whatever it went down for"))
+
+const pause = Command.make("pause", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./pauseAgent.ts")),
+    ({ pauseAgent }) => pauseAgent(input)
+  )
+).pipe(Command.withDescription("Bring an agent to a halt in the middle of what it does"))
+
+const resume = Command.make("resume", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./pauseAgent.ts")),
+    ({ resumeAgent }) => resumeAgent(input)
+  )
+).pipe(Command.withDescription("Let a paused agent go on"))
+
+const limit = Command.make(
+  "limit",
+  {
+    ...agentInput,
+    memory: text("memory", "SIZE", 'Memory of all its processes together, such as "2 GiB"'),
+    memoryHigh: text("memory-high", "SIZE", "Memory above which it is slowed down"),
+    cpus: Flag.Finite("cpus").pipe(Flag.withDescription("Cores, such as 1.5"), Flag.optional),
+    processes: Flag.Int("processes").pipe(Flag.withDescription("Processes and threads together"), Flag.optional),
+    ioWeight: Flag.Int("io-weight").pipe(
+      Flag.withDescription("Its share of the disk against others' 100"),
+      Flag.optional
+    ),
+    required: yes("required", "Refuse where the machine cannot enforce one of these")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./limitAgent.ts")),
+      ({ limitAgent }) => limitAgent(input)
+    )
+).pipe(Command.withDescription("Change what a running agent may use, until its next life"))
+
+const why = Command.make("explain", agentInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./explainAgent.ts")),
+    ({ explainAgent }) => explainAgent(input)
+  )
+).pipe(Command.withDescription("Say why an agent is as it is"))
+
+export const nodeCommands = [submit, tasks, task, ps, events, stop, start, pause, resume, limit, why] as const

@@ -1,0 +1,100 @@
+/** `ps`: the supervision tree of a running node, with what each agent is, does, and last failed of. */
+import { Effect } from "effect"
+import type { AgentView, ChildView, SupervisorView, TreeView } from "../admin/TreeView.ts"
+import { age, type Cell, jsonLine, out, painter, table } from "./Printing.ts"
+import { type Where, withNode } from "./Where.ts"
+import { harmless } from "./Words.ts"
+
+export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly json: boolean; readonly where: Where }) {
+  const p = yield* painter
+  yield* withNode(
+    where,
+    Effect.fnUntraced(function* (node) {
+      const view = yield* node.ask((client) => client.tree())
+      const rows = flatten(view)
+      if (json) return yield* Effect.forEach(rows, ({ line }) => jsonLine(line), { discard: true })
+      const { dataDir, name, pid, startedAt, version } = harmless(view.node)
+      yield* out(`${p("bold", name)} ${version}, pid ${pid}, up ${age(Date.now() - startedAt)}, ${dataDir}`)
+      yield* out(
+        table(
+          TITLES,
+          rows.map(({ cells }) => cells),
+          p
+        )
+      )
+    })
+  )
+})
+
+const TITLES = ["NAME", "STATE", "TASK", "RESTARTS", "AGE", "CPU", "MEMORY", "LAST FAILURE"]
+
+interface Row {
+  readonly cells: ReadonlyArray<Cell>
+  readonly line: Record<string, unknown>
+}
+
+/** Top down, each with its place: a line of the table, and an object for programs. */
+const flatten = ({ agents, node, tree }: TreeView): ReadonlyArray<Row> => {
+  const byId = new Map(agents.map((agent) => [agent.id, agent]))
+  const supervisor = (view: SupervisorView, indent: string, child?: ChildView): ReadonlyArray<Row> => {
+    const { children, ...self } = view
+    const { supervisor: _, ...life } = child ?? {}
+    return [
+      {
+        cells: [
+          `${indent}${view.path.split("/").at(-1) ?? view.path}`,
+          view.phase,
+          `(${view.strategy})`,
+          child === undefined ? "" : String(child.restarts),
+          child?.uptimeMillis === undefined ? "" : age(child.uptimeMillis),
+          "",
+          "",
+          view.failure === undefined ? "" : [view.failure, "red"]
+        ],
+        line: { ...life, kind: "supervisor", ...self, ...(child === undefined ? { node } : {}) }
+      },
+      ...children.flatMap((each) =>
+        each.supervisor === undefined
+          ? [worker(each, `${indent}  `, view.path, byId.get(each.id))]
+          : supervisor(each.supervisor, `${indent}  `, each)
+      )
+    ]
+  }
+  return supervisor(tree, "")
+}
+
+const worker = (child: ChildView, indent: string, above: string, agent: AgentView | undefined): Row => {
+  const { supervisor: _, ...life } = child
+  const usage = agent?.usage
+  return {
+    cells: [
+      `${indent}${child.id}`,
+      stateCell(child, agent),
+      agent?.task ?? "-",
+      String(child.restarts),
+      child.uptimeMillis === undefined ? "-" : age(child.uptimeMillis),
+      usage?.cpuPercent === undefined ? "-" : `${Math.round(usage.cpuPercent)} %`,
+      usage === undefined ? "-" : `${Math.round(usage.memory / 2 ** 20)} MiB`,
+      child.lastFailure === undefined ? "" : `${child.lastFailure.kind}: ${child.lastFailure.message}`
+    ],
+    line: { ...life, ...agent, path: `${above}/${child.id}`, supervisor: above }
+  }
+}
+
+const stateCell = (child: ChildView, agent: AgentView | undefined): Cell => {
+  const state = agent?.state ?? child.status
+  if (child.restartInMillis !== undefined) return [`${state}, restarts in ${age(child.restartInMillis)}`, "yellow"]
+  switch (state) {
+    case "idle":
+    case "running":
+      return [state, "green"]
+    case "busy":
+      return [state, "cyan"]
+    case "error":
+      return [state, "red"]
+    case "terminated":
+      return [child.status === "stopped" ? "stopped" : state, "dim"]
+    default:
+      return [state, "yellow"]
+  }
+}

@@ -1,0 +1,67 @@
+/** `task ID`: the whole story of one task: what was asked, what happened, how it ended. */
+import { Effect, Stream } from "effect"
+import { resultOf, type TaskView } from "../admin/TaskView.ts"
+import type { Published } from "../event/Event.ts"
+import { sentence } from "./events.ts"
+import { jsonLine, out, painter } from "./Printing.ts"
+import { type Where, withNode } from "./Where.ts"
+import { dollars, harmless, type Paint, resultLine, seconds } from "./Words.ts"
+
+export const task = Effect.fn("cli.task")(function* ({
+  id,
+  json,
+  where
+}: {
+  readonly id: string
+  readonly json: boolean
+  readonly where: Where
+}) {
+  const p = yield* painter
+  yield* withNode(
+    where,
+    Effect.fnUntraced(function* (node) {
+      const view = yield* node.ask((client) => client.task({ params: { id } }))
+      const events = yield* Stream.runCollect(yield* node.events({ follow: false, task: id }))
+      if (json) return yield* jsonLine({ ...view, events })
+      yield* out(story(view, events as unknown as ReadonlyArray<Published>, p))
+    })
+  )
+})
+
+const time = (millis: number) => new Date(millis).toLocaleString("sv-SE")
+
+const story = (raw: TaskView, events: ReadonlyArray<Published>, p: Paint): string => {
+  const { result, ...view } = harmless(raw)
+  const { costUsd, inputTokens, outputTokens, turns } = view.usage
+  const facts: ReadonlyArray<readonly [string, string | undefined]> = [
+    ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
+    ["type", view.type],
+    ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["submitted", time(view.submittedAt)],
+    ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
+    ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
+    ["took", result === undefined ? undefined : seconds(result.tookMillis)],
+    [
+      "cost",
+      turns === 0
+        ? undefined
+        : `${dollars(costUsd)} (${turns} ${turns === 1 ? "turn" : "turns"}, ${inputTokens} tokens in, ${outputTokens} out)`
+    ],
+    ["session", result?.session],
+    ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
+    ["problem", view.lastFault?.message],
+    ["hint", view.lastFault?.hint],
+    ["schema", view.schema === undefined ? undefined : JSON.stringify(view.schema)],
+    ["prompt", view.prompt]
+  ]
+  const answer = result?.output === undefined ? result?.text : JSON.stringify(result.output, undefined, 2)
+  return [
+    p("bold", view.id),
+    ...facts.flatMap(([name, value]) =>
+      value === undefined ? [] : [`  ${p("dim", name.padEnd(10))}${value.replaceAll("\n", `\n${" ".repeat(12)}`)}`]
+    ),
+    ...events.map((event) => `  ${sentence(event, p)}`),
+    ...(result === undefined ? [] : [resultLine(resultOf(result), p)]),
+    ...(answer === undefined || answer === "" ? [] : ["", answer])
+  ].join("\n")
+}
