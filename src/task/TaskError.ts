@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "give a task that has changed another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent or schema has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {
@@ -21,8 +21,8 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
   }
   override get message() {
     return this.tasks.length === 1
-      ? `a task with the id "${this.task}" and other content (prompt, type, agent or schema) exists already`
-      : `tasks with these ids and other content (prompt, type, agent or schema) exist already: ${shown(this.tasks)}`
+      ? `a task with the id "${this.task}" and other content exists already`
+      : `tasks with these ids and other content exist already: ${shown(this.tasks)}`
   }
 }
 
