@@ -2,6 +2,7 @@
  * A config becomes one Layer: the only file that knows every room. Read the list at the end aloud, from the bottom up,
  * to know how the house is wired.
  */
+import { join } from "node:path"
 import { Context, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
@@ -21,25 +22,54 @@ import type { TreeUsage } from "./process/Usage.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
-import { type LedgerFull, type TaskConflict, TaskInvalid, type TaskUnknown } from "./task/TaskError.ts"
-import { TaskLedger, type TaskRecord } from "./task/TaskLedger.ts"
+import { KEPT } from "./task/LedgerStore.ts"
+import * as SqliteLedger from "./task/SqliteLedger.ts"
+import {
+  type LedgerFull,
+  type LedgerUnusable,
+  type TaskConflict,
+  type TaskEnded,
+  TaskInvalid,
+  type TaskUnknown
+} from "./task/TaskError.ts"
+import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
+import type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
-export type StartError = SupervisorGaveUp | SupervisorRefused | ChildRefused | StoppedUnreadable | HostError
+export type StartError =
+  | SupervisorGaveUp
+  | SupervisorRefused
+  | ChildRefused
+  | StoppedUnreadable
+  | HostError
+  | LedgerUnusable
 
-export type SubmitError = TaskInvalid | TaskConflict | LedgerFull
+export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
   {
     /** Accepts a task. The same id with the same content is answered with the task that is there. */
-    submit(task: TaskInput): Effect.Effect<TaskRecord, SubmitError>
+    submit(task: TaskInput, options?: SubmitOptions): Effect.Effect<TaskRecord, SubmitError>
+    /** Accepts all of them, or none. */
+    submitAll(
+      tasks: ReadonlyArray<TaskInput>,
+      options?: SubmitOptions
+    ): Effect.Effect<ReadonlyArray<TaskRecord>, SubmitError>
     /** Waits for the end of a task, however it ends; fails only where the task is not known, or the tree has given up before. */
-    result(task: string): Effect.Effect<TaskResult, TaskUnknown | SupervisorGaveUp>
+    result(task: string): Effect.Effect<TaskResult, TaskUnknown | LedgerUnusable | SupervisorGaveUp>
     /** Submits a task and waits for its end. */
     perform(task: TaskInput): Effect.Effect<TaskResult, SubmitError | TaskUnknown | SupervisorGaveUp>
-    readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>>
+    /** Ends a task that has not ended, and the work on it. */
+    cancel(task: string, why?: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
+    task(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
+    /** The attempts at a task, first to last. */
+    attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
+    /** The latest 1,000, the latest first. */
+    readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
+    /** Those that fit, the latest first. */
+    tasksWhere(filter: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
     /** Stops an agent on purpose: it stays down, in the next run too, and tasks that only it takes wait. */
     stopAgent(agent: string): Effect.Effect<void, StopError>
@@ -82,7 +112,9 @@ export class MisterSmith extends Context.Service<
           stopTime: longestStop(config.process.stop)
         })
       ),
-      Layer.provideMerge(TaskLedger.layerMemory),
+      Layer.provideMerge(
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+      ),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
@@ -116,17 +148,25 @@ const make = Effect.gen(function* () {
   const pool = yield* AgentPool
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
-  const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput) {
-    const spec = yield* Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
-    return yield* ledger.submit(spec)
+  const decode = (task: TaskInput) =>
+    Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+  const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput, options?: SubmitOptions) {
+    return yield* ledger.submit(yield* decode(task), options)
   })
   return MisterSmith.of({
     submit,
+    submitAll: Effect.fn("MisterSmith.submitAll")(function* (tasks, options) {
+      return yield* ledger.submitAll(yield* Effect.forEach(tasks, decode), options)
+    }),
     result,
     perform: Effect.fn("MisterSmith.perform")(function* (task) {
       return yield* result((yield* submit(task)).id)
     }),
-    tasks: ledger.list,
+    cancel: (task, why = "on request") => ledger.cancel(task, why),
+    task: ledger.get,
+    attempts: ledger.history,
+    tasks: ledger.list({ limit: 1_000 }),
+    tasksWhere: ledger.list,
     agents: pool.snapshot,
     stopAgent: stop,
     startAgent: start,

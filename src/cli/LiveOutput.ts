@@ -3,7 +3,7 @@
  * what each is doing, the tasks, the cost. Drawn at most ten times a second, and only when something has changed.
  */
 import { Effect } from "effect"
-import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
+import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Published } from "../event/Event.ts"
 import { type Output, write } from "./Output.ts"
 import { describe, dollars, harmless, type Paint, resultLine } from "./Words.ts"
@@ -98,9 +98,9 @@ export const liveOutput = (stdout: NodeJS.WriteStream, p: Paint): Output => {
       if (line !== undefined) return above(line)
       return Effect.sync(later)
     },
-    result: (result: TaskResult) => {
+    result: (result) => {
       ended = { ...ended, [result.status]: ended[result.status] + 1 }
-      cost += result.usage.costUsd
+      if (!result.earlier) cost += result.usage.costUsd
       return above(resultLine(result, p))
     },
     log: (line) => void stdout.write(`${wipe()}${line}\n${draw()}`),

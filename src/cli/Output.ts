@@ -6,9 +6,15 @@ import { Effect } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
 import type { Published } from "../event/Event.ts"
 
+/** How a task ended, and when. */
+export interface Shown extends TaskResult {
+  /** It had ended before this run. */
+  readonly earlier?: boolean
+}
+
 export interface Output {
   event(event: Published): Effect.Effect<void>
-  result(result: TaskResult): Effect.Effect<void>
+  result(result: Shown): Effect.Effect<void>
   /** A line of a log, without its line end. Synchronous, because loggers are. */
   log(line: string): void
   /** Nothing more will come. */

@@ -1,8 +1,8 @@
 /** Events and results as sentences for people. */
 import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
-import type { TaskResult } from "../domain/Task.ts"
 import { brief, type Published } from "../event/Event.ts"
+import type { Shown } from "./Output.ts"
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
@@ -95,6 +95,12 @@ const sentence = (event: Published, p: Paint): string | undefined => {
             "yellow",
             `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
           )
+        case "queued":
+          return event.from === "running" && event.reason !== undefined
+            ? p("yellow", `task ${event.task}: ${event.reason.message}; queued again`)
+            : undefined
+        case "cancelled":
+          return p("yellow", event.reason?.message ?? `task ${event.task}: cancelled`)
         default:
           return undefined
       }
@@ -112,11 +118,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
 }
 
 /** How a task ended, in one line. */
-export const resultLine = (ended: TaskResult, p: Paint): string => {
+export const resultLine = (ended: Shown, p: Paint): string => {
   const result = harmless(ended)
   const cost = p(
     "dim",
-    `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)})`
+    `(${result.agent ?? "nobody"}, ${seconds(result.tookMillis)}, ${dollars(result.usage.costUsd)}${result.earlier ? ", in an earlier run" : ""})`
   )
   if (result.status === "failed") {
     const hint = result.fault?.hint === undefined ? "" : `\n  ${p("dim", `hint: ${result.fault.hint}`)}`

@@ -4,25 +4,10 @@ import * as AdminServer from "../admin/AdminServer.ts"
 import { Operated } from "../admin/Operated.ts"
 import type { Config } from "../config/Config.ts"
 import { MisterSmith } from "../MisterSmith.ts"
-import { TaskUnknown } from "../task/TaskError.ts"
 
 export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config) {
   const smith = yield* MisterSmith
-  const operated = Operated.of({
-    ...smith,
-    tasks: ({ limit, states }) =>
-      Effect.map(smith.tasks, (all) =>
-        all
-          .filter(({ state }) => states?.includes(state) ?? true)
-          .reverse()
-          .slice(0, limit)
-      ),
-    task: (id) =>
-      Effect.flatMap(smith.tasks, (all) => {
-        const found = all.find((task) => task.id === id)
-        return found === undefined ? Effect.fail(new TaskUnknown({ task: id })) : Effect.succeed(found)
-      })
-  })
+  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere })
   yield* AdminServer.serve({ dataDir, name }).pipe(
     Effect.provideService(Operated, operated),
     Effect.catchTag("SocketUnusable", ({ hint, message }) => Effect.logWarning(`${message} (hint: ${hint})`)),

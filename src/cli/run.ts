@@ -4,9 +4,11 @@ import { TerminalCapabilities } from "effect/cli"
 import { History } from "../admin/History.ts"
 import type { Config } from "../config/Config.ts"
 import * as Load from "../config/Load.ts"
+import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { MisterSmith } from "../MisterSmith.ts"
 import { TasksFailed } from "./CliFault.ts"
+import * as ConfigTasks from "./ConfigTasks.ts"
 import { liveOutput } from "./LiveOutput.ts"
 import { jsonOutput, type Output } from "./Output.ts"
 import { plainOutput } from "./PlainOutput.ts"
@@ -66,15 +68,20 @@ const show = Effect.fnUntraced(function* (output: Output) {
 /** Submits the config's tasks and prints each result as it comes. */
 const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, output: Output) {
   const smith = yield* MisterSmith
-  const submitted = yield* Effect.forEach(config.tasks, (task) => smith.submit(task))
+  const submitted = yield* ConfigTasks.submit(smith, config.tasks)
   // Loaded while the CLIs start, which takes longer.
   yield* Effect.promise(() => import("./operate.ts")).pipe(
     Effect.flatMap(({ operate }) => operate(config)),
     Effect.forkScoped
   )
-  const results = Effect.forEach(submitted, ({ id }) => Effect.tap(smith.result(id), output.result), {
-    concurrency: "unbounded"
-  })
+  const results = Effect.forEach(
+    submitted,
+    ({ id, state }) => {
+      const result = Effect.map(smith.result(id), (result) => (isFinal(state) ? { ...result, earlier: true } : result))
+      return Effect.tap(result, output.result)
+    },
+    { concurrency: "unbounded" }
+  )
   if (!once) return yield* Effect.andThen(results, smith.ended)
   const failed = (yield* results).filter(({ status }) => status !== "succeeded")
   // What no restart can cure ends the tree too, and the tree says it better.

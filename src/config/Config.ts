@@ -9,6 +9,7 @@ import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
 import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
+import { KEPT } from "../task/LedgerStore.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 
@@ -27,6 +28,15 @@ export const ConfigFile = Schema.Struct({
   }),
   dataDir: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DATA_DIR))).annotateKey({
     description: 'Where state is kept, relative to this file; made when it is not there. Default ".mister-smith"'
+  }),
+  tasksKept: Schema.Int.pipe(
+    Schema.check(
+      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.tasks))
+  ).annotateKey({
+    description:
+      "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
   }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"

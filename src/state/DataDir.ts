@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "no
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, Option, Schema } from "effect"
+import { explain } from "./DatabaseError.ts"
 import { DataDirInUse, DataDirUnusable } from "./StateError.ts"
 
 export interface DataDir {
@@ -65,8 +66,7 @@ export const hold = (path: string, newId: string) =>
         return Effect.succeed({ path, id: idOf(path, newId), lock })
       } catch (error) {
         lock?.close()
-        // SQLITE_BUSY
-        if (error instanceof Error && "errcode" in error && (Number(error.errcode) & 0xff) === 5) {
+        if (explain(path, error).problem === "locked") {
           return Effect.fail(new DataDirInUse({ dataDir: path, ...holderIn(path) }))
         }
         return Effect.fail(new DataDirUnusable({ dataDir: path, reason: reasonOf(error) }))

@@ -1,5 +1,6 @@
 /**
- * A task's whole life, top to bottom: wait for a change, route what is queued, claim, perform, judge, write down.
+ * A task's whole life, top to bottom: wait for a change, route what is queued, claim, perform, judge, write down. What an
+ * earlier run had under way is queued again first.
  *
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a failure that another attempt may cure parks the task with a due time, any other ends it at once. Who performs is
@@ -15,8 +16,9 @@ import { EventBus } from "../event/EventBus.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import { route } from "./Router.ts"
-import { NoTaker } from "./TaskError.ts"
-import { TaskLedger, type TaskRecord } from "./TaskLedger.ts"
+import { LedgerUnusable, NoTaker } from "./TaskError.ts"
+import { TaskLedger } from "./TaskLedger.ts"
+import { type TaskRecord, tries } from "./TaskRecord.ts"
 
 /** Dispatches as long as its Scope lives; attempts under way are interrupted when it closes. */
 export const layer = (retry: RetrySettings) =>
@@ -26,25 +28,40 @@ export const layer = (retry: RetrySettings) =>
       const pool = yield* AgentPool
       const bus = yield* EventBus
       const scope = yield* Effect.scope
+      const written = patiently(bus)
 
-      /** 1. Route: gives every queued task that someone can take now to that agent. */
+      /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
-        const queued = yield* ledger.queued
-        const again = queued.filter(({ attempt }) => attempt > 0)
-        const interrupted = new Set(again.map(({ id }) => id))
+        const agents = yield* pool.snapshot
+        // Most tasks of a long queue find everybody busy.
+        if (!agents.some(({ gone, state }) => gone || state === "idle")) return
+        const held = agents.flatMap(({ gone, holds }) => (gone || holds === undefined ? [] : [holds]))
         // What was interrupted goes on before anything begins: on the agent that holds its conversation, another task would
         // end it, and the work would be done twice.
-        for (const task of again.length === 0 ? queued : [...again, ...queued.filter(({ attempt }) => attempt === 0)]) {
-          const agents = yield* pool.snapshot
-          // Most tasks of a long queue find everybody busy.
-          if (!agents.some(({ gone, state }) => gone || state === "idle")) return
-          const answer = route(task, agents, interrupted)
-          if (answer._tag === "Wait") continue
-          const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          if (agent === undefined) yield* refuse(task)
-          else yield* begin(task, agent)
+        const again = yield* ledger.interrupted(held)
+        const interrupted = new Set(again.map(({ id }) => id))
+        for (const task of again) yield* give(task, interrupted)
+        let given = true
+        while (given) {
+          given = false
+          // Who may take the first of a lane may take any of it, so that the first stands for all.
+          for (const task of yield* ledger.heads(held)) given = (yield* give(task, interrupted)) || given
         }
       })
+
+      /** Has it left the queue? */
+      const give = Effect.fnUntraced(
+        function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
+          const answer = route(task, yield* pool.snapshot, interrupted)
+          if (answer._tag === "Wait") return false
+          const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
+          yield* agent === undefined ? refuse(task) : begin(task, agent)
+          return true
+        },
+        Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
+          Effect.as(Effect.logWarning(error.message), true)
+        )
+      )
 
       /** 2. Claim: from here on the attempt's number is the fence. The agent is busy before the next task is routed. */
       const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent) {
@@ -53,30 +70,38 @@ export const layer = (retry: RetrySettings) =>
         yield* Effect.forkIn(perform(claimed, agent), scope)
       }, Effect.uninterruptible)
 
-      /** 3. Perform, 4. judge, 5. write down. */
-      const perform = Effect.fn("Dispatcher.perform")(
-        function* (task: TaskRecord, agent: Agent) {
-          const { prompt, schema } = task.spec
-          const work = { task: task.id, prompt, schema, attempt: task.attempt }
-          const { outcome, session, usage } = yield* Effect.catchCauseIf(
-            agent.perform(work),
-            Cause.hasDies,
-            (cause): Effect.Effect<Attempt> => {
+      /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
+      const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const { prompt, schema } = task.spec
+            const work = { task: task.id, prompt, schema, attempt: task.attempt }
+            const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
-            }
-          )
+            })
+            const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
+            const ended = yield* restore(Effect.raceFirst(attempt, superseded))
+            // What has been done is written down, even where all of this is to end.
+            if (ended !== undefined) yield* written(settle(task, agent, ended))
+          })
+        )
+      )
+
+      /** 4. Judge, 5. write down. */
+      const settle = Effect.fnUntraced(
+        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Attempt) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
-          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && task.attempt < retry.attempts) {
-            const until = now + RetryPolicy.delayMillis(retry, task.attempt, outcome.failure, now)
+          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
+            const until = now + RetryPolicy.delayMillis(retry, tries(task), outcome.failure, now)
             return yield* ledger.park(task.id, task.attempt, { until, fault: report(outcome.failure), usage: spent })
           }
           const common = {
             task: task.id,
             agent: agent.id,
             session,
-            attempts: task.attempt,
+            attempts: tries(task),
             usage: spent,
             tookMillis: now - (task.startedAt ?? now)
           }
@@ -100,26 +125,50 @@ export const layer = (retry: RetrySettings) =>
 
       /** Nobody who takes such a task is left. */
       const refuse = Effect.fnUntraced(function* (task: TaskRecord) {
-        const { attempt } = yield* ledger.claim(task.id, task.agent ?? "nobody")
+        const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
         const fault = new NoTaker({ task: task.id, type: task.spec.type })
         const common = {
           task: task.id,
           agent: undefined,
           session: undefined,
-          attempts: attempt - 1,
+          attempts: tries(task),
           usage: task.usage,
           tookMillis: 0
         }
-        yield* ledger.complete(task.id, attempt, failed(common, report(fault)))
+        yield* ledger.complete(task.id, claimed.attempt, failed(common, report(fault)))
       })
 
       const changes = Stream.merge(yield* ledger.changes, yield* pool.changes)
+      yield* ledger.recover
       yield* Effect.andThen(
-        dispatch,
-        Stream.runForEach(changes, () => dispatch)
+        written(dispatch),
+        Stream.runForEach(changes, () => written(dispatch))
       ).pipe(Effect.forkScoped)
     })
   )
+
+/** Before a ledger that could not be written is asked again. */
+const AGAIN = "5 seconds"
+
+/**
+ * A ledger that cannot be written, because the disk is full, is asked again until it can: what is to be written is not
+ * lost. A person is told once.
+ */
+const patiently =
+  (bus: EventBus["Service"]) =>
+  <A, E, R>(write: Effect.Effect<A, E | LedgerUnusable, R>): Effect.Effect<A, Exclude<E, LedgerUnusable>, R> => {
+    const again = (told: boolean): Effect.Effect<A, Exclude<E, LedgerUnusable>, R> =>
+      Effect.catch(write, (error) => {
+        if (!(error instanceof LedgerUnusable)) return Effect.fail(error as Exclude<E, LedgerUnusable>)
+        const { hint, message } = error
+        const tell = bus.publish({ type: "operator.notified", supervisor: "tasks", child: "ledger", message, hint })
+        return (told ? Effect.void : tell).pipe(
+          Effect.andThen(Effect.interruptible(Effect.sleep(AGAIN))),
+          Effect.andThen(again(true))
+        )
+      })
+    return again(false)
+  }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
 

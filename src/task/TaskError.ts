@@ -1,18 +1,38 @@
 /** What can go wrong between a task and the ledger. */
 import { Schema } from "effect"
-import { type Fault, follow } from "../domain/Fault.ts"
+import { type Fault, follow, type Recovery, type Severity } from "../domain/Fault.ts"
+import { cures, Problem, said } from "../state/DatabaseError.ts"
 
-/** The id is taken by a task with other content. The same content again is no error: it is answered with the first. */
+/** Ids are taken by tasks with other content; nothing was accepted. The same content again is no error: it is answered with the first. */
 export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("mister-smith/TaskConflict")("TaskConflict", {
-  task: Schema.String
+  task: Schema.String,
+  /** Where several were submitted at once. */
+  others: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   static {
-    follow(this, { severity: "low", recovery: "ignore", hint: "give the task another id, or leave the id out" })
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "its prompt, type, agent or schema has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+    })
+  }
+  get tasks(): ReadonlyArray<string> {
+    return [this.task, ...(this.others ?? [])]
   }
   override get message() {
-    return `a task with the id "${this.task}" and other content exists already`
+    return this.tasks.length === 1
+      ? `a task with the id "${this.task}" and other content exists already`
+      : `tasks with these ids and other content exist already: ${shown(this.tasks)}`
   }
 }
+
+/** Names that a message lists. */
+const NAMED = 10
+const shown = (names: ReadonlyArray<string>) =>
+  names
+    .slice(0, NAMED)
+    .map((name) => `"${name}"`)
+    .join(", ") + (names.length > NAMED ? ` and ${names.length - NAMED} more` : "")
 
 /** Nothing more is accepted until something has ended. */
 export class LedgerFull extends Schema.TaggedError<LedgerFull, Fault>("mister-smith/LedgerFull")("LedgerFull", {
@@ -63,6 +83,80 @@ export class AttemptSuperseded extends Schema.TaggedError<AttemptSuperseded, Fau
   }
   override get message() {
     return `attempt ${this.attempt} of task "${this.task}" is over (now ${this.current})`
+  }
+}
+
+/** It has ended already, so that nothing of it can be cancelled. */
+export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smith/TaskEnded")("TaskEnded", {
+  task: Schema.String,
+  state: Schema.String
+}) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore", hint: "its result is kept, and can be asked for" })
+  }
+  override get message() {
+    return `task "${this.task}" has ended already: it ${this.state === "cancelled" ? "was" : "has"} ${this.state}`
+  }
+}
+
+/** Somebody has cancelled it. */
+export class TaskCancelled extends Schema.TaggedError<TaskCancelled, Fault>("mister-smith/TaskCancelled")(
+  "TaskCancelled",
+  { task: Schema.String, why: Schema.String }
+) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore" })
+  }
+  override get message() {
+    return `task "${this.task}" was cancelled: ${this.why}`
+  }
+}
+
+/** The runtime was killed, or the machine went down, while an agent was at it. */
+export class AttemptAbandoned extends Schema.TaggedError<AttemptAbandoned, Fault>("mister-smith/AttemptAbandoned")(
+  "AttemptAbandoned",
+  { task: Schema.String, attempt: Schema.Number }
+) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry", retriesTask: true })
+  }
+  override get message() {
+    return `the runtime ended during attempt ${this.attempt} of task "${this.task}"`
+  }
+}
+
+/** Whoever held the task has not been heard of for longer than it had said. */
+export class LeaseExpired extends Schema.TaggedError<LeaseExpired, Fault>("mister-smith/LeaseExpired")("LeaseExpired", {
+  task: Schema.String,
+  attempt: Schema.Number
+}) {
+  static {
+    follow(this, { severity: "medium", recovery: "retry", retriesTask: true })
+  }
+  override get message() {
+    return `the lease of attempt ${this.attempt} of task "${this.task}" is over`
+  }
+}
+
+/** The ledger's home cannot be read or written. What was accepted before is as it was. */
+export class LedgerUnusable extends Schema.TaggedError<LedgerUnusable, Fault>("mister-smith/LedgerUnusable")(
+  "LedgerUnusable",
+  { where: Schema.String, problem: Problem, detail: Schema.String }
+) {
+  static {
+    follow(this, { severity: "critical", recovery: "escalate" })
+  }
+  override get severity(): Severity {
+    return cures[this.problem].severity
+  }
+  override get recovery(): Recovery {
+    return cures[this.problem].recovery
+  }
+  override get hint(): string {
+    return cures[this.problem].hint
+  }
+  override get message() {
+    return `the ledger ${this.where} ${said[this.problem]} (${this.detail})`
   }
 }
 

@@ -1,105 +1,71 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import { TestClock } from "effect/testing"
-import type { TaskResult } from "../../src/domain/Task.ts"
-import { noUsage } from "../../src/domain/Task.ts"
-import { EventBus } from "../../src/event/EventBus.ts"
+import { assert, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import * as Ledger from "../../src/task/Ledger.ts"
+import { MAX_OPEN } from "../../src/task/Ledger.ts"
+import { MemoryStore } from "../../src/task/MemoryStore.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
+import { conformance } from "./conformance.ts"
+import { around, done, memory, sqlite, sqliteIn } from "./Homes.ts"
 
-const memory = TaskLedger.layerMemory.pipe(Layer.provide(EventBus.layer), Layer.provide(SecureRandom.layerWebCrypto))
-const fault = { kind: "RateLimited", message: "wait", severity: "medium", recovery: "retry" } as const
-const done = (id: string, attempts: number): TaskResult => ({
-  task: id,
-  status: "succeeded",
-  text: "done",
-  output: undefined,
-  fault: undefined,
-  agent: "a",
-  session: undefined,
-  attempts,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 1
-})
+conformance("in memory", memory)
+conformance("in a file", sqlite)
 
-describe("TaskLedger", () => {
-  it.effect("takes a task once: the same id with the same content is answered with the first", () =>
+const kept = { tasks: 3, text: 100 }
+const bounded = {
+  "in memory": () =>
+    Layer.effect(
+      TaskLedger,
+      Ledger.make(() => new MemoryStore(), kept)
+    ).pipe(Layer.provide(around)),
+  "in a file": (dir: string) => sqliteIn(dir, { kept })
+}
+for (const [name, home] of Object.entries(bounded)) {
+  it.effect(
+    `keeps so many ended tasks and so much of their results ${name}, the latest; never forgets an open one`,
+    () =>
+      Effect.gen(function* () {
+        using dir = tempDir()
+        yield* Effect.gen(function* () {
+          const ledger = yield* TaskLedger
+          const finish = Effect.fnUntraced(function* (id: string, text: string) {
+            yield* ledger.submit(task({ id, prompt: "p".repeat(5_000) }))
+            yield* ledger.claim(id, "a")
+            yield* ledger.complete(id, 1, done(id, { text }))
+          })
+          const known = Effect.map(ledger.list(), (records) => records.map(({ id }) => id).reverse())
+          yield* ledger.submit(task({ id: "open" }))
+          for (const id of ["a", "b", "c", "d"]) yield* finish(id, "x")
+          assert.deepStrictEqual(yield* known, ["open", "b", "c", "d"])
+          yield* finish("e", "y".repeat(99))
+          assert.deepStrictEqual(yield* known, ["open", "d", "e"])
+          yield* finish("f", "z".repeat(1_000))
+          assert.deepStrictEqual(yield* known, ["open", "f"])
+          assert.strictEqual((yield* ledger.result("f")).text.length, 1_000)
+          assert.strictEqual((yield* Effect.flip(ledger.get("e")))._tag, "TaskUnknown")
+          // Forgotten is forgotten: it is a new task.
+          assert.strictEqual((yield* ledger.submit(task({ id: "e", prompt: "other" }))).state, "queued")
+        }).pipe(Effect.provide(home(dir.path)))
+      })
+  )
+}
+
+for (const [name, home] of Object.entries({ "in memory": memory, "in a file": sqlite })) {
+  it.effect(`holds ${MAX_OPEN} open tasks ${name}, not one more, and another when one has ended`, () =>
     Effect.gen(function* () {
       const ledger = yield* TaskLedger
-      const first = yield* ledger.submit(task({ id: "t" }))
-      yield* ledger.claim("t", "a")
-      const again = yield* ledger.submit(task({ id: "t" }))
-      assert.strictEqual(again.submittedAt, first.submittedAt)
-      assert.strictEqual(again.state, "running")
-      const error = yield* Effect.flip(ledger.submit(task({ id: "t", prompt: "something else" })))
-      assert.strictEqual(error._tag, "TaskConflict")
-    }).pipe(Effect.provide(memory))
+      const many = (from: number, to: number) =>
+        Array.from({ length: to - from }, (_, n) => task({ id: `t${from + n}`, prompt: "p" }))
+      for (let from = 0; from < MAX_OPEN; from += 10_000) yield* ledger.submitAll(many(from, from + 10_000))
+      assert.strictEqual((yield* Effect.flip(ledger.submit(task({ id: "more" }))))._tag, "LedgerFull")
+      assert.strictEqual((yield* ledger.submit(task({ id: "t5", prompt: "p" }))).id, "t5")
+      yield* ledger.claim("t7", "a")
+      yield* ledger.complete("t7", 1, done("t7"))
+      const two = yield* Effect.flip(ledger.submitAll([task({ id: "more" }), task({ id: "most" })]))
+      assert.strictEqual(two._tag, "LedgerFull")
+      yield* ledger.submit(task({ id: "more" }))
+      assert.strictEqual((yield* Effect.flip(ledger.submit(task({ id: "most" }))))._tag, "LedgerFull")
+    }).pipe(Effect.provide(home))
   )
-
-  it.effect("gives a task without an id one of its own", () =>
-    Effect.gen(function* () {
-      const ledger = yield* TaskLedger
-      const [a, b] = yield* Effect.all([ledger.submit(task()), ledger.submit(task())])
-      assert.notStrictEqual(a.id, b.id)
-    }).pipe(Effect.provide(memory))
-  )
-
-  it.effect("refuses what a superseded attempt reports", () =>
-    Effect.gen(function* () {
-      const ledger = yield* TaskLedger
-      yield* ledger.submit(task({ id: "t" }))
-      yield* ledger.claim("t", "a")
-      yield* ledger.park("t", 1, { until: 0, fault, usage: noUsage })
-      yield* TestClock.adjust(1)
-      yield* ledger.claim("t", "b")
-      const late = yield* Effect.flip(ledger.complete("t", 1, done("t", 1)))
-      assert.strictEqual(late._tag, "AttemptSuperseded")
-      yield* ledger.complete("t", 2, done("t", 2))
-      const twice = yield* Effect.flip(ledger.complete("t", 2, done("t", 2)))
-      assert.strictEqual(twice._tag, "AttemptSuperseded")
-      assert.strictEqual((yield* ledger.result("t")).attempts, 2)
-    }).pipe(Effect.provide(memory))
-  )
-
-  it.effect("queues a parked task again when it is due, not before", () =>
-    Effect.gen(function* () {
-      const ledger = yield* TaskLedger
-      yield* ledger.submit(task({ id: "t" }))
-      yield* ledger.claim("t", "a")
-      yield* ledger.park("t", 1, { until: 1000, fault, usage: noUsage })
-      yield* TestClock.adjust(999)
-      assert.deepStrictEqual(yield* ledger.queued, [])
-      yield* TestClock.adjust(1)
-      assert.deepStrictEqual(
-        (yield* ledger.queued).map(({ id }) => id),
-        ["t"]
-      )
-    }).pipe(Effect.provide(memory))
-  )
-
-  it.effect("claims a task for one agent only", () =>
-    Effect.gen(function* () {
-      const ledger = yield* TaskLedger
-      yield* ledger.submit(task({ id: "t" }))
-      yield* ledger.claim("t", "a")
-      const second = yield* Effect.flip(ledger.claim("t", "b"))
-      assert.strictEqual(second._tag, "AttemptSuperseded")
-      assert.strictEqual((yield* ledger.get("t")).agent, "a")
-    }).pipe(Effect.provide(memory))
-  )
-
-  it.effect("answers everyone who waits for a result, also later", () =>
-    Effect.gen(function* () {
-      const ledger = yield* TaskLedger
-      yield* ledger.submit(task({ id: "t" }))
-      const waiting = yield* Effect.forkChild(ledger.result("t"))
-      yield* ledger.claim("t", "a")
-      yield* ledger.complete("t", 1, done("t", 1))
-      assert.strictEqual((yield* Fiber.join(waiting)).text, "done")
-      assert.strictEqual((yield* ledger.result("t")).text, "done")
-      assert.strictEqual((yield* Effect.flip(ledger.result("other")))._tag, "TaskUnknown")
-    }).pipe(Effect.provide(memory))
-  )
-})
+}

@@ -1,0 +1,60 @@
+/**
+ * What a config asks for, given to a node that may know it from an earlier run. What has succeeded is answered with its
+ * result, what was begun goes on, and what has failed or was cancelled is done once more.
+ *
+ * A task without an id of its own is named by its place. Where another text stands in that place than in the earlier run,
+ * it is another task, named by its content too, and it replaces what is unfinished of the one before. A task that has an
+ * id keeps it: other content under the same id is a conflict, which is for a person to solve.
+ */
+import { createHash } from "node:crypto"
+import { Effect } from "effect"
+import { isFinal, moves, type TaskState } from "../domain/Task.ts"
+import type { MisterSmith } from "../MisterSmith.ts"
+import type { TaskSpec } from "../task/TaskSpec.ts"
+
+type Named = TaskSpec & { readonly id: string }
+
+const open = (Object.keys(moves) as ReadonlyArray<TaskState>).filter((state) => !isFinal(state))
+
+export const submit = Effect.fn("cli.submitTasks")(function* (
+  smith: MisterSmith["Service"],
+  tasks: ReadonlyArray<Named>
+) {
+  const asked = yield* Effect.result(smith.submitAll(tasks, { again: true }))
+  if (asked._tag === "Success") return asked.success
+  if (asked.failure._tag !== "TaskConflict") return yield* asked.failure
+  const conflicts = new Set<string>(asked.failure.tasks)
+  const changed = tasks.filter((task, index) => conflicts.has(task.id) && isPlace(task, index))
+  if (changed.length === 0) return yield* asked.failure
+  const renamed = tasks.map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
+  // What is still in conflict has an id of its own.
+  const records = yield* smith.submitAll(renamed, { again: true })
+  yield* replace(smith, changed, new Set<string>(renamed.map(({ id }) => id)))
+  return records
+})
+
+const isPlace = ({ id }: Named, index: number) => id === `task-${index + 1}`
+
+const digest = ({ agent, prompt, schema, type }: Named) =>
+  createHash("sha256")
+    .update(JSON.stringify([type, agent, prompt, schema]))
+    .digest("hex")
+    .slice(0, 8)
+
+/** Cancels what is unfinished of earlier texts in these places. */
+const replace = Effect.fnUntraced(function* (
+  smith: MisterSmith["Service"],
+  changed: ReadonlyArray<Named>,
+  wanted: ReadonlySet<string>
+) {
+  const places = new Set<string>(changed.map(({ id }) => id))
+  const unfinished = yield* smith.tasksWhere({ states: open, limit: Number.MAX_SAFE_INTEGER })
+  for (const { id } of unfinished) {
+    if (wanted.has(id) || !places.has(id.replace(/-[0-9a-f]{8}$/, ""))) continue
+    yield* Effect.catchTag(
+      smith.cancel(id, "another text stands in its place in the config"),
+      ["TaskEnded", "TaskUnknown"],
+      () => Effect.void
+    )
+  }
+})

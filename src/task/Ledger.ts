@@ -1,0 +1,269 @@
+/**
+ * How the ledger moves, whatever its home: what may follow what, who may report, who hears of it. The home (LedgerStore)
+ * only keeps. A move is one transaction; only what is written is told, and it is told whatever interrupts the teller.
+ */
+import { Clock, Effect, PubSub, Stream } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { report } from "../domain/Fault.ts"
+import { TaskId } from "../domain/Ids.ts"
+import { isFinal, type TaskResult } from "../domain/Task.ts"
+import { EventBus } from "../event/EventBus.ts"
+import * as Alarm from "./Alarm.ts"
+import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import {
+  anew,
+  cancelled,
+  fresh,
+  type Move,
+  type Moved,
+  mover,
+  type Named,
+  Refusal,
+  refuse,
+  sameContent
+} from "./Move.ts"
+import {
+  AttemptAbandoned,
+  AttemptSuperseded,
+  LeaseExpired,
+  LedgerFull,
+  TaskCancelled,
+  TaskConflict,
+  TaskEnded,
+  TaskUnknown
+} from "./TaskError.ts"
+import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
+import type { Parking, TaskRecord } from "./TaskRecord.ts"
+import type { TaskSpec } from "./TaskSpec.ts"
+import { Waiting } from "./Waiting.ts"
+
+/** Tasks that are not ended, at most. */
+export const MAX_OPEN = 100_000
+
+/** Due tasks that are moved in one transaction. */
+const BATCH = 100
+/** When a home that could not be asked is asked again, in milliseconds. */
+const AGAIN = 5_000
+
+/** One transaction's view. What it refuses it throws, before it has written anything. */
+type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
+
+export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
+  const bus = yield* EventBus
+  const random = yield* SecureRandom
+  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const waiting = new Waiting()
+  const store = home()
+  let open = store.open()
+
+  /** `E` is what `work` may refuse. */
+  const transact = <A, E = never>(durable: boolean, work: Work<A>) =>
+    Effect.uninterruptible(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const moved: Array<Moved> = []
+        const accept = (record: TaskRecord) => {
+          store.insert(record)
+          moved.push({ from: undefined, record })
+          return record
+        }
+        try {
+          const answer = store.transact(durable, () => work(now, mover(store, now, moved), accept))
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
+        } catch (error) {
+          return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+        }
+      })
+    )
+
+  /** After it is written, and before anybody else can have written. */
+  const announce = (moved: ReadonlyArray<Moved>) => {
+    let ended = false
+    for (const { from, record } of moved) {
+      const { attempt, dueAt, id, leaseUntil, result, state } = record
+      const was = from !== undefined && !isFinal(from)
+      open += Number(!isFinal(state)) - Number(was)
+      if (state === "running") waiting.held(id, attempt)
+      else waiting.letGo(id)
+      if (result !== undefined) waiting.ended(id, result)
+      ended ||= isFinal(state)
+      const at = state === "parked" ? dueAt : leaseUntil
+      if (at !== undefined) alarm.set(at)
+    }
+    const told =
+      moved.length === 1 && moved[0] !== undefined ? tell(moved[0]) : Effect.forEach(moved, tell, { discard: true })
+    return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
+  }
+
+  const tell = ({ from, record }: Moved) =>
+    bus.publish({
+      type: "task.state",
+      task: record.id,
+      from,
+      to: record.state,
+      attempt: record.attempt,
+      agent: record.agent,
+      reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
+      dueAt: record.state === "parked" ? record.dueAt : undefined
+    })
+
+  // What is kept too long does no harm, and is looked at again at the next end.
+  const forget = Effect.sync(() => {
+    try {
+      store.forget(kept)
+    } catch {}
+  })
+
+  const ask = <A, E = never>(question: () => A) =>
+    Effect.suspend(() => {
+      try {
+        return Effect.succeed(question())
+      } catch (error) {
+        return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+      }
+    })
+
+  const find = (id: string): TaskRecord => store.get(id) ?? refuse(new TaskUnknown({ task: id }))
+
+  /** The task, if this attempt holds it. */
+  const held = (id: string, attempt: number): TaskRecord => {
+    const record = find(id)
+    return record.attempt === attempt && record.state === "running"
+      ? record
+      : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
+  }
+
+  const alarm = yield* Alarm.make(
+    transact(false, (now, move) => {
+      for (const record of store.due(now, BATCH)) {
+        if (record.state === "parked") move(record, "queued", { dueAt: undefined })
+        else {
+          const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
+          move(record, "queued", { leaseUntil: undefined, lastFault: fault }, fault)
+        }
+      }
+      return store.nextDue()
+    }).pipe(
+      Effect.catch((error) =>
+        Effect.logError(error.message).pipe(
+          Effect.andThen(Clock.currentTimeMillis),
+          Effect.map((now) => now + AGAIN)
+        )
+      )
+    )
+  )
+
+  const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
+    specs: ReadonlyArray<TaskSpec>,
+    options: SubmitOptions = {}
+  ) {
+    const named: Array<Named> = []
+    for (const spec of specs) {
+      // Half a letter cannot be kept in every home.
+      const prompt = spec.prompt.toWellFormed()
+      named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+    }
+    const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
+    return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull>(true, (now, move, accept) => {
+      const known = new Map<string, TaskRecord>()
+      const added = new Map<string, Named>()
+      const conflicts = new Set<string>()
+      let again = 0
+      for (const spec of named) {
+        const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+        const content = record?.spec ?? added.get(spec.id)
+        if (content === undefined) added.set(spec.id, spec)
+        else if (!sameContent(content, spec)) conflicts.add(spec.id)
+        if (record === undefined) continue
+        if (redo(record) && !known.has(spec.id)) again++
+        known.set(spec.id, record)
+      }
+      const [conflict, ...others] = conflicts
+      if (conflict !== undefined)
+        return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
+      const more = added.size + again
+      if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
+      return named.map((spec) => {
+        const record = known.get(spec.id)
+        const next =
+          record === undefined ? accept(fresh(spec, now)) : redo(record) ? move(record, "queued", anew(record)) : record
+        known.set(spec.id, next)
+        return next
+      })
+    })
+  })
+
+  const service: TaskLedger["Service"] = {
+    submit: (spec, options) => Effect.map(submitAll([spec], options), ([record]) => record as TaskRecord),
+    submitAll,
+    // Should the machine go down at once, nobody is left who could have seen this attempt.
+    claim: Effect.fn("TaskLedger.claim")((id, agent, lease) =>
+      transact(false, (now, move) => {
+        const record = find(id)
+        const attempt = record.attempt + 1
+        if (record.state !== "queued")
+          return refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
+        return move(record, "running", {
+          agent,
+          attempt,
+          startedAt: record.startedAt ?? now,
+          leaseUntil: lease === undefined ? undefined : now + lease
+        })
+      })
+    ),
+    renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
+      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
+        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running")
+        return now + lease
+      })
+      alarm.set(until)
+    }),
+    complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
+      transact(true, (now, move) => {
+        const { fault, status, usage } = result
+        move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
+      })
+    ),
+    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
+      transact(true, (now, move) => {
+        const given = { lastFault: fault, usage }
+        if (until <= now) move(held(id, attempt), "queued", given, fault)
+        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
+      })
+    ),
+    cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
+      transact(true, (now, move) => {
+        const record = find(id)
+        if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
+        const fault = report(new TaskCancelled({ task: id, why }))
+        const result = cancelled(record, fault, now)
+        return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+      })
+    ),
+    recover: transact(true, (_now, move) =>
+      store.unleased().map((record) => {
+        const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
+        return move(record, "queued", { lastFault: fault }, fault)
+      })
+    ),
+    get: (id) => ask(() => find(id)),
+    history: (id) =>
+      ask(() => {
+        find(id)
+        return store.history(id)
+      }),
+    list: (filter = {}) => ask(() => store.list(filter)),
+    heads: (passOver = []) => ask(() => store.heads(passOver)),
+    interrupted: (ids) => (ids.length === 0 ? Effect.succeed([]) : ask(() => store.interrupted(ids))),
+    // Asked and waited for in one go: an end between the two would not be heard.
+    result: (id) =>
+      Effect.flatten(
+        ask<Effect.Effect<TaskResult>, TaskUnknown>(() => {
+          const { result } = find(id)
+          return result === undefined ? waiting.result(id) : Effect.succeed(result)
+        })
+      ),
+    released: (id, attempt) => waiting.released(id, attempt),
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+  }
+  return service
+})

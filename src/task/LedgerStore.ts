@@ -1,0 +1,47 @@
+/**
+ * What a home of the ledger must be able to keep. It keeps and finds; what may follow what is decided in Ledger.ts, once
+ * for all homes. Every method is synchronous and may throw; `unusable` says what was thrown.
+ */
+import type { TaskState } from "../domain/Task.ts"
+import type { LedgerUnusable } from "./TaskError.ts"
+import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
+
+/** How much of what has ended is kept. */
+export interface Kept {
+  readonly tasks: number
+  /** Characters of their results. */
+  readonly text: number
+}
+
+export const KEPT: Kept = { tasks: 10_000, text: 1024 * 1024 * 1024 }
+
+export interface LedgerStore {
+  /** All or nothing; where `durable`, nothing that befalls the machine undoes it afterwards. */
+  transact<A>(durable: boolean, work: () => A): A
+  unusable(error: unknown): LedgerUnusable
+  get(id: string): TaskRecord | undefined
+  /** Cheaper than to get it. */
+  has(id: string): boolean
+  /** At the end of the queue. */
+  insert(record: TaskRecord): void
+  /** Everything but its content may have changed. What comes to be queued goes to the end of the queue. */
+  update(record: TaskRecord, from: TaskState): void
+  /** The same number again is the same attempt. */
+  writeAttempt(id: string, attempt: AttemptRecord): void
+  attempt(id: string, attempt: number): AttemptRecord | undefined
+  /** The latest attempts, first to last. */
+  history(id: string): ReadonlyArray<AttemptRecord>
+  heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord>
+  interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord>
+  list(filter: TaskFilter): ReadonlyArray<TaskRecord>
+  /** Running without a lease. */
+  unleased(): ReadonlyArray<TaskRecord>
+  /** Parked and due, or running on a lease that is over; at most `limit`, the earliest first. */
+  due(now: number, limit: number): ReadonlyArray<TaskRecord>
+  /** When the next will be due. */
+  nextDue(): number | undefined
+  /** How many have not ended. */
+  open(): number
+  /** Drops the oldest ended tasks over the bounds, but never the last. */
+  forget(kept: Kept): void
+}

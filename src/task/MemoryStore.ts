@@ -1,0 +1,177 @@
+/** A home of the ledger that is gone with the process: maps, in the order of insertion. */
+import { isFinal, type TaskState } from "../domain/Task.ts"
+import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import { LedgerUnusable } from "./TaskError.ts"
+import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+
+/** Queued tasks that the same agents take. */
+interface Lane {
+  readonly begun: Map<string, number>
+  readonly fresh: Map<string, number>
+}
+
+/** Attempts kept of each task. */
+export const MAX_HISTORY = 100
+export const DEFAULT_LIMIT = 100
+
+const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""}`
+const textOf = ({ result }: TaskRecord) => result?.text.length ?? 0
+
+export class MemoryStore implements LedgerStore {
+  private readonly tasks = new Map<string, TaskRecord>()
+  private readonly attempts = new Map<string, Map<number, AttemptRecord>>()
+  private readonly lanes = new Map<string, Lane>()
+  /** In the order in which they have ended. */
+  private readonly ended = new Set<string>()
+  private readonly timed = new Map<string, number>()
+  /** As it was accepted: the order of what is due at the same time. */
+  private readonly order = new Map<string, number>()
+  private text = 0
+  private place = 0
+  private accepted = 0
+
+  transact<A>(_durable: boolean, work: () => A): A {
+    // Nothing that could fail comes between its writes.
+    return work()
+  }
+
+  unusable(error: unknown): LedgerUnusable {
+    return new LedgerUnusable({ where: "in memory", problem: "failed", detail: String(error) })
+  }
+
+  get(id: string): TaskRecord | undefined {
+    return this.tasks.get(id)
+  }
+
+  has(id: string): boolean {
+    return this.tasks.has(id)
+  }
+
+  insert(record: TaskRecord): void {
+    this.tasks.set(record.id, record)
+    this.order.set(record.id, ++this.accepted)
+    this.enqueue(record)
+  }
+
+  update(record: TaskRecord, from: TaskState): void {
+    const { id, state } = record
+    const old = this.tasks.get(id)
+    if (from === "queued") this.dequeue(record)
+    if (isFinal(from)) {
+      this.ended.delete(id)
+      this.text -= old === undefined ? 0 : textOf(old)
+    }
+    this.tasks.set(id, record)
+    const at = state === "parked" ? record.dueAt : state === "running" ? record.leaseUntil : undefined
+    if (at === undefined) this.timed.delete(id)
+    else this.timed.set(id, at)
+    if (state === "queued") this.enqueue(record)
+    if (isFinal(state)) {
+      this.ended.add(id)
+      this.text += textOf(record)
+    }
+  }
+
+  private enqueue(record: TaskRecord): void {
+    const key = laneOf(record)
+    const lane = this.lanes.get(key) ?? { begun: new Map(), fresh: new Map() }
+    this.lanes.set(key, lane)
+    ;(tries(record) > 0 ? lane.begun : lane.fresh).set(record.id, ++this.place)
+  }
+
+  private dequeue(record: TaskRecord): void {
+    const key = laneOf(record)
+    const lane = this.lanes.get(key)
+    if (lane === undefined) return
+    lane.begun.delete(record.id)
+    lane.fresh.delete(record.id)
+    if (lane.begun.size + lane.fresh.size === 0) this.lanes.delete(key)
+  }
+
+  writeAttempt(id: string, attempt: AttemptRecord): void {
+    const known = this.attempts.get(id) ?? new Map<number, AttemptRecord>()
+    this.attempts.set(id, known.set(attempt.attempt, attempt))
+    known.delete(attempt.attempt - MAX_HISTORY)
+  }
+
+  attempt(id: string, attempt: number): AttemptRecord | undefined {
+    return this.attempts.get(id)?.get(attempt)
+  }
+
+  history(id: string): ReadonlyArray<AttemptRecord> {
+    return [...(this.attempts.get(id)?.values() ?? [])]
+  }
+
+  heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    const passed = new Set(passOver)
+    const heads: Array<{ readonly record: TaskRecord; readonly begun: boolean; readonly place: number }> = []
+    for (const lane of this.lanes.values()) {
+      const begun = [...lane.begun].find(([id]) => !passed.has(id))
+      const [id, place] = begun ?? lane.fresh.entries().next().value ?? []
+      const record = id === undefined ? undefined : this.tasks.get(id)
+      if (record !== undefined && place !== undefined) heads.push({ record, begun: begun !== undefined, place })
+    }
+    return heads
+      .sort((a, b) => (a.begun === b.begun ? a.place - b.place : a.begun ? -1 : 1))
+      .map(({ record }) => record)
+  }
+
+  interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    return ids
+      .flatMap((id) => {
+        const record = this.tasks.get(id)
+        const place = record === undefined ? undefined : this.lanes.get(laneOf(record))?.begun.get(id)
+        return record === undefined || place === undefined ? [] : [{ record, place }]
+      })
+      .sort((a, b) => a.place - b.place)
+      .map(({ record }) => record)
+  }
+
+  list({ agent, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+    const found: Array<TaskRecord> = []
+    for (const record of [...this.tasks.values()].reverse()) {
+      if (found.length >= limit) break
+      if (states !== undefined && !states.includes(record.state)) continue
+      if (type !== undefined && record.spec.type !== type) continue
+      if (agent !== undefined && record.agent !== agent) continue
+      if (submittedBefore !== undefined && record.submittedAt >= submittedBefore) continue
+      if (submittedAfter !== undefined && record.submittedAt <= submittedAfter) continue
+      found.push(record)
+    }
+    return found
+  }
+
+  unleased(): ReadonlyArray<TaskRecord> {
+    return [...this.tasks.values()].filter(({ leaseUntil, state }) => state === "running" && leaseUntil === undefined)
+  }
+
+  due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    return [...this.timed]
+      .filter(([, at]) => at <= now)
+      .sort(([one, a], [other, b]) => a - b || (this.order.get(one) ?? 0) - (this.order.get(other) ?? 0))
+      .slice(0, limit)
+      .flatMap(([id]) => this.tasks.get(id) ?? [])
+  }
+
+  nextDue(): number | undefined {
+    let next: number | undefined
+    for (const at of this.timed.values()) if (next === undefined || at < next) next = at
+    return next
+  }
+
+  open(): number {
+    return this.tasks.size - this.ended.size
+  }
+
+  forget(kept: Kept): void {
+    for (const id of this.ended) {
+      if (this.ended.size <= 1 || (this.ended.size <= kept.tasks && this.text <= kept.text)) return
+      const record = this.tasks.get(id)
+      this.ended.delete(id)
+      this.tasks.delete(id)
+      this.attempts.delete(id)
+      this.order.delete(id)
+      this.text -= record === undefined ? 0 : textOf(record)
+    }
+  }
+}

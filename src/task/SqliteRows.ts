@@ -1,0 +1,114 @@
+/** How a task stands in the tables of the ledger's file. */
+import type { FaultReport } from "../domain/Fault.ts"
+import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
+import type { Row, Value } from "../state/Database.ts"
+import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import type { TaskSpec } from "./TaskSpec.ts"
+
+/** Names the ledger in the file's head: "MSml". */
+export const APPLICATION_ID = 0x4d536d6c
+
+/**
+ * The schema, step by step. A row of `tasks` is small, because every move writes it anew; long prompts and the results
+ * stand beside it. `fresh` and `place` are the order of the queue: what was begun before first, then first come.
+ */
+export const MIGRATIONS: ReadonlyArray<string> = [
+  `
+  CREATE TABLE tasks (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    type TEXT NOT NULL,
+    wanted TEXT NOT NULL,
+    state TEXT NOT NULL,
+    fresh INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    before INTEGER NOT NULL,
+    agent TEXT,
+    submitted_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    due_at INTEGER,
+    usage TEXT,
+    fault TEXT,
+    prompt TEXT
+  ) STRICT;
+  CREATE INDEX queue ON tasks (type, wanted, fresh, place) WHERE state = 'queued';
+  CREATE INDEX due ON tasks (due_at) WHERE due_at IS NOT NULL;
+  CREATE INDEX running ON tasks (seq) WHERE state = 'running';
+  CREATE INDEX ended ON tasks (ended_at, seq) WHERE ended_at IS NOT NULL;
+  CREATE TABLE contents (seq INTEGER PRIMARY KEY, prompt TEXT, schema TEXT) STRICT;
+  CREATE TABLE results (seq INTEGER PRIMARY KEY, text INTEGER NOT NULL, result TEXT NOT NULL) STRICT;
+  CREATE TABLE attempts (
+    seq INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    agent TEXT NOT NULL,
+    begun_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended TEXT,
+    fault TEXT,
+    PRIMARY KEY (seq, attempt)
+  ) STRICT, WITHOUT ROWID;
+  `
+]
+
+/** All of a task, of which `t` is the row. */
+export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
+  t.ended_at, t.due_at, t.usage, t.fault, coalesce(t.prompt, c.prompt) AS prompt, c.schema, r.result`
+export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
+
+/** Longer prompts stand beside the row, in characters. */
+export const INLINE = 1_000
+
+const parsed = <A>(text: Value | undefined): A | undefined =>
+  typeof text === "string" ? (JSON.parse(text) as A) : undefined
+export const json = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))
+const number = (value: Value | undefined) => (typeof value === "number" ? value : undefined)
+const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
+
+export const recordOf = (row: Row): TaskRecord => {
+  const state = row["state"] as TaskState
+  const schema = parsed<unknown>(row["schema"])
+  const due = number(row["due_at"])
+  const spec = {
+    id: row["id"],
+    type: row["type"],
+    prompt: row["prompt"],
+    ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
+    ...(schema === undefined ? {} : { schema })
+  } as TaskSpec
+  return {
+    id: String(row["id"]),
+    spec,
+    state,
+    attempt: Number(row["attempt"]),
+    before: Number(row["before"]),
+    agent: string(row["agent"]),
+    submittedAt: Number(row["submitted_at"]),
+    startedAt: number(row["started_at"]),
+    endedAt: number(row["ended_at"]),
+    // One column, one index: a date on which something must be done about it.
+    dueAt: state === "running" ? undefined : due,
+    leaseUntil: state === "running" ? due : undefined,
+    lastFault: parsed<FaultReport>(row["fault"]),
+    usage: parsed<TaskUsage>(row["usage"]) ?? noUsage,
+    result: resultOf(row["result"])
+  }
+}
+
+/** JSON leaves out what is undefined. */
+const resultOf = (text: Value | undefined): TaskResult | undefined => {
+  const result = parsed<TaskResult>(text)
+  return result === undefined
+    ? undefined
+    : { ...result, output: result.output, fault: result.fault, agent: result.agent, session: result.session }
+}
+
+export const attemptOf = (row: Row): AttemptRecord => ({
+  attempt: Number(row["attempt"]),
+  agent: String(row["agent"]),
+  begunAt: Number(row["begun_at"]),
+  endedAt: number(row["ended_at"]),
+  ended: string(row["ended"]) as TaskState | undefined,
+  fault: parsed<FaultReport>(row["fault"])
+})

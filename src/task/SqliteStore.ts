@@ -1,0 +1,241 @@
+/** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
+import { noUsage, type TaskState } from "../domain/Task.ts"
+import type { Database } from "../state/Database.ts"
+import { explain } from "../state/DatabaseError.ts"
+import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
+import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
+import { LedgerUnusable } from "./TaskError.ts"
+import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+
+const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
+const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
+
+export class SqliteStore implements LedgerStore {
+  private readonly db: Database
+  /** Of those that are queued, the last. */
+  private place: number
+  /** Ended tasks, and the characters of their results: as of now, where no transaction was undone. */
+  private ended: { tasks: number; text: number } | undefined
+
+  constructor(db: Database) {
+    this.db = db
+    this.place = this.count("SELECT max(place) AS n FROM tasks")
+  }
+
+  private count(sql: string): number {
+    return Number(this.db.get(sql)?.["n"] ?? 0)
+  }
+
+  transact<A>(durable: boolean, work: () => A): A {
+    try {
+      return this.db.transact(durable, work)
+    } catch (error) {
+      this.ended = undefined
+      throw error
+    }
+  }
+
+  unusable(error: unknown): LedgerUnusable {
+    const { detail, file, problem } = explain(this.db.file, error)
+    return new LedgerUnusable({ where: file, problem, detail })
+  }
+
+  get(id: string): TaskRecord | undefined {
+    const row = this.db.get(`${SELECT} WHERE t.id = ?`, id)
+    return row === undefined ? undefined : recordOf(row)
+  }
+
+  has(id: string): boolean {
+    return this.db.get("SELECT seq FROM tasks WHERE id = ?", id) !== undefined
+  }
+
+  insert({ id, spec, state, submittedAt }: TaskRecord): void {
+    const beside = spec.prompt.length > INLINE
+    this.db.run(
+      `INSERT INTO tasks (id, type, wanted, state, fresh, place, attempt, before, submitted_at, prompt)
+       VALUES (?, ?, ?, ?, 1, ?, 0, 0, ?, ?)`,
+      id,
+      spec.type,
+      spec.agent ?? "",
+      state,
+      ++this.place,
+      submittedAt,
+      beside ? null : spec.prompt
+    )
+    if (!beside && spec.schema === undefined) return
+    this.db.run(
+      "INSERT INTO contents (seq, prompt, schema) VALUES (last_insert_rowid(), ?, ?)",
+      beside ? spec.prompt : null,
+      json(spec.schema)
+    )
+  }
+
+  update(record: TaskRecord, from: TaskState): void {
+    const { agent, attempt, before, dueAt, endedAt, id, lastFault, leaseUntil, result, startedAt, state, usage } =
+      record
+    this.db.run(
+      `UPDATE tasks SET state = ?, fresh = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, agent = ?,
+       started_at = ?, ended_at = ?, due_at = ?, usage = ?, fault = ? WHERE id = ?`,
+      state,
+      tries(record) > 0 ? 0 : 1,
+      state === "queued" ? 1 : 0,
+      state === "queued" ? ++this.place : 0,
+      attempt,
+      before,
+      agent ?? null,
+      startedAt ?? null,
+      endedAt ?? null,
+      (state === "running" ? leaseUntil : dueAt) ?? null,
+      usage === noUsage ? null : json(usage),
+      json(lastFault),
+      id
+    )
+    if (result !== undefined) {
+      const text = result.text.length
+      this.db.run(
+        "INSERT INTO results (seq, text, result) SELECT seq, ?, ? FROM tasks WHERE id = ?",
+        text,
+        JSON.stringify(result),
+        id
+      )
+      if (this.ended !== undefined) this.ended = { tasks: this.ended.tasks + 1, text: this.ended.text + text }
+    } else if (from === "failed" || from === "cancelled" || from === "dead") {
+      this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
+      this.ended = undefined
+    }
+  }
+
+  writeAttempt(id: string, { agent, attempt, begunAt, ended, endedAt, fault }: AttemptRecord): void {
+    this.db.run(
+      `INSERT OR REPLACE INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault)
+       SELECT seq, ?, ?, ?, ?, ?, ? FROM tasks WHERE id = ?`,
+      attempt,
+      agent,
+      begunAt,
+      endedAt ?? null,
+      ended ?? null,
+      json(fault),
+      id
+    )
+    if (attempt > MAX_HISTORY)
+      this.db.run(
+        "DELETE FROM attempts WHERE seq = (SELECT seq FROM tasks WHERE id = ?) AND attempt <= ?",
+        id,
+        attempt - MAX_HISTORY
+      )
+  }
+
+  attempt(id: string, attempt: number): AttemptRecord | undefined {
+    const row = this.db.get(
+      "SELECT * FROM attempts WHERE seq = (SELECT seq FROM tasks WHERE id = ?) AND attempt = ?",
+      id,
+      attempt
+    )
+    return row === undefined ? undefined : attemptOf(row)
+  }
+
+  history(id: string): ReadonlyArray<AttemptRecord> {
+    return this.db
+      .all("SELECT * FROM attempts WHERE seq = (SELECT seq FROM tasks WHERE id = ?) ORDER BY attempt", id)
+      .map(attemptOf)
+  }
+
+  heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    const passed = JSON.stringify(passOver)
+    const heads: Array<{ readonly record: TaskRecord; readonly fresh: number; readonly place: number }> = []
+    // From lane to lane along the index, never through one.
+    let lane = this.db.get(`${LANES} ORDER BY type, wanted LIMIT 1`)
+    while (lane !== undefined) {
+      const { type, wanted } = lane as { readonly type: string; readonly wanted: string }
+      const row = this.db.get(
+        `SELECT ${COLUMNS}, t.fresh, t.place FROM tasks t INDEXED BY queue ${JOINS}
+         WHERE t.state = 'queued' AND t.type = ? AND t.wanted = ?
+         AND (t.fresh = 1 OR t.id NOT IN (SELECT value FROM json_each(?)))
+         ORDER BY t.fresh, t.place LIMIT 1`,
+        type,
+        wanted,
+        passed
+      )
+      if (row !== undefined)
+        heads.push({ record: recordOf(row), fresh: Number(row["fresh"]), place: Number(row["place"]) })
+      // As one question, of pairs, SQLite would go through all that are equal.
+      lane =
+        this.db.get(`${LANES} AND type = ? AND wanted > ? ORDER BY wanted LIMIT 1`, type, wanted) ??
+        this.db.get(`${LANES} AND type > ? ORDER BY type, wanted LIMIT 1`, type)
+    }
+    return heads.sort((a, b) => a.fresh - b.fresh || a.place - b.place).map(({ record }) => record)
+  }
+
+  interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    return this.db
+      .all(
+        `${SELECT} WHERE t.id IN (SELECT value FROM json_each(?)) AND t.state = 'queued' AND t.fresh = 0 ORDER BY t.place`,
+        JSON.stringify(ids)
+      )
+      .map(recordOf)
+  }
+
+  list({ agent, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+    const wanted: ReadonlyArray<readonly [string, string | number | undefined]> = [
+      ["t.state IN (SELECT value FROM json_each(?))", states === undefined ? undefined : JSON.stringify(states)],
+      ["t.type = ?", type],
+      ["t.agent = ?", agent],
+      ["t.submitted_at < ?", submittedBefore],
+      ["t.submitted_at > ?", submittedAfter]
+    ]
+    const given = wanted.flatMap(([sql, value]) => (value === undefined ? [] : [[sql, value] as const]))
+    const where = given.length === 0 ? "" : `WHERE ${given.map(([sql]) => sql).join(" AND ")}`
+    return this.db
+      .all(`${SELECT} ${where} ORDER BY t.seq DESC LIMIT ?`, ...given.map(([, value]) => value), limit)
+      .map(recordOf)
+  }
+
+  unleased(): ReadonlyArray<TaskRecord> {
+    return this.db.all(`${SELECT} WHERE t.state = 'running' AND t.due_at IS NULL ORDER BY t.seq`).map(recordOf)
+  }
+
+  due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    return this.db
+      .all(`${SELECT} WHERE t.due_at IS NOT NULL AND t.due_at <= ? ORDER BY t.due_at, t.seq LIMIT ?`, now, limit)
+      .map(recordOf)
+  }
+
+  nextDue(): number | undefined {
+    const at = this.db.get("SELECT min(due_at) AS at FROM tasks WHERE due_at IS NOT NULL")?.["at"]
+    return typeof at === "number" ? at : undefined
+  }
+
+  open(): number {
+    return this.count("SELECT count(*) AS n FROM tasks") - this.endedNow().tasks
+  }
+
+  private endedNow() {
+    this.ended ??= {
+      tasks: this.count("SELECT count(*) AS n FROM tasks WHERE ended_at IS NOT NULL"),
+      text: this.count("SELECT sum(text) AS n FROM results")
+    }
+    return this.ended
+  }
+
+  forget(kept: Kept): void {
+    const over = () => {
+      const { tasks, text } = this.endedNow()
+      return tasks > 1 && (tasks > kept.tasks || text > kept.text)
+    }
+    if (!over()) return
+    this.transact(false, () => {
+      while (over()) {
+        const oldest = this.db.get(
+          `SELECT t.seq, r.text FROM tasks t LEFT JOIN results r ON r.seq = t.seq WHERE t.ended_at IS NOT NULL
+           ORDER BY t.ended_at, t.seq LIMIT 1`
+        )
+        if (oldest === undefined) return
+        for (const table of ["results", "contents", "attempts", "tasks"])
+          this.db.run(`DELETE FROM ${table} WHERE seq = ?`, Number(oldest["seq"]))
+        const { tasks, text } = this.endedNow()
+        this.ended = { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0) }
+      }
+    })
+  }
+}

@@ -1,0 +1,245 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Layer, PubSub, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
+import { AgentPool } from "../../src/agent/AgentPool.ts"
+import type { AgentState } from "../../src/domain/AgentState.ts"
+import { noUsage } from "../../src/domain/Task.ts"
+import { EventBus } from "../../src/event/EventBus.ts"
+import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import { LedgerUnusable } from "../../src/task/TaskError.ts"
+import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import { retry, task } from "../utils/Specs.ts"
+import { memory } from "./Homes.ts"
+
+/** An agent without a CLI: performs what the test says, and can be told to be busy or gone. */
+interface Puppet {
+  readonly id: string
+  readonly taskTypes: ReadonlyArray<string>
+  state: AgentState
+  gone: boolean
+  readonly performed: Array<Work>
+  perform: (work: Work) => Effect.Effect<Attempt>
+}
+
+const answered = (text: string): Attempt => ({
+  outcome: Result.succeed({ text, output: undefined, denied: [] }) as unknown as Attempt["outcome"],
+  usage: noUsage,
+  session: "s"
+})
+
+const puppet = (id: string, taskTypes: ReadonlyArray<string> = []): Puppet => ({
+  id,
+  taskTypes,
+  state: "idle",
+  gone: false,
+  performed: [],
+  perform: ({ task }) => Effect.succeed(answered(`${id} did ${task}`))
+})
+
+const poolOf = (puppets: ReadonlyArray<Puppet>) =>
+  Layer.effect(
+    AgentPool,
+    Effect.gen(function* () {
+      const changed = yield* PubSub.sliding<void>(1)
+      const agents = puppets.map((it) => {
+        const agent: Partial<Agent> = {
+          id: it.id,
+          reserve: () =>
+            Effect.sync(() => {
+              it.state = "busy"
+            }),
+          perform: (work) =>
+            Effect.suspend(() => {
+              it.performed.push(work)
+              return it.perform(work)
+            }).pipe(
+              Effect.ensuring(
+                Effect.suspend(() => {
+                  it.state = "idle"
+                  return PubSub.publish(changed, undefined)
+                })
+              )
+            )
+        }
+        return agent as Agent
+      })
+      return AgentPool.of({
+        agents,
+        get: (id) => agents.find((agent) => agent.id === id),
+        snapshot: Effect.sync(() =>
+          puppets.map(({ gone, id, state, taskTypes }) => ({ id, group: id, taskTypes, state, gone, holds: undefined }))
+        ),
+        changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+      })
+    })
+  )
+
+type Ledger = TaskLedger["Service"]
+
+/** A dispatcher over these agents and a ledger in memory, of which `change` may replace methods and `before` fills it. */
+const dispatching = (
+  puppets: ReadonlyArray<Puppet>,
+  change: (ledger: Ledger) => Partial<Ledger> = () => ({}),
+  before: (ledger: Ledger) => Effect.Effect<unknown, unknown> = () => Effect.void
+) =>
+  Effect.gen(function* () {
+    const around = yield* Layer.build(memory)
+    const real = Context.get(around, TaskLedger)
+    yield* Effect.orDie(before(real))
+    const ledger = TaskLedger.of({ ...real, ...change(real) })
+    yield* Layer.build(
+      Dispatcher.layer(retry).pipe(
+        Layer.provide(poolOf(puppets)),
+        Layer.provide(Layer.succeed(TaskLedger, ledger)),
+        Layer.provide(Layer.succeedContext(around))
+      )
+    )
+    return { ...real, bus: Context.get(around, EventBus) }
+  })
+
+describe("Dispatcher", () => {
+  it.effect("goes on with what an earlier run had under way, before anything else", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const ledger = yield* dispatching(
+        [worker],
+        () => ({}),
+        (ledger) =>
+          Effect.gen(function* () {
+            yield* ledger.submitAll(["new", "cut-off"].map((id) => task({ id })))
+            yield* ledger.claim("cut-off", "somebody")
+          })
+      )
+      assert.deepInclude(yield* ledger.result("new"), { status: "succeeded", attempts: 1 })
+      assert.deepInclude(yield* ledger.result("cut-off"), { status: "succeeded", attempts: 2 })
+      assert.deepStrictEqual(
+        worker.performed.map(({ attempt, task }) => `${task} ${attempt}`),
+        ["cut-off 2", "new 1"]
+      )
+    })
+  )
+
+  it.effect("breaks off an attempt at a task that is cancelled, and gives its agent the next", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const begun = yield* Deferred.make<void>()
+      const brokenOff = yield* Deferred.make<void>()
+      worker.perform = ({ task }) =>
+        task === "next"
+          ? Effect.succeed(answered("done"))
+          : Effect.andThen(Deferred.succeed(begun, undefined), Effect.never).pipe(
+              Effect.onInterrupt(() => Deferred.succeed(brokenOff, undefined))
+            )
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submitAll(["long", "next"].map((id) => task({ id })))
+      yield* Deferred.await(begun)
+      yield* ledger.cancel("long", "enough")
+      yield* Deferred.await(brokenOff)
+      assert.strictEqual((yield* ledger.result("next")).text, "done")
+      assert.strictEqual((yield* ledger.get("long")).state, "cancelled")
+    })
+  )
+
+  it.effect("keeps a result until the ledger can be written again, and gives out nothing twice meanwhile", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const full = new LedgerUnusable({ where: "ledger.db", problem: "full", detail: "database or disk is full" })
+      let refusals = 3
+      const unless = <A, E>(write: Effect.Effect<A, E>) =>
+        Effect.suspend((): Effect.Effect<A, E | LedgerUnusable> => (refusals-- > 0 ? Effect.fail(full) : write))
+      const ledger = yield* dispatching([worker], (real) => ({
+        complete: (id, attempt, result) => unless(real.complete(id, attempt, result))
+      }))
+      const told: Array<string> = []
+      yield* Stream.runForEach(yield* ledger.bus.subscribe, (event) =>
+        Effect.sync(() => {
+          if (event.type === "operator.notified") told.push(`${event.message}; ${event.hint}`)
+        })
+      ).pipe(Effect.forkScoped({ startImmediately: true }))
+      yield* ledger.submit(task({ id: "t" }))
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* ledger.get("t")).state, "running")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* ledger.result("t")).text, "worker did t")
+      assert.lengthOf(worker.performed, 1)
+      assert.lengthOf(told, 1)
+      assert.match(told[0] ?? "", /disk is full.*make room/)
+    })
+  )
+
+  it.effect("asks again where the ledger could not be asked what is next", () =>
+    Effect.gen(function* () {
+      let failures = 2
+      const ledger = yield* dispatching([puppet("worker")], (real) => ({
+        heads: (passOver) =>
+          failures-- > 0
+            ? Effect.fail(new LedgerUnusable({ where: "ledger.db", problem: "locked", detail: "" }))
+            : real.heads(passOver)
+      }))
+      yield* ledger.submit(task({ id: "t" }))
+      yield* TestClock.adjust("20 seconds")
+      assert.strictEqual((yield* ledger.get("t")).state, "succeeded")
+    })
+  )
+
+  it.effect("refuses what nobody is left for, all of it, and does the rest", () =>
+    Effect.gen(function* () {
+      const [coder, writer] = [puppet("coder", ["code"]), puppet("writer", ["write"])]
+      coder.gone = true
+      coder.state = "terminated"
+      const ledger = yield* dispatching([coder, writer])
+      yield* ledger.submitAll([
+        task({ id: "c1", type: "code" }),
+        task({ id: "w1", type: "write" }),
+        task({ id: "c2", type: "code" })
+      ])
+      for (const id of ["c1", "c2"]) {
+        const { attempts, fault } = yield* ledger.result(id)
+        assert.strictEqual(fault?.kind, "NoTaker")
+        assert.strictEqual(attempts, 0)
+      }
+      assert.strictEqual((yield* ledger.result("w1")).status, "succeeded")
+    })
+  )
+
+  it.effect(
+    "asks little of a long queue: nothing while all are busy, and one question for each task it gives out",
+    () =>
+      Effect.gen(function* () {
+        const workers = ["a", "b", "c"].map((id) => puppet(id))
+        const gate = yield* Deferred.make<void>()
+        for (const it of workers) {
+          it.perform = ({ task }) => Effect.as(Deferred.await(gate), answered(task))
+        }
+        let asked = 0
+        let read = 0
+        const ledger = yield* dispatching(workers, (real) => ({
+          heads: (passOver) =>
+            Effect.map(real.heads(passOver), (records) => {
+              asked++
+              read += records.length
+              return records
+            })
+        }))
+        yield* ledger.submitAll(Array.from({ length: 3 }, (_, n) => task({ id: `first-${n}` })))
+        yield* TestClock.adjust(1)
+        assert.lengthOf(
+          workers.flatMap(({ performed }) => performed),
+          3
+        )
+        const before = asked
+        for (let n = 0; n < 5_000; n++) yield* ledger.submit(task({ id: `t${n}` }))
+        yield* TestClock.adjust(1)
+        assert.strictEqual(asked, before)
+        yield* Deferred.succeed(gate, undefined)
+        yield* ledger.result("t4999")
+        assert.lengthOf(
+          workers.flatMap(({ performed }) => performed),
+          5_003
+        )
+        // One type of task is one head a question; some questions find that all have become busy.
+        assert.isAtMost(read, 4 * 5_003)
+      })
+  )
+})

@@ -1,0 +1,42 @@
+/** The homes of the ledger, each new and empty, for tests that every home must pass. */
+import { join } from "node:path"
+import { Effect, Layer } from "effect"
+import * as SecureRandom from "effect/crypto/SecureRandom"
+import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
+import { EventBus } from "../../src/event/EventBus.ts"
+import * as SqliteLedger from "../../src/task/SqliteLedger.ts"
+import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import { tempDir } from "../utils/Binary.ts"
+
+export const around = Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto)
+
+export const memory = TaskLedger.layerMemory.pipe(Layer.provideMerge(around))
+
+export const sqliteIn = (dir: string, options?: SqliteLedger.SqliteLedgerOptions) =>
+  SqliteLedger.layer(join(dir, SqliteLedger.FILE), options).pipe(Layer.provideMerge(around))
+
+export const sqlite = Layer.unwrap(
+  Effect.map(
+    Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]())),
+    ({ path }) => sqliteIn(path)
+  )
+)
+
+export const fault = { kind: "RateLimited", message: "wait", severity: "medium", recovery: "retry" } as const
+
+export const done = (task: string, change: Partial<TaskResult> = {}): TaskResult => ({
+  task,
+  status: "succeeded",
+  text: "done",
+  output: undefined,
+  fault: undefined,
+  agent: "a",
+  session: undefined,
+  attempts: 1,
+  denied: [],
+  usage: noUsage,
+  tookMillis: 1,
+  ...change
+})
+
+export const failed = (task: string): TaskResult => done(task, { status: "failed", text: "", fault })

@@ -1,0 +1,278 @@
+/**
+ * Random histories of the ledger against the model, in each home: who asks out of turn, late reports, leases, parks,
+ * cancellations, and crashes, after which the file is opened as the dead process has left it. `SEED` and `SEQUENCES` in the
+ * environment repeat a failure and search longer.
+ */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, it } from "@effect/vitest"
+import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import * as fc from "fast-check"
+import { noUsage } from "../../src/domain/Task.ts"
+import { FILE } from "../../src/task/SqliteLedger.ts"
+import { TaskLedger } from "../../src/task/TaskLedger.ts"
+import type { TaskRecord } from "../../src/task/TaskRecord.ts"
+import { tempDir } from "../utils/Binary.ts"
+import { task } from "../utils/Specs.ts"
+import { done, fault, memory, sqliteIn } from "./Homes.ts"
+import { type Answer, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+
+const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
+const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
+type Ledger = TaskLedger["Service"]
+
+// --- what can happen --------------------------------------------------------------------------------------------------
+
+const id = fc.constantFrom("a", "b", "c", "d", "e", "f")
+/** Which attempt a report names, counted back from the one that is right. */
+const behind = fc.constantFrom(0, 0, 0, 0, 1, -1)
+const lease = fc.option(fc.constantFrom(100, 1_000), { nil: undefined, freq: 2 })
+const content = fc.record({
+  type: fc.constantFrom("x", "x", "y"),
+  prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
+  agent: fc.constantFrom(undefined, undefined, "one", "two")
+})
+const action = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("submit" as const), id, content, again: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("resubmit" as const), id, again: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("claim" as const), id, lease }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant("next" as const), lease }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("complete" as const), id, behind, good: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("park" as const), id, behind, delay: fc.constantFrom(0, 100, 5_000) })
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("renew" as const), id, behind, lease: fc.constantFrom(50, 2_000) })
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("wait" as const), millis: fc.constantFrom(50, 100, 1_000, 10_000) })
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("crash" as const) }) }
+)
+type Action = typeof action extends fc.Arbitrary<infer A> ? A : never
+const history = fc.array(action, { maxLength: 40, size: "max" })
+
+// --- the two side by side ---------------------------------------------------------------------------------------------
+
+const spec = (name: string, { agent, prompt, type }: Pick<ModelTask, "agent" | "prompt" | "type">) =>
+  task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) })
+
+const answer = <A, E extends { readonly _tag: string }>(asked: Effect.Effect<A, E>): Effect.Effect<string> =>
+  Effect.map(Effect.result(asked), (result) => (Result.isSuccess(result) ? "ok" : result.failure._tag))
+
+/** Does the action in both, and answers with what each said. */
+const act = (
+  ledger: Ledger,
+  model: LedgerModel,
+  what: Action,
+  step: number
+): Effect.Effect<readonly [string, Answer]> => {
+  const both = <A, E extends { readonly _tag: string }>(asked: Effect.Effect<A, E>, expected: () => Answer) =>
+    Effect.map(answer(asked), (said) => [said, expected()] as const)
+  const attempt = "behind" in what ? (model.tasks.get(what.id)?.attempt ?? 1) - what.behind : 0
+  const usage = { ...noUsage, turns: step }
+  switch (what.do) {
+    case "submit":
+      return both(ledger.submit(spec(what.id, what.content), what), () =>
+        model.submit(what.id, what.content, what.again)
+      )
+    case "resubmit": {
+      const known = model.tasks.get(what.id)
+      if (known === undefined) return Effect.succeed(["ok", "ok"])
+      return both(ledger.submit(spec(what.id, known), what), () => model.submit(what.id, known, what.again))
+    }
+    case "claim":
+      return both(ledger.claim(what.id, "one", what.lease), () => model.claim(what.id, "one", what.lease))
+    case "next": {
+      const [head] = model.heads([])
+      if (head === undefined) return Effect.succeed(["ok", "ok"])
+      return both(ledger.claim(head, "two", what.lease), () => model.claim(head, "two", what.lease))
+    }
+    case "complete": {
+      const status = what.good ? "succeeded" : "failed"
+      const result = done(what.id, { status, text: `text ${step}`, usage, fault: what.good ? undefined : fault })
+      return both(ledger.complete(what.id, attempt, result), () =>
+        model.complete(what.id, attempt, status, result.text, step)
+      )
+    }
+    case "park": {
+      const until = model.now + what.delay
+      return both(ledger.park(what.id, attempt, { until, fault, usage }), () =>
+        model.park(what.id, attempt, until, step)
+      )
+    }
+    case "renew":
+      return both(ledger.renew(what.id, attempt, what.lease), () => model.renew(what.id, attempt, what.lease))
+    case "cancel":
+      return both(ledger.cancel(what.id, "why"), () => model.cancel(what.id))
+    case "wait":
+      return Effect.map(TestClock.adjust(what.millis), () => {
+        model.advance(what.millis)
+        return ["ok", "ok"]
+      })
+    case "crash":
+      return Effect.map(ledger.recover, () => {
+        model.recover()
+        return ["ok", "ok"] as const
+      }).pipe(Effect.orDie)
+  }
+}
+
+const view = (record: TaskRecord) => ({
+  id: record.id,
+  type: String(record.spec.type),
+  prompt: record.spec.prompt,
+  agent: record.spec.agent as string | undefined,
+  state: record.state,
+  attempt: record.attempt,
+  before: record.before,
+  holder: record.agent,
+  due: record.dueAt,
+  lease: record.leaseUntil,
+  turns: record.usage.turns,
+  text: record.result?.text
+})
+
+/** All that can be seen of a ledger. */
+const seen = Effect.fnUntraced(function* (ledger: Ledger) {
+  const records = yield* ledger.list({ limit: 1_000 })
+  const tasks: Array<ReturnType<typeof view> & { readonly story: ReadonlyArray<string> }> = []
+  for (const record of [...records].reverse()) {
+    const story = (yield* ledger.history(record.id)).map(({ agent, ended }) => `${agent} ${ended ?? "…"}`)
+    tasks.push({ ...view(record), story })
+  }
+  const some = ["a", "c", "e"]
+  const names = (records: ReadonlyArray<TaskRecord>) => records.map(({ id }) => id)
+  return {
+    tasks,
+    heads: names(yield* ledger.heads()),
+    othersHeads: names(yield* ledger.heads(some)),
+    interrupted: names(yield* ledger.interrupted(some))
+  }
+})
+
+const expected = (model: LedgerModel) => ({
+  tasks: [...model.tasks.values()].map(({ place: _, ...task }) => structuredClone(task)),
+  heads: [...model.heads([])],
+  othersHeads: [...model.heads(["a", "c", "e"])],
+  interrupted: [...model.interrupted(["a", "c", "e"])]
+})
+
+/** Opens homes one after the other, each as the one before was left when it was cut off. */
+interface Lives {
+  readonly first: Effect.Effect<Ledger>
+  readonly next: Effect.Effect<Ledger>
+}
+
+const scenario = Effect.fnUntraced(function* (lives: Lives, actions: ReadonlyArray<Action>) {
+  const model = new LedgerModel()
+  let ledger = yield* lives.first
+  for (const [step, what] of actions.entries()) {
+    if (what.do === "crash") ledger = yield* lives.next
+    const [said, wanted] = yield* act(ledger, model, what, step + 1)
+    assert.strictEqual(said, wanted, `${step}: ${JSON.stringify(what)}`)
+    assert.deepEqual(yield* seen(ledger), expected(model), `after ${step}: ${JSON.stringify(what)}`)
+  }
+})
+
+const opened = (scope: Scope.Scope, layer: Layer.Layer<TaskLedger, unknown>) =>
+  Effect.map(Layer.buildWithScope(layer, scope), (context) => Context.get(context, TaskLedger)).pipe(Effect.orDie)
+
+const inMemory = (scope: Scope.Scope): Lives => {
+  let ledger: Ledger | undefined
+  const first = Effect.tap(opened(scope, memory), (it) => Effect.sync(() => (ledger = it)))
+  return { first, next: Effect.suspend(() => (ledger === undefined ? first : Effect.succeed(ledger))) }
+}
+
+/** A crash leaves the file and its log as they are; the process that had them open never says good-bye to them. */
+const inFiles = (root: string, scope: Scope.Scope): Lives => {
+  let life = 0
+  const dir = () => join(root, String(life))
+  const open = Effect.suspend(() => opened(scope, Layer.fresh(sqliteIn(dir()))))
+  return {
+    first: Effect.suspend(() => {
+      mkdirSync(dir())
+      return open
+    }),
+    next: Effect.suspend(() => {
+      const left = dir()
+      life++
+      mkdirSync(dir())
+      for (const name of [FILE, `${FILE}-wal`])
+        if (existsSync(join(left, name))) copyFileSync(join(left, name), join(dir(), name))
+      return open
+    })
+  }
+}
+
+const onTestClock = (body: (scope: Scope.Scope) => Effect.Effect<void>) =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const exit = yield* Effect.exit(body(scope))
+      yield* Scope.close(scope, Exit.void)
+      yield* exit
+    }).pipe(Effect.provide(TestClock.layer({ warningDelay: "1 hour" })))
+  )
+
+it("does in memory what the model does, whatever happens", async () => {
+  await fc.assert(
+    fc.asyncProperty(history, (actions) => onTestClock((scope) => Effect.orDie(scenario(inMemory(scope), actions)))),
+    { numRuns: SEQUENCES * 3, seed }
+  )
+}, 120_000)
+
+it("does in a file what the model does, whatever happens, crashes too", async () => {
+  await fc.assert(
+    fc.asyncProperty(history, async (actions) => {
+      using dir = tempDir()
+      await onTestClock((scope) => Effect.orDie(scenario(inFiles(dir.path, scope), actions)))
+    }),
+    { numRuns: SEQUENCES, seed }
+  )
+}, 300_000)
+
+it("cut off at any byte of its log, the file opens with all that had been answered, and nothing by half", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      history,
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 5, maxLength: 5 }),
+      async (actions, cuts) => {
+        using dir = tempDir()
+        await onTestClock((scope) =>
+          Effect.gen(function* () {
+            const log = join(dir.path, `${FILE}-wal`)
+            const length = () => (existsSync(log) ? statSync(log).size : 0)
+            const model = new LedgerModel()
+            const ledger = yield* opened(scope, Layer.fresh(sqliteIn(dir.path)))
+            // What was written when the log was so long.
+            const moments = [{ length: length(), state: expected(model) }]
+            for (const [step, what] of actions.entries()) {
+              if (what.do === "crash") continue
+              yield* act(ledger, model, what, step + 1)
+              moments.push({ length: length(), state: expected(model) })
+            }
+            const bytes = readFileSync(log)
+            const first = moments[0]?.length ?? 0
+            for (const [n, cut] of cuts.entries()) {
+              const at = Math.round(first + cut * (bytes.length - first))
+              const copy = join(dir.path, `copy-${n}`)
+              mkdirSync(copy)
+              copyFileSync(join(dir.path, FILE), join(copy, FILE))
+              writeFileSync(join(copy, `${FILE}-wal`), bytes.subarray(0, at))
+              const now = yield* opened(scope, Layer.fresh(sqliteIn(copy)))
+              const moment = moments.findLast(({ length }) => length <= at)
+              assert.deepEqual((yield* seen(now)).tasks, moment?.state.tasks, `cut at ${at} of ${bytes.length}`)
+            }
+          }).pipe(Effect.orDie)
+        )
+      }
+    ),
+    { numRuns: Math.ceil(SEQUENCES / 3), seed }
+  )
+}, 300_000)

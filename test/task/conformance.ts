@@ -1,0 +1,408 @@
+/** What every home of the ledger must do, word for word the same. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, type Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { noUsage } from "../../src/domain/Task.ts"
+import type { Published } from "../../src/event/Event.ts"
+import { EventBus } from "../../src/event/EventBus.ts"
+import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
+import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
+import { task } from "../utils/Specs.ts"
+import { done, failed, fault } from "./Homes.ts"
+
+const ids = (records: ReadonlyArray<{ readonly id: string }>) => records.map(({ id }) => id)
+const parking = (until: number) => ({ until, fault, usage: { ...noUsage, turns: 1 } })
+
+export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBus, LedgerUnusable>) => {
+  const test = <E>(what: string, body: Effect.Effect<unknown, E, TaskLedger | EventBus>) =>
+    it.effect(what, () => Effect.provide(body, home))
+
+  describe(`the ledger, ${name}`, () => {
+    test(
+      "takes a task once: the same id with the same content is answered with the first",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const first = yield* ledger.submit(task({ id: "t" }))
+        yield* ledger.claim("t", "a")
+        const again = yield* ledger.submit(task({ id: "t" }))
+        assert.strictEqual(again.submittedAt, first.submittedAt)
+        assert.strictEqual(again.state, "running")
+        for (const other of [{ prompt: "something else" }, { type: "other" }, { agent: "b" }]) {
+          const error = yield* Effect.flip(ledger.submit(task({ id: "t", ...other })))
+          assert.strictEqual(error._tag, "TaskConflict")
+        }
+        const schema = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), schema: { type: "object" } }))
+        assert.strictEqual(schema._tag, "TaskConflict")
+      })
+    )
+
+    test(
+      "keeps what was submitted, whatever letters and however long it is",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const prompt = `Grüße, 世界, 🙂, \u0000, 'quotes", \r\n ${"long ".repeat(200_000)}`
+        const schema = { type: "object", properties: { n: { type: "integer" } } }
+        const given = { ...task({ id: "t", prompt: `${prompt}\uD83D`, agent: "b", type: "code" }), schema }
+        yield* ledger.submit(given)
+        yield* ledger.submit(given)
+        assert.deepEqual((yield* ledger.get("t")).spec, { ...given, prompt: `${prompt}\uFFFD` })
+        assert.notProperty((yield* ledger.submit(task({ id: "u" }))).spec, "agent")
+        assert.strictEqual((yield* ledger.get("u")).spec.schema, undefined)
+      })
+    )
+
+    test(
+      "gives a task without an id one of its own",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const [a, b] = yield* Effect.all([ledger.submit(task()), ledger.submit(task())])
+        assert.notStrictEqual(a.id, b.id)
+      })
+    )
+
+    test(
+      "accepts all of several or none, and names every one that stands in the way",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "a" }), task({ id: "b" })])
+        const error = yield* Effect.flip(
+          ledger.submitAll([
+            task({ id: "c" }),
+            task({ id: "a", prompt: "x" }),
+            task({ id: "b" }),
+            task({ id: "d" }),
+            task({ id: "d", prompt: "y" })
+          ])
+        )
+        assert.deepInclude(error, { _tag: "TaskConflict", task: "a", others: ["d"] })
+        assert.include(error.message, '"a", "d"')
+        assert.deepStrictEqual(ids(yield* ledger.list()), ["b", "a"])
+        const twice = yield* ledger.submitAll([task({ id: "e" }), task({ id: "e" }), task({ id: "a" })])
+        assert.deepStrictEqual(ids(twice), ["e", "e", "a"])
+        assert.deepStrictEqual(ids(yield* ledger.list()), ["e", "b", "a"])
+      })
+    )
+
+    test(
+      "refuses what a superseded attempt reports",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        assert.strictEqual((yield* Effect.flip(ledger.complete("t", 0, done("t"))))._tag, "AttemptSuperseded")
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 1, parking(0))
+        yield* ledger.claim("t", "b")
+        for (const late of [
+          ledger.complete("t", 1, done("t")),
+          ledger.park("t", 1, parking(0)),
+          ledger.park("t", 1, parking(1_000)),
+          ledger.renew("t", 1, 1_000)
+        ]) {
+          assert.deepInclude(yield* Effect.flip(late), { _tag: "AttemptSuperseded", attempt: 1, current: 2 })
+        }
+        yield* ledger.complete("t", 2, done("t", { text: "second" }))
+        const twice = yield* Effect.flip(ledger.complete("t", 2, done("t")))
+        assert.strictEqual(twice._tag, "AttemptSuperseded")
+        assert.strictEqual((yield* ledger.result("t")).text, "second")
+      })
+    )
+
+    test(
+      "queues a parked task again when it is due, not before, also one that is due earlier than those before",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        for (const id of ["late", "soon"]) {
+          yield* ledger.submit(task({ id, type: id }))
+          yield* ledger.claim(id, "a")
+        }
+        yield* ledger.park("late", 1, parking(100_000))
+        yield* ledger.park("soon", 1, parking(1_000))
+        assert.strictEqual((yield* ledger.get("soon")).dueAt, 1_000)
+        yield* TestClock.adjust(999)
+        assert.deepStrictEqual(yield* ledger.heads(), [])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["soon"])
+        yield* TestClock.adjust(98_999)
+        assert.strictEqual((yield* ledger.get("late")).state, "parked")
+        yield* TestClock.adjust(1)
+        assert.deepInclude(yield* ledger.get("late"), { state: "queued", attempt: 1, dueAt: undefined })
+      })
+    )
+
+    test(
+      "claims a task for one agent only",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        yield* ledger.claim("t", "a")
+        const second = yield* Effect.flip(ledger.claim("t", "b"))
+        assert.strictEqual(second._tag, "AttemptSuperseded")
+        assert.strictEqual((yield* ledger.get("t")).agent, "a")
+      })
+    )
+
+    test(
+      "answers everyone who waits for a result, also later",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        const waiting = yield* Effect.forkChild(ledger.result("t"), { startImmediately: true })
+        yield* ledger.claim("t", "a")
+        const result = done("t", { output: { n: [1, "zwei"] }, denied: ["Bash"], session: "s", text: "x\u0000y" })
+        yield* ledger.complete("t", 1, result)
+        assert.deepEqual(yield* Fiber.join(waiting), result)
+        assert.deepEqual(yield* ledger.result("t"), result)
+        assert.strictEqual((yield* Effect.flip(ledger.result("other")))._tag, "TaskUnknown")
+      })
+    )
+
+    test(
+      "knows no task that was never submitted",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const asks: ReadonlyArray<Effect.Effect<unknown, Refused | TaskEnded>> = [
+          ledger.get("t"),
+          ledger.history("t"),
+          ledger.claim("t", "a"),
+          ledger.complete("t", 1, done("t")),
+          ledger.park("t", 1, parking(0)),
+          ledger.renew("t", 1, 1),
+          ledger.cancel("t", "why")
+        ]
+        for (const asked of asks) {
+          assert.strictEqual((yield* Effect.flip(asked))._tag, "TaskUnknown")
+        }
+      })
+    )
+
+    test(
+      "cancels what has not ended, tells who waits and who is at it, and refuses what they report",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll(["queued", "running", "parked", "done"].map((id) => task({ id, type: id })))
+        for (const id of ["running", "parked", "done"]) yield* ledger.claim(id, "a")
+        yield* ledger.park("parked", 1, parking(1_000))
+        yield* ledger.complete("done", 1, done("done"))
+        const released = yield* Effect.forkChild(ledger.released("running", 1), { startImmediately: true })
+        const result = yield* Effect.forkChild(ledger.result("queued"), { startImmediately: true })
+        for (const id of ["queued", "running", "parked"]) {
+          assert.strictEqual((yield* ledger.cancel(id, "changed my mind")).state, "cancelled")
+        }
+        yield* Fiber.join(released)
+        assert.deepInclude(yield* Fiber.join(result), { status: "failed", attempts: 0 })
+        const { fault, usage } = yield* ledger.result("parked")
+        assert.deepInclude(fault, { kind: "TaskCancelled" })
+        assert.include(fault?.message, "changed my mind")
+        assert.strictEqual(usage.turns, 1)
+        assert.strictEqual((yield* Effect.flip(ledger.complete("running", 1, done("t"))))._tag, "AttemptSuperseded")
+        for (const id of ["done", "queued"]) {
+          assert.strictEqual((yield* Effect.flip(ledger.cancel(id, "")))._tag, "TaskEnded")
+        }
+        yield* TestClock.adjust(2_000)
+        assert.strictEqual((yield* ledger.get("parked")).state, "cancelled")
+        assert.deepStrictEqual(yield* ledger.heads(), [])
+        assert.strictEqual((yield* ledger.get("done")).state, "succeeded")
+      })
+    )
+
+    test(
+      "lets an attempt hold a task until it ends, and completes at once for one that does not hold it",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        yield* ledger.released("t", 1)
+        yield* ledger.claim("t", "a")
+        const released = yield* Effect.forkChild(ledger.released("t", 1), { startImmediately: true })
+        yield* TestClock.adjust(1_000_000)
+        assert.isUndefined(released.pollUnsafe())
+        yield* ledger.released("t", 2)
+        yield* ledger.park("t", 1, parking(0))
+        yield* Fiber.join(released)
+      })
+    )
+
+    test(
+      "takes a task from who is not heard of within its lease, and only then",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        assert.strictEqual((yield* ledger.claim("t", "a", 1_000)).leaseUntil, 1_000)
+        yield* TestClock.adjust(900)
+        yield* ledger.renew("t", 1, 1_000)
+        yield* TestClock.adjust(900)
+        assert.deepInclude(yield* ledger.get("t"), { state: "running", leaseUntil: 1_900 })
+        assert.deepStrictEqual(yield* ledger.recover, [])
+        yield* TestClock.adjust(100)
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", attempt: 1, leaseUntil: undefined })
+        assert.strictEqual((yield* Effect.flip(ledger.complete("t", 1, done("t"))))._tag, "AttemptSuperseded")
+        assert.strictEqual((yield* ledger.history("t"))[0]?.fault?.kind, "LeaseExpired")
+        yield* ledger.claim("t", "b", 1_000)
+        yield* ledger.complete("t", 2, done("t"))
+        yield* TestClock.adjust(10_000)
+        assert.strictEqual((yield* ledger.get("t")).state, "succeeded")
+      })
+    )
+
+    test(
+      "recovers what an earlier life had running: queued again, its attempt counted; the rest stays as it is",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll(["new", "running", "parked", "done"].map((id) => task({ id })))
+        for (const id of ["running", "parked", "done"]) yield* ledger.claim(id, "a")
+        yield* ledger.park("parked", 1, parking(5_000))
+        yield* ledger.complete("done", 1, done("done"))
+        assert.deepStrictEqual(ids(yield* ledger.recover), ["running"])
+        assert.deepInclude(yield* ledger.get("running"), { state: "queued", attempt: 1, agent: "a" })
+        assert.strictEqual((yield* ledger.get("running")).lastFault?.kind, "AttemptAbandoned")
+        assert.deepInclude(yield* ledger.get("parked"), { state: "parked", dueAt: 5_000 })
+        assert.strictEqual((yield* ledger.get("done")).state, "succeeded")
+        assert.deepInclude(yield* ledger.get("new"), { state: "queued", attempt: 0 })
+        assert.deepStrictEqual(yield* ledger.recover, [])
+        assert.strictEqual((yield* ledger.claim("running", "b")).attempt, 2)
+      })
+    )
+
+    test(
+      "tells the story of every attempt",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(task({ id: "t" }))
+        assert.deepStrictEqual(yield* ledger.history("t"), [])
+        yield* TestClock.adjust(10)
+        yield* ledger.claim("t", "a")
+        yield* TestClock.adjust(10)
+        yield* ledger.park("t", 1, parking(50))
+        yield* TestClock.adjust(80)
+        yield* ledger.claim("t", "b")
+        assert.deepInclude((yield* ledger.history("t"))[1], { ended: undefined, endedAt: undefined })
+        yield* TestClock.adjust(20)
+        yield* ledger.complete("t", 2, done("t"))
+        assert.deepEqual(yield* ledger.history("t"), [
+          { attempt: 1, agent: "a", begunAt: 10, endedAt: 20, ended: "parked", fault },
+          { attempt: 2, agent: "b", begunAt: 100, endedAt: 120, ended: "succeeded", fault: undefined }
+        ])
+        assert.deepInclude(yield* ledger.get("t"), { submittedAt: 0, startedAt: 10, endedAt: 120, attempt: 2 })
+      })
+    )
+
+    test(
+      "gives the first of each lane: what was begun before it, then first come; those passed over only if begun",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const to = (id: string, type: string, agent?: string) =>
+          task({ id, type, ...(agent === undefined ? {} : { agent }) })
+        yield* ledger.submitAll([
+          to("a1", "a"),
+          to("b1", "b"),
+          to("a2", "a"),
+          to("b2", "b", "x"),
+          to("b3", "b", "y"),
+          to("b4", "b")
+        ])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["a1", "b1", "b2", "b3"])
+        yield* ledger.claim("b1", "x")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["a1", "b2", "b3", "b4"])
+        yield* ledger.park("b1", 1, parking(0))
+        yield* ledger.claim("b4", "x")
+        yield* ledger.park("b4", 1, parking(0))
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["b1", "a1", "b2", "b3"])
+        assert.deepStrictEqual(ids(yield* ledger.heads(["b1", "a1"])), ["b4", "a1", "b2", "b3"])
+        assert.deepStrictEqual(ids(yield* ledger.heads(["b1", "b4"])), ["a1", "b2", "b3"])
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["a1", "b4", "b1", "none"])), ["b1", "b4"])
+        yield* ledger.claim("b1", "x")
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["b1", "b4"])), ["b4"])
+      })
+    )
+
+    test(
+      "lists by state, type, agent and age, the latest first, so many",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        for (const [id, type] of [
+          ["t1", "a"],
+          ["t2", "b"],
+          ["t3", "a"],
+          ["t4", "b"]
+        ] as const) {
+          yield* ledger.submit(task({ id, type }))
+          yield* TestClock.adjust(10)
+        }
+        yield* ledger.claim("t1", "x")
+        yield* ledger.claim("t2", "y")
+        yield* ledger.complete("t2", 1, done("t2"))
+        const listed = (filter: Parameters<typeof ledger.list>[0]) => Effect.map(ledger.list(filter), ids)
+        assert.deepStrictEqual(yield* listed({}), ["t4", "t3", "t2", "t1"])
+        assert.deepStrictEqual(yield* listed({ limit: 2 }), ["t4", "t3"])
+        assert.deepStrictEqual(yield* listed({ states: ["queued", "succeeded"] }), ["t4", "t3", "t2"])
+        assert.deepStrictEqual(yield* listed({ states: [] }), [])
+        assert.deepStrictEqual(yield* listed({ type: "a" }), ["t3", "t1"])
+        assert.deepStrictEqual(yield* listed({ agent: "x" }), ["t1"])
+        assert.deepStrictEqual(yield* listed({ submittedAfter: 0, submittedBefore: 30 }), ["t3", "t2"])
+        assert.deepStrictEqual(yield* listed({ type: "a", states: ["running"], agent: "x", limit: 5 }), ["t1"])
+      })
+    )
+
+    test(
+      "does a task that has failed once more where that is asked for, and never one that has succeeded",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "good" }), task({ id: "bad" })])
+        yield* ledger.claim("good", "a")
+        yield* ledger.complete("good", 1, done("good"))
+        yield* ledger.claim("bad", "a")
+        yield* ledger.complete("bad", 1, failed("bad"))
+        assert.strictEqual((yield* ledger.submit(task({ id: "bad" }))).state, "failed")
+        const [good, bad] = yield* ledger.submitAll([task({ id: "good" }), task({ id: "bad" })], { again: true })
+        assert.strictEqual(good?.state, "succeeded")
+        assert.deepInclude(bad, { state: "queued", attempt: 1, before: 1, result: undefined, endedAt: undefined })
+        const waiting = yield* Effect.forkChild(ledger.result("bad"), { startImmediately: true })
+        assert.strictEqual((yield* ledger.claim("bad", "b")).attempt, 2)
+        assert.strictEqual((yield* Effect.flip(ledger.complete("bad", 1, done("bad"))))._tag, "AttemptSuperseded")
+        yield* ledger.complete("bad", 2, done("bad", { text: "at last" }))
+        assert.strictEqual((yield* Fiber.join(waiting)).text, "at last")
+        assert.lengthOf(yield* ledger.history("bad"), 2)
+      })
+    )
+
+    test(
+      "reports every move once, in order, and says that something has changed",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const seen: Array<string> = []
+        const events = yield* (yield* EventBus).subscribe
+        const note = (event: Published) =>
+          Effect.sync(() => {
+            if (event.type !== "task.state") return
+            seen.push(
+              `${event.task} ${event.from ?? "-"} ${event.to} ${event.attempt} ${event.reason?.kind ?? ""}`.trim()
+            )
+          })
+        const changes = yield* ledger.changes
+        const changed = yield* Effect.forkChild(Stream.runHead(changes), { startImmediately: true })
+        const all = yield* Effect.forkChild(Stream.runForEach(Stream.take(events, 8), note), { startImmediately: true })
+        yield* ledger.submit(task({ id: "t" }))
+        yield* Fiber.join(changed)
+        yield* ledger.submit(task({ id: "t" }))
+        yield* ledger.claim("t", "a")
+        yield* Effect.ignore(ledger.claim("t", "b"))
+        yield* ledger.park("t", 1, parking(10))
+        yield* TestClock.adjust(10)
+        yield* ledger.claim("t", "a")
+        yield* ledger.recover
+        yield* ledger.claim("t", "a")
+        yield* ledger.complete("t", 3, done("t"))
+        yield* Fiber.join(all)
+        assert.deepStrictEqual(seen, [
+          "t - queued 0",
+          "t queued running 1",
+          "t running parked 1 RateLimited",
+          "t parked queued 1",
+          "t queued running 2 RateLimited",
+          "t running queued 2 AttemptAbandoned",
+          "t queued running 3 AttemptAbandoned",
+          "t running succeeded 3"
+        ])
+      }).pipe(Effect.scoped)
+    )
+  })
+}
