@@ -5,7 +5,7 @@
  * the process that had it, whatever that died of; a directory that it makes is its owner's only; its id is made once and
  * never again, and a copy of the directory gets another.
  */
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, Option, Schema } from "effect"
@@ -60,6 +60,8 @@ export const hold = (path: string, newId: string) =>
       let lock: DatabaseSync | undefined
       try {
         mkdirSync(path, { recursive: true, mode: 0o700 })
+        // Only where it is not there: closing any descriptor of it would let go of a lock that this process has on it.
+        if (!existsSync(join(path, LOCK))) writeFileSync(join(path, LOCK), "", { mode: 0o600 })
         lock = new DatabaseSync(join(path, LOCK))
         lock.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
         writeFileSync(join(path, HOLDER), JSON.stringify({ pid: process.pid }), { mode: 0o600 })
