@@ -1,7 +1,7 @@
 /**
  * How a tree is ended, rung by rung, and the receipt of it. First the leader's group is asked, by SIGINT and SIGTERM, each
- * with a time of its own; what is left, also of a leader that has ended by itself, is killed by all that the machine
- * offers: its cgroup, its group, and every member that a walk finds, until two walks in a row find nothing and the cgroup
+ * with a time of its own; then each that is left by SIGTERM, also by a leader that has ended by itself, for it may have a
+ * lock to put away; what is left after that is killed by all that the machine offers: its cgroup, its group, and every member that a walk finds, until two walks in a row find nothing and the cgroup
  * is empty. Only then is it called ended; a walk that could not look (no descriptors left) proves nothing.
  */
 import { Deferred, Duration, Effect, Option } from "effect"
@@ -39,6 +39,8 @@ interface Ladder {
 
 /** Between a kill and the next look: the kernel needs a moment to carry it out. */
 const LOOK_AGAIN = "2 millis"
+/** While those that are left may still put something away. */
+const LOOK_LATER = "20 millis"
 
 export const end = Effect.fnUntraced(function* (
   tree: Tree,
@@ -83,9 +85,18 @@ export const end = Effect.fnUntraced(function* (
   }
   // Named before they are killed, while there is something to be named.
   const kill = tree.cgroup === undefined ? "walk" : "cgroup"
-  gone(tree.orphans, kill)
   // It has ended while we looked.
   if (!wasOver && !asked && left.length > 0) yield* lookAgain("exit")
+  // What the leader leaves may have something to put away too: a lock, a half-written file.
+  if (isOver() && left.length > 0) {
+    Pausing.letGo(tree, left)
+    for (const member of left) ProcessTable.signal(member, "SIGTERM")
+    const until = (yield* Monotonic.millis) + Duration.toMillis(times.terminate)
+    while (left.length > 0 && (yield* Monotonic.millis) < until) {
+      yield* Effect.sleep(LOOK_LATER)
+      yield* lookAgain("SIGTERM")
+    }
+  }
   gone(left, isOver() || tree.cgroup !== undefined ? kill : "SIGKILL")
 
   const deadline = (yield* Monotonic.millis) + Duration.toMillis(times.kill)
@@ -98,7 +109,9 @@ export const end = Effect.fnUntraced(function* (
     last = yield* trees.walk
     const members = membersOf(last)
     // One signal to the group also ends what forks faster than a list of it is read.
-    if (members.some(({ group }) => group === leader.pid)) ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    if (tree.holdsGroup || members.some(({ group }) => group === leader.pid)) {
+      ProcessTable.signalGroup(leader.pid, "SIGKILL")
+    }
     if (nobody(last)) {
       empty++
       continue

@@ -57,3 +57,13 @@ export const signalGroup = (group: number, name: NodeJS.Signals): boolean => {
     return false
   }
 }
+
+/** Is anyone in this group, a zombie included? */
+export const groupExists = (group: number): boolean => {
+  if (!(group > 1)) return false
+  try {
+    return process.kill(-group, 0)
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM"
+  }
+}

@@ -151,7 +151,7 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
     limits: spec.limits,
     unenforced: unenforced.success,
     justEnded: false,
-    orphans: [],
+    holdsGroup: false,
     exceeded: undefined,
     pausedSince: undefined,
     pausedBefore: 0
@@ -164,9 +164,7 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
   const { stderr, stdin, stdout } = child
   const exit = Deferred.makeUnsafe<ProcessExit>()
   child.whenExit((code, signal) => {
-    // Whoever is left in its group is found and ended now, while the number can be nobody else's.
-    tree.justEnded = true
-    trees.lookSoon()
+    trees.ended(tree)
     const exceeded = tree.exceeded ?? Sampling.killedByKernel(tree)
     Deferred.doneUnsafe(exit, Exit.succeed({ code, signal, ...(exceeded === undefined ? {} : { exceeded }) }))
   })

@@ -8,14 +8,14 @@ import * as Births from "./Births.ts"
 import type { Group } from "./Cgroup.ts"
 import { type Members, Membership, type Run } from "./Membership.ts"
 import type { ProcessLimits, Unenforced } from "./ProcessLimits.ts"
-import { available, signal, signalGroup, signalLed } from "./ProcessTable.ts"
+import { available, groupExists, signal, signalLed } from "./ProcessTable.ts"
 import type * as ProcFs from "./ProcFs.ts"
 
 export interface Tree extends Run {
   readonly cgroup: Group | undefined
   justEnded: boolean
-  /** Whom the leader has left in its group, which was killed when that was seen. */
-  orphans: Members
+  /** The leader has ended, and its group has never been seen empty since: then the number is still the group's. */
+  holdsGroup: boolean
   limits: ProcessLimits | undefined
   unenforced: ReadonlyArray<Unenforced>
   /** Set when it was ended for using more than it may. */
@@ -45,6 +45,9 @@ export interface Walk {
 /** One that saw nothing at all, not even ourselves, because no file could be opened. It proves nothing. */
 export const isBlind = ({ table }: Pick<Walk, "table">): boolean => available && table.size === 0
 
+/** How often the group of a leader that has ended is looked at. */
+const WATCH_MILLIS = 20
+
 export class Trees {
   /** By marker. */
   readonly live = new Map<string, Tree>()
@@ -66,11 +69,22 @@ export class Trees {
     for (const tree of this.live.values()) {
       if (!tree.justEnded) continue
       tree.justEnded = false
-      tree.orphans = members.get(tree.marker) ?? []
-      // One signal, while the number is still theirs: a list of them would not catch what forks all the time.
-      if (!table.has(tree.leader.pid)) signalGroup(tree.leader.pid, "SIGKILL")
     }
     return { table, members }
+  }
+
+  /**
+   * The leader has just ended. Who is in its group is found out while the number can be nobody else's, and the group is
+   * watched from now on: no machine gives all its numbers away between two looks.
+   */
+  ended(tree: Tree): void {
+    tree.justEnded = true
+    this.lookSoon()
+    const look = () => {
+      tree.holdsGroup = this.live.get(tree.marker) === tree && groupExists(tree.leader.pid)
+      if (tree.holdsGroup) setTimeout(look, WATCH_MILLIS).unref()
+    }
+    look()
   }
 
   /** A walk that begins after this was asked for, shared with all who ask before it begins. */

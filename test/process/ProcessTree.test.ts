@@ -75,11 +75,15 @@ describe("ProcessTree", () => {
 
   it.live("answers every stop with one receipt that names what ended and how", () =>
     Effect.gen(function* () {
-      const handle = yield* bash("setsid sleep 1001 & sleep 0.1; echo up; wait")
+      const handle = yield* bash(
+        "setsid sleep 1001 & setsid sh -c 'trap : TERM; echo up; while :; do sleep 1002; done' & wait"
+      )
       yield* firstLine(handle)
       const [first, second] = yield* Effect.all([handle.stop, handle.stop], { concurrency: 2 })
       assert.strictEqual(first, second)
-      assert.strictEqual(first.ended.find(({ name }) => name === "sleep")?.by, "walk")
+      // What the leader leaves is asked too, and killed where it does not listen.
+      assert.strictEqual(first.ended.find(({ name }) => name === "sleep")?.by, "SIGTERM")
+      assert.strictEqual(first.ended.find(({ name }) => name === "sh")?.by, "walk")
       assert.strictEqual(first.ended.find(({ pid }) => pid === handle.pid)?.by, "SIGINT")
     }).pipe(Effect.scoped, Effect.provide(live))
   )

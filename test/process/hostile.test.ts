@@ -105,7 +105,7 @@ describe.skipIf(!linux)("a tree", { timeout: 60_000 }, () => {
         limits: undefined,
         unenforced: [],
         justEnded: false,
-        orphans: [],
+        holdsGroup: false,
         exceeded: undefined,
         pausedSince: undefined,
         pausedBefore: 0

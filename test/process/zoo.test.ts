@@ -96,7 +96,8 @@ const meet = (machine: Machine, animal: Zoo.Animal, action: Action) =>
       if (Result.isFailure(stopped)) return { survivors, unnamed: [], failure: stopped.failure.message }
       const named = new Set([stopped.success.pid, ...stopped.success.ended.map(({ pid }) => pid)])
       // What the end of the namespace has ended meanwhile was nobody's to name.
-      const ended = action === "crash" && machine.rungs.includes("pid_namespace")
+      const leaves = action === "crash" || /leaves|leader-exits/.test(animal.name)
+      const ended = leaves && machine.rungs.includes("pid_namespace")
       const unnamed = animal.moves === true || ended ? [] : before.filter(({ pid }) => !named.has(pid))
       return { survivors, unnamed }
     })
