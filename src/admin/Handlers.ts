@@ -14,13 +14,13 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { type From, History } from "./History.ts"
 import { Operated } from "./Operated.ts"
-import { resultViewOf, summaryOf, viewOf } from "./TaskView.ts"
+import { resultViewOf, storyOf, summaryOf, viewOf } from "./TaskView.ts"
 import { type NodeView, treeOf } from "./TreeView.ts"
 
 /** The errors of these classes travel as themselves, every other Fault as `Refused`. */
@@ -42,27 +42,46 @@ const tasks = (closing: Deferred.Deferred<void>) =>
         submit: ({ payload }) =>
           operated
             .submit(payload)
-            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
-        tasks: ({ query: { limit = LISTED, state } }) =>
-          operated.tasks({ limit: limit + 1, ...(state === undefined ? {} : { states: [state] }) }).pipe(
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
+        tasks: ({ query: { agent, limit = LISTED, state, type } }) =>
+          operated.tasks({ agent, limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
               tasks: found.slice(0, limit).reverse().map(summaryOf),
               more: found.length > limit
             })),
-            Effect.mapError(refused)
+            Effect.mapError(only(LedgerUnusable))
           ),
-        task: ({ params: { id } }) => operated.task(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown))),
+        task: ({ params: { id } }) =>
+          Effect.zipWith(operated.task(id), operated.attempts(id), storyOf).pipe(
+            Effect.mapError(only(TaskUnknown, LedgerUnusable))
+          ),
+        cancelTask: ({ params: { id }, payload: { why } }) =>
+          operated
+            .cancel(id, why)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskEnded, LedgerUnusable))),
+        retryTask: ({ params: { id } }) =>
+          retry(operated, id).pipe(
+            Effect.map(viewOf),
+            Effect.mapError(only(TaskUnknown, TaskEnded, TaskConflict, LedgerFull, LedgerUnusable))
+          ),
         result: ({ params: { id } }) =>
           operated
             .result(id)
             .pipe(
               Effect.map(resultViewOf),
-              Effect.mapError(only(TaskUnknown)),
+              Effect.mapError(only(TaskUnknown, LedgerUnusable)),
               Effect.raceFirst(Effect.andThen(Deferred.await(closing), Effect.fail(new NodeStopping({ task: id }))))
             )
       })
     })
   )
+
+/** What succeeded has nothing to be done once more for. */
+const retry = Effect.fnUntraced(function* (operated: Operated["Service"], id: string) {
+  const { spec, state } = yield* operated.task(id)
+  if (state === "succeeded") return yield* new TaskEnded({ task: id, state })
+  return yield* operated.submit(spec, { again: true })
+})
 
 const agents = HttpApiBuilder.group(
   Api,
@@ -111,7 +130,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           )
           // An agent performs one task at a time.
           const running = operated.tasks({ states: ["running"], limit: agents.length })
-          return treeOf(self, tree, agents, yield* Effect.mapError(running, refused))
+          return treeOf(self, tree, agents, yield* Effect.mapError(running, only(LedgerUnusable)))
         }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]

@@ -72,6 +72,8 @@ const tasks = Command.make(
   "tasks",
   {
     state: Flag.Literals("state", states).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
+    type: text("type", "TYPE", "Only those of this type"),
+    agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(
@@ -95,7 +97,31 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
     Effect.promise(() => import("./task.ts")),
     ({ task }) => task(input)
   )
-).pipe(Command.withDescription("Tell the whole story of a task"))
+).pipe(
+  Command.withDescription("Tell the whole story of a task, or cancel or retry it"),
+  Command.withSubcommands([
+    Command.make(
+      "cancel",
+      {
+        id: Argument.String("id"),
+        why: text("why", "TEXT", "The reason that is written down with it"),
+        json,
+        where
+      },
+      (input) =>
+        Effect.flatMap(
+          Effect.promise(() => import("./cancelTask.ts")),
+          ({ cancelTask }) => cancelTask(input)
+        )
+    ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
+    Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./retryTask.ts")),
+        ({ retryTask }) => retryTask(input)
+      )
+    ).pipe(Command.withDescription("Do a task once more that has failed or was cancelled"))
+  ])
+)
 
 const ps = Command.make("ps", { json, where }, (input) =>
   Effect.flatMap(

@@ -64,6 +64,10 @@ describe("what is asked", () => {
               .slice(0, limit)
           ),
         task: (id) => Effect.succeed(record(id)),
+        attempts: () =>
+          Effect.succeed([
+            { attempt: 1, agent: "worker", begunAt: 5, endedAt: 6, ended: "parked" as const, fault: undefined }
+          ]),
         submit: (task) => Effect.succeed(record(task.id ?? "made-up")),
         result: (task) => Effect.succeed(result(task, { output: { n: 7 } })),
         explain: (agent) => Effect.succeed(`${agent} runs`),
@@ -115,6 +119,11 @@ describe("what is asked", () => {
       assert.isFalse(running.more)
       assert.deepInclude(running.tasks[0], { id: "b", prompt: "do b", agent: "worker" })
       assert.deepInclude(yield* it.ask((client) => client.task({ params: { id: "c" } })), { id: "c", prompt: "do c" })
+      assert.deepInclude((yield* it.ask((client) => client.task({ params: { id: "c" } }))).history[0], {
+        attempt: 1,
+        begunAt: 5,
+        ended: "parked"
+      })
       assert.strictEqual(
         (yield* it.ask((client) => client.submit({ payload: taskOf({ id: "new", prompt: "p" }) }))).id,
         "new"
