@@ -75,6 +75,8 @@ export class MisterSmith extends Context.Service<
     stopAgent(agent: string): Effect.Effect<void, StopError>
     /** Starts an agent that is down, whatever it went down for. */
     startAgent(agent: string): Effect.Effect<void, StartAgentError>
+    /** Stops and starts it in one: what it was doing goes on in its next life. One that is down is started. */
+    restartAgent(agent: string): Effect.Effect<void, StopError | StartAgentError>
     /** Brings an agent's CLI and all it has started to a halt, in mid-turn too, and lets it go on; no time-out runs meanwhile. */
     pauseAgent(agent: string): Effect.Effect<void, PauseError>
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
@@ -170,6 +172,7 @@ const make = Effect.gen(function* () {
     agents: pool.snapshot,
     stopAgent: stop,
     startAgent: start,
+    restartAgent: (agent) => Effect.andThen(stop(agent), start(agent)),
     pauseAgent: pause,
     resumeAgent: resume,
     limitAgent: limit,

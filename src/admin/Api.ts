@@ -140,6 +140,11 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
     }).annotateMerge(described("Starts an agent that is down, whatever it went down for")),
+    HttpApiEndpoint.post("restartAgent", "/agents/:id/restart", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
+    }).annotateMerge(described("Stops an agent and starts it again, and answers when it is up; its work goes on")),
     HttpApiEndpoint.post("pauseAgent", "/agents/:id/pause", {
       params: id,
       success: HttpApiSchema.NoContent,

@@ -95,6 +95,8 @@ const agents = HttpApiBuilder.group(
       stopAgent: ({ params: { id } }) => Effect.mapError(whole(operated.stopAgent(id)), only(...agentErrors)),
       startAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.startAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
+      restartAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.restartAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
       pauseAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
       resumeAgent: ({ params: { id } }) =>

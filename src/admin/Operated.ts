@@ -28,6 +28,8 @@ export class Operated extends Context.Service<
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
     stopAgent(agent: string): Effect.Effect<void, Fault>
     startAgent(agent: string): Effect.Effect<void, Fault>
+    /** Stops and starts it; one that is down is started. */
+    restartAgent(agent: string): Effect.Effect<void, Fault>
     pauseAgent(agent: string): Effect.Effect<void, Fault>
     resumeAgent(agent: string): Effect.Effect<void, Fault>
     /** Answers with the limits that the kernel does not enforce. */

@@ -154,30 +154,45 @@ const events = Command.make(
     )
 ).pipe(Command.withDescription("Tell what has happened on a running node"))
 
+const agentsInput = {
+  agent: Argument.String("agent").pipe(
+    Argument.withDescription("Its name in `ps`, the name of its group for all replicas, or `all`")
+  ),
+  json,
+  where
+}
+
 const agentInput = { agent: Argument.String("agent").pipe(Argument.withDescription("Its name in `ps`")), json, where }
 
-const stop = Command.make("stop", agentInput, (input) =>
+const stop = Command.make("stop", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./stopAgent.ts")),
     ({ stopAgent }) => stopAgent(input)
   )
 ).pipe(Command.withDescription("Stop an agent for good: it stays down in the next run too, until it is started"))
 
-const start = Command.make("start", agentInput, (input) =>
+const start = Command.make("start", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./startAgent.ts")),
     ({ startAgent }) => startAgent(input)
   )
 ).pipe(Command.withDescription("Start an agent that is down, whatever it went down for"))
 
-const pause = Command.make("pause", agentInput, (input) =>
+const restart = Command.make("restart", agentsInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./restartAgent.ts")),
+    ({ restartAgent }) => restartAgent(input)
+  )
+).pipe(Command.withDescription("Stop an agent and start it again; its work goes on"))
+
+const pause = Command.make("pause", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./pauseAgent.ts")),
     ({ pauseAgent }) => pauseAgent(input)
   )
 ).pipe(Command.withDescription("Bring an agent to a halt in the middle of what it does"))
 
-const resume = Command.make("resume", agentInput, (input) =>
+const resume = Command.make("resume", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./pauseAgent.ts")),
     ({ resumeAgent }) => resumeAgent(input)
@@ -212,4 +227,4 @@ const why = Command.make("explain", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Say why an agent is as it is"))
 
-export const nodeCommands = [submit, tasks, task, ps, events, stop, start, pause, resume, limit, why] as const
+export const nodeCommands = [submit, tasks, task, ps, events, stop, start, restart, pause, resume, limit, why] as const
