@@ -40,6 +40,9 @@ const runningErrors = [status(AgentUnknown, 404), status(AgentNotRunning, 409), 
 /** What an agent may use, as the config says it. */
 export const LimitsView = Schema.Struct(limitFields)
 
+/** What a node that is to end finishes before. */
+export const Draining = Schema.Struct({ running: Schema.Array(Schema.String) })
+
 /** Turns a request that cannot be decoded into a typed error. */
 export class Typed extends HttpApiMiddleware.Service<Typed>()("mister-smith/admin/Typed", {
   error: [status(RequestInvalid, 400), status(TaskInvalid, 422)]
@@ -60,6 +63,9 @@ const node = HttpApiGroup.make("node", { topLevel: true })
     ),
     HttpApiEndpoint.get("tree", "/tree", { success: TreeView, error: [ledgerUnusable, other] }).annotateMerge(
       described("The supervision tree and the agents in it, at this moment")
+    ),
+    HttpApiEndpoint.post("drain", "/drain", { success: Draining, error: [ledgerUnusable, other] }).annotateMerge(
+      described("Begins no more work: the node ends when what runs has ended. Answers at once with what runs")
     ),
     HttpApiEndpoint.get("events", "/events", {
       headers: { "last-event-id": Schema.optionalKey(Schema.String) },

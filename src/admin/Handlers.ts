@@ -119,6 +119,11 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function* (handlers) {
       const operated = yield* Operated
       const history = yield* History
+      const scope = yield* Effect.scope
+      // An agent performs one task at a time.
+      const running = Effect.flatMap(operated.agents, ({ length }) =>
+        Effect.mapError(operated.tasks({ states: ["running"], limit: length }), only(LedgerUnusable))
+      )
       const run = self.startedAt.toString(36)
       return handlers.handleAll({
         node: () => Effect.succeed(self),
@@ -130,9 +135,13 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
               Effect.map((usage) => ({ ...agent, usage }))
             )
           )
-          // An agent performs one task at a time.
-          const running = operated.tasks({ states: ["running"], limit: agents.length })
-          return treeOf(self, tree, agents, yield* Effect.mapError(running, only(LedgerUnusable)))
+          return treeOf(self, tree, agents, yield* running)
+        }),
+        drain: Effect.fnUntraced(function* () {
+          // Asked first: where nothing runs, the node ends at once.
+          const found = yield* running
+          yield* Effect.forkIn(operated.drain, scope)
+          return { running: found.map(({ id }) => id) }
         }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]

@@ -37,6 +37,8 @@ export class Operated extends Context.Service<
     /** Undefined while it has no CLI, or has not been looked at. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, Fault>
     readonly tree: Effect.Effect<SupervisorInfo>
+    /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
+    readonly drain: Effect.Effect<void>
     explain(agent: string): Effect.Effect<string, Fault>
   }
 >()("mister-smith/admin/Operated") {}

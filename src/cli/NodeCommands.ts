@@ -227,4 +227,25 @@ const why = Command.make("explain", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Say why an agent is as it is"))
 
-export const nodeCommands = [submit, tasks, task, ps, events, stop, start, restart, pause, resume, limit, why] as const
+const drain = Command.make("drain", { json, where }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./drain.ts")),
+    ({ drain }) => drain(input)
+  )
+).pipe(Command.withDescription("End a node when what it does is done: it begins no more work, and ends with 0"))
+
+export const nodeCommands = [
+  submit,
+  tasks,
+  task,
+  ps,
+  events,
+  stop,
+  start,
+  restart,
+  pause,
+  resume,
+  limit,
+  why,
+  drain
+] as const
