@@ -227,6 +227,27 @@ const why = Command.make("explain", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Say why an agent is as it is"))
 
+const logs = Command.make(
+  "logs",
+  {
+    ...agentsInput,
+    follow: yes("follow", "Go on with what it does from now on, until the node ends").pipe(Flag.withAlias("f")),
+    last: Flag.Int("last").pipe(
+      Flag.withDescription("The latest so many of this agent. Default: all that are kept"),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
+      Flag.optional
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./logs.ts")),
+      ({ logs }) => logs(input)
+    )
+).pipe(Command.withDescription("Tell what an agent has said and done"))
+
 const drain = Command.make("drain", { json, where }, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./drain.ts")),
@@ -247,5 +268,6 @@ export const nodeCommands = [
   resume,
   limit,
   why,
+  logs,
   drain
 ] as const
