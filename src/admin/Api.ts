@@ -150,7 +150,7 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       params: id,
       success: HttpApiSchema.NoContent,
       error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
-    }).annotateMerge(described("Stops an agent and starts it again, and answers when it is up; its work goes on")),
+    }).annotateMerge(described("Stops an agent and starts it again; its work goes on")),
     HttpApiEndpoint.post("pauseAgent", "/agents/:id/pause", {
       params: id,
       success: HttpApiSchema.NoContent,

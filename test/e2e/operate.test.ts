@@ -325,7 +325,7 @@ describe("agents", () => {
     // One that is down is started.
     await tell("stop", "worker")
     assert.strictEqual((await tell("restart", "worker")).stdout, "worker is restarted\n")
-    assert.match((await tell("ps")).stdout, /worker +idle/)
+    assert.strictEqual((await tell("submit", fake({ text: "up" }), "--wait")).stdout, "up\n")
   })
 })
 
