@@ -25,7 +25,7 @@ export const drain = Effect.fn("cli.drain")(function* ({
               : harmless(`the node ends when this is done: ${running.join(", ")}`)
           )
       yield* Stream.runDrain(events)
-      yield* json ? jsonLine({ drained: true }) : out("the node has ended")
+      yield* json ? jsonLine({ ended: true }) : out("the node has ended")
     })
   )
 })
