@@ -3,7 +3,7 @@
  * to know how the house is wired.
  */
 import { join } from "node:path"
-import { Context, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
+import { Context, Deferred, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
@@ -75,6 +75,8 @@ export class MisterSmith extends Context.Service<
     stopAgent(agent: string): Effect.Effect<void, StopError>
     /** Starts an agent that is down, whatever it went down for. */
     startAgent(agent: string): Effect.Effect<void, StartAgentError>
+    /** Stops and starts it in one: what it was doing goes on in its next life. One that is down is started. */
+    restartAgent(agent: string): Effect.Effect<void, StopError | StartAgentError>
     /** Brings an agent's CLI and all it has started to a halt, in mid-turn too, and lets it go on; no time-out runs meanwhile. */
     pauseAgent(agent: string): Effect.Effect<void, PauseError>
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
@@ -88,6 +90,13 @@ export class MisterSmith extends Context.Service<
     explain(agent: string): Effect.Effect<string, AgentUnknown>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
+    /**
+     * Begins no more work, and completes when what runs has ended: the time to close the Layer's Scope. Tasks are accepted
+     * all the same, and wait for the next run with those that were not begun.
+     */
+    readonly drain: Effect.Effect<void>
+    /** Completes when a `drain`, whoever asked for it, has. */
+    readonly drained: Effect.Effect<void>
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
     readonly ended: Effect.Effect<void, SupervisorGaveUp>
   }
@@ -146,6 +155,8 @@ const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
+  const dispatcher = yield* Dispatcher.Dispatcher
+  const drained = yield* Deferred.make<void>()
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
@@ -170,12 +181,15 @@ const make = Effect.gen(function* () {
     agents: pool.snapshot,
     stopAgent: stop,
     startAgent: start,
+    restartAgent: (agent) => Effect.andThen(stop(agent), start(agent)),
     pauseAgent: pause,
     resumeAgent: resume,
     limitAgent: limit,
     usage,
     tree,
     explain,
+    drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
+    drained: Deferred.await(drained),
     events: bus.subscribe,
     ended
   })

@@ -15,17 +15,18 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
-import { ResultView, TaskList, TaskStateView, TaskView } from "./TaskView.ts"
+import { ResultView, TaskList, TaskStateView, TaskStory, TaskView } from "./TaskView.ts"
 import { NodeView, TreeView } from "./TreeView.ts"
 
 const status = <S extends Schema.Top>(error: S, code: number) => error.pipe(HttpApiSchema.status(code))
 
 const other = status(Refused, 500)
-const taskUnknown = [status(TaskUnknown, 404), other] as const
+const ledgerUnusable = status(LedgerUnusable, 503)
+const taskUnknown = [status(TaskUnknown, 404), ledgerUnusable, other] as const
 const agentErrors = [
   status(AgentUnknown, 404),
   status(ChildNotFound, 404),
@@ -39,6 +40,9 @@ const runningErrors = [status(AgentUnknown, 404), status(AgentNotRunning, 409), 
 /** What an agent may use, as the config says it. */
 export const LimitsView = Schema.Struct(limitFields)
 
+/** What a node that is to end finishes before. */
+export const Draining = Schema.Struct({ running: Schema.Array(Schema.String) })
+
 /** Turns a request that cannot be decoded into a typed error. */
 export class Typed extends HttpApiMiddleware.Service<Typed>()("mister-smith/admin/Typed", {
   error: [status(RequestInvalid, 400), status(TaskInvalid, 422)]
@@ -47,6 +51,8 @@ export class Typed extends HttpApiMiddleware.Service<Typed>()("mister-smith/admi
 /** Tasks listed where no number is asked for. */
 export const LISTED = 100
 const Count = Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: 0, maximum: 1_000_000 })))
+/** The longest reason for a cancellation, in characters. */
+export const MAX_WHY = 1000
 const id = { id: Schema.String }
 const described = (description: string) => OpenApi.annotations({ description })
 
@@ -55,8 +61,11 @@ const node = HttpApiGroup.make("node", { topLevel: true })
     HttpApiEndpoint.get("node", "/node", { success: NodeView, error: other }).annotateMerge(
       described("Who answers here")
     ),
-    HttpApiEndpoint.get("tree", "/tree", { success: TreeView, error: other }).annotateMerge(
+    HttpApiEndpoint.get("tree", "/tree", { success: TreeView, error: [ledgerUnusable, other] }).annotateMerge(
       described("The supervision tree and the agents in it, at this moment")
+    ),
+    HttpApiEndpoint.post("drain", "/drain", { success: Draining, error: [ledgerUnusable, other] }).annotateMerge(
+      described("Begins no more work: the node ends when what runs has ended. Answers at once with what runs")
     ),
     HttpApiEndpoint.get("events", "/events", {
       headers: { "last-event-id": Schema.optionalKey(Schema.String) },
@@ -87,14 +96,36 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     HttpApiEndpoint.post("submit", "/tasks", {
       payload: TaskSpec,
       success: TaskView,
-      error: [status(TaskConflict, 409), status(TaskInvalid, 422), status(LedgerFull, 503), other]
+      error: [status(TaskConflict, 409), status(TaskInvalid, 422), status(LedgerFull, 503), ledgerUnusable, other]
     }).annotateMerge(described("Accepts a task. The same id with the same content is answered with what is there")),
     HttpApiEndpoint.get("tasks", "/tasks", {
-      query: { state: Schema.optionalKey(TaskStateView), limit: Schema.optionalKey(Count) },
+      query: {
+        state: Schema.optionalKey(TaskStateView),
+        type: Schema.optionalKey(Schema.String),
+        agent: Schema.optionalKey(Schema.String),
+        limit: Schema.optionalKey(Count)
+      },
       success: TaskList,
-      error: other
+      error: [ledgerUnusable, other]
     }).annotateMerge(described(`The latest tasks, ${LISTED} where no limit is given`)),
-    HttpApiEndpoint.get("task", "/tasks/:id", { params: id, success: TaskView, error: taskUnknown }),
+    HttpApiEndpoint.get("task", "/tasks/:id", { params: id, success: TaskStory, error: taskUnknown }).annotateMerge(
+      described("A task and the attempts at it")
+    ),
+    HttpApiEndpoint.post("cancelTask", "/tasks/:id/cancel", {
+      params: id,
+      payload: Schema.Struct({
+        why: Schema.optionalKey(Schema.String.pipe(Schema.check(Schema.isMaxLength(MAX_WHY))))
+      }),
+      success: TaskView,
+      error: [...taskUnknown, status(TaskEnded, 409)]
+    }).annotateMerge(described("Ends a task that has not ended, and the work on it")),
+    HttpApiEndpoint.post("retryTask", "/tasks/:id/retry", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskEnded, 409), status(TaskConflict, 409), status(LedgerFull, 503)]
+    }).annotateMerge(
+      described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
+    ),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,
@@ -115,6 +146,11 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
     }).annotateMerge(described("Starts an agent that is down, whatever it went down for")),
+    HttpApiEndpoint.post("restartAgent", "/agents/:id/restart", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [...agentErrors, status(ChildRunning, 409), status(ChildStartFailed, 502)]
+    }).annotateMerge(described("Stops an agent and starts it again; its work goes on")),
     HttpApiEndpoint.post("pauseAgent", "/agents/:id/pause", {
       params: id,
       success: HttpApiSchema.NoContent,

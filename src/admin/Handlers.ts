@@ -14,13 +14,13 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { type From, History } from "./History.ts"
 import { Operated } from "./Operated.ts"
-import { resultViewOf, summaryOf, viewOf } from "./TaskView.ts"
+import { resultViewOf, storyOf, summaryOf, viewOf } from "./TaskView.ts"
 import { type NodeView, treeOf } from "./TreeView.ts"
 
 /** The errors of these classes travel as themselves, every other Fault as `Refused`. */
@@ -42,27 +42,46 @@ const tasks = (closing: Deferred.Deferred<void>) =>
         submit: ({ payload }) =>
           operated
             .submit(payload)
-            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull))),
-        tasks: ({ query: { limit = LISTED, state } }) =>
-          operated.tasks({ limit: limit + 1, ...(state === undefined ? {} : { states: [state] }) }).pipe(
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
+        tasks: ({ query: { agent, limit = LISTED, state, type } }) =>
+          operated.tasks({ agent, limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
               tasks: found.slice(0, limit).reverse().map(summaryOf),
               more: found.length > limit
             })),
-            Effect.mapError(refused)
+            Effect.mapError(only(LedgerUnusable))
           ),
-        task: ({ params: { id } }) => operated.task(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown))),
+        task: ({ params: { id } }) =>
+          Effect.zipWith(operated.task(id), operated.attempts(id), storyOf).pipe(
+            Effect.mapError(only(TaskUnknown, LedgerUnusable))
+          ),
+        cancelTask: ({ params: { id }, payload: { why } }) =>
+          operated
+            .cancel(id, why)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskEnded, LedgerUnusable))),
+        retryTask: ({ params: { id } }) =>
+          retry(operated, id).pipe(
+            Effect.map(viewOf),
+            Effect.mapError(only(TaskUnknown, TaskEnded, TaskConflict, LedgerFull, LedgerUnusable))
+          ),
         result: ({ params: { id } }) =>
           operated
             .result(id)
             .pipe(
               Effect.map(resultViewOf),
-              Effect.mapError(only(TaskUnknown)),
+              Effect.mapError(only(TaskUnknown, LedgerUnusable)),
               Effect.raceFirst(Effect.andThen(Deferred.await(closing), Effect.fail(new NodeStopping({ task: id }))))
             )
       })
     })
   )
+
+/** What succeeded has nothing to be done once more for. */
+const retry = Effect.fnUntraced(function* (operated: Operated["Service"], id: string) {
+  const { spec, state } = yield* operated.task(id)
+  if (state === "succeeded") return yield* new TaskEnded({ task: id, state })
+  return yield* operated.submit(spec, { again: true })
+})
 
 const agents = HttpApiBuilder.group(
   Api,
@@ -76,6 +95,8 @@ const agents = HttpApiBuilder.group(
       stopAgent: ({ params: { id } }) => Effect.mapError(whole(operated.stopAgent(id)), only(...agentErrors)),
       startAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.startAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
+      restartAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.restartAgent(id)), only(...agentErrors, ChildRunning, ChildStartFailed)),
       pauseAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
       resumeAgent: ({ params: { id } }) =>
@@ -98,6 +119,11 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function* (handlers) {
       const operated = yield* Operated
       const history = yield* History
+      const scope = yield* Effect.scope
+      // An agent performs one task at a time.
+      const running = Effect.flatMap(operated.agents, ({ length }) =>
+        Effect.mapError(operated.tasks({ states: ["running"], limit: length }), only(LedgerUnusable))
+      )
       const run = self.startedAt.toString(36)
       return handlers.handleAll({
         node: () => Effect.succeed(self),
@@ -109,9 +135,13 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
               Effect.map((usage) => ({ ...agent, usage }))
             )
           )
-          // An agent performs one task at a time.
-          const running = operated.tasks({ states: ["running"], limit: agents.length })
-          return treeOf(self, tree, agents, yield* Effect.mapError(running, refused))
+          return treeOf(self, tree, agents, yield* running)
+        }),
+        drain: Effect.fnUntraced(function* () {
+          // Asked first: where nothing runs, the node ends at once.
+          const found = yield* running
+          yield* Effect.forkIn(operated.drain, scope)
+          return { running: found.map(({ id }) => id) }
         }),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]

@@ -5,32 +5,31 @@
 import { Context, type Effect } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import type { Fault } from "../domain/Fault.ts"
-import type { TaskResult, TaskState } from "../domain/Task.ts"
+import type { TaskResult } from "../domain/Task.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
-import type { TaskRecord } from "../task/TaskLedger.ts"
+import type { AttemptRecord, SubmitOptions, TaskFilter, TaskRecord } from "../task/TaskLedger.ts"
 import type { TaskInput } from "../task/TaskSpec.ts"
-
-/** Which tasks are listed. */
-export interface Listed {
-  /** Not said: all. */
-  readonly states?: ReadonlyArray<TaskState> | undefined
-  readonly limit: number
-}
 
 export class Operated extends Context.Service<
   Operated,
   {
-    submit(task: TaskInput): Effect.Effect<TaskRecord, Fault>
+    submit(task: TaskInput, options?: SubmitOptions): Effect.Effect<TaskRecord, Fault>
     /** Waits for the end of a task. */
     result(task: string): Effect.Effect<TaskResult, Fault>
     task(id: string): Effect.Effect<TaskRecord, Fault>
+    /** The attempts at a task, first to last. */
+    attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, Fault>
+    /** Ends a task that has not ended, and the work on it. */
+    cancel(task: string, why?: string): Effect.Effect<TaskRecord, Fault>
     /** The latest first. */
-    tasks(filter: Listed): Effect.Effect<ReadonlyArray<TaskRecord>, Fault>
+    tasks(filter: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, Fault>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
     stopAgent(agent: string): Effect.Effect<void, Fault>
     startAgent(agent: string): Effect.Effect<void, Fault>
+    /** Stops and starts it; one that is down is started. */
+    restartAgent(agent: string): Effect.Effect<void, Fault>
     pauseAgent(agent: string): Effect.Effect<void, Fault>
     resumeAgent(agent: string): Effect.Effect<void, Fault>
     /** Answers with the limits that the kernel does not enforce. */
@@ -38,6 +37,8 @@ export class Operated extends Context.Service<
     /** Undefined while it has no CLI, or has not been looked at. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, Fault>
     readonly tree: Effect.Effect<SupervisorInfo>
+    /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
+    readonly drain: Effect.Effect<void>
     explain(agent: string): Effect.Effect<string, Fault>
   }
 >()("mister-smith/admin/Operated") {}

@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
-import type { TaskRecord } from "../task/TaskLedger.ts"
+import type { AttemptRecord, TaskRecord } from "../task/TaskLedger.ts"
 import { FaultView } from "./FaultView.ts"
 
 export const TaskStateView = Schema.Literals([
@@ -80,6 +80,26 @@ export const TaskView = Schema.Struct({
   result: Schema.optional(ResultView)
 })
 export type TaskView = typeof TaskView.Type
+
+/** One attempt at a task, in the order in which they were begun. */
+export const AttemptView = Schema.Struct({
+  attempt: Schema.Finite,
+  agent: Schema.String,
+  begunAt: Schema.Finite,
+  endedAt: Schema.optional(Schema.Finite),
+  /** What the task became by it. */
+  ended: Schema.optional(TaskStateView),
+  fault: Schema.optional(FaultView)
+})
+
+/** A task with what was done for it. */
+export const TaskStory = Schema.Struct({ ...TaskView.fields, history: Schema.Array(AttemptView) })
+export type TaskStory = typeof TaskStory.Type
+
+export const storyOf = (record: TaskRecord, history: ReadonlyArray<AttemptRecord>): TaskStory => ({
+  ...viewOf(record),
+  history
+})
 
 const commonOf = ({ agent, attempt, dueAt, id, spec, startedAt, state, submittedAt }: TaskRecord) => ({
   id,

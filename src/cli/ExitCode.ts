@@ -14,6 +14,7 @@ const MISTAKES = new Set([
   "TaskInvalid",
   "TaskConflict",
   "TaskUnknown",
+  "TaskEnded",
   "AgentUnknown",
   "ChildRunning",
   "AgentNotRunning",

@@ -72,6 +72,8 @@ const tasks = Command.make(
   "tasks",
   {
     state: Flag.Literals("state", states).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
+    type: text("type", "TYPE", "Only those of this type"),
+    agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(
@@ -95,7 +97,31 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
     Effect.promise(() => import("./task.ts")),
     ({ task }) => task(input)
   )
-).pipe(Command.withDescription("Tell the whole story of a task"))
+).pipe(
+  Command.withDescription("Tell the whole story of a task, or cancel or retry it"),
+  Command.withSubcommands([
+    Command.make(
+      "cancel",
+      {
+        id: Argument.String("id"),
+        why: text("why", "TEXT", "The reason that is written down with it"),
+        json,
+        where
+      },
+      (input) =>
+        Effect.flatMap(
+          Effect.promise(() => import("./cancelTask.ts")),
+          ({ cancelTask }) => cancelTask(input)
+        )
+    ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
+    Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./retryTask.ts")),
+        ({ retryTask }) => retryTask(input)
+      )
+    ).pipe(Command.withDescription("Do a task once more that has failed or was cancelled"))
+  ])
+)
 
 const ps = Command.make("ps", { json, where }, (input) =>
   Effect.flatMap(
@@ -128,30 +154,45 @@ const events = Command.make(
     )
 ).pipe(Command.withDescription("Tell what has happened on a running node"))
 
+const agentsInput = {
+  agent: Argument.String("agent").pipe(
+    Argument.withDescription("Its name in `ps`, the name of its group for all replicas, or `all`")
+  ),
+  json,
+  where
+}
+
 const agentInput = { agent: Argument.String("agent").pipe(Argument.withDescription("Its name in `ps`")), json, where }
 
-const stop = Command.make("stop", agentInput, (input) =>
+const stop = Command.make("stop", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./stopAgent.ts")),
     ({ stopAgent }) => stopAgent(input)
   )
 ).pipe(Command.withDescription("Stop an agent for good: it stays down in the next run too, until it is started"))
 
-const start = Command.make("start", agentInput, (input) =>
+const start = Command.make("start", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./startAgent.ts")),
     ({ startAgent }) => startAgent(input)
   )
 ).pipe(Command.withDescription("Start an agent that is down, whatever it went down for"))
 
-const pause = Command.make("pause", agentInput, (input) =>
+const restart = Command.make("restart", agentsInput, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./restartAgent.ts")),
+    ({ restartAgent }) => restartAgent(input)
+  )
+).pipe(Command.withDescription("Stop an agent and start it again; its work goes on"))
+
+const pause = Command.make("pause", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./pauseAgent.ts")),
     ({ pauseAgent }) => pauseAgent(input)
   )
 ).pipe(Command.withDescription("Bring an agent to a halt in the middle of what it does"))
 
-const resume = Command.make("resume", agentInput, (input) =>
+const resume = Command.make("resume", agentsInput, (input) =>
   Effect.flatMap(
     Effect.promise(() => import("./pauseAgent.ts")),
     ({ resumeAgent }) => resumeAgent(input)
@@ -186,4 +227,47 @@ const why = Command.make("explain", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Say why an agent is as it is"))
 
-export const nodeCommands = [submit, tasks, task, ps, events, stop, start, pause, resume, limit, why] as const
+const logs = Command.make(
+  "logs",
+  {
+    ...agentsInput,
+    follow: yes("follow", "Go on with what it does from now on, until the node ends").pipe(Flag.withAlias("f")),
+    last: Flag.Int("last").pipe(
+      Flag.withDescription("The latest so many of this agent. Default: all that are kept"),
+      Flag.filter(
+        (n) => n >= 0 && n <= 1_000_000,
+        (n) => `expected 0 to 1000000, found ${n}`
+      ),
+      Flag.optional
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./logs.ts")),
+      ({ logs }) => logs(input)
+    )
+).pipe(Command.withDescription("Tell what an agent has said and done"))
+
+const drain = Command.make("drain", { json, where }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./drain.ts")),
+    ({ drain }) => drain(input)
+  )
+).pipe(Command.withDescription("End a node when what it does is done: it begins no more work, and ends with 0"))
+
+export const nodeCommands = [
+  submit,
+  tasks,
+  task,
+  ps,
+  events,
+  stop,
+  start,
+  restart,
+  pause,
+  resume,
+  limit,
+  why,
+  logs,
+  drain
+] as const

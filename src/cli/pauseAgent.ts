@@ -1,16 +1,17 @@
 /** `pause AGENT`: bring an agent to a halt in the middle of what it does; `resume AGENT`: let it go on. */
-import { Effect } from "effect"
-import { jsonLine, out } from "./Printing.ts"
-import { type AgentInput, withNode } from "./Where.ts"
+import { tellAgents } from "./Targets.ts"
+import type { AgentInput } from "./Where.ts"
 
-export const pauseAgent = Effect.fn("cli.pause")(function* ({ agent, json, where }: AgentInput) {
-  yield* withNode(where, (node) => node.wait((client) => client.pauseAgent({ params: { id: agent } })))
-  yield* json
-    ? jsonLine({ agent, paused: true })
-    : out(`${agent} is paused, and stays so until \`mister-smith resume ${agent}\``)
-})
+export const pauseAgent = (input: AgentInput) =>
+  tellAgents(input, {
+    act: (node, id) => node.wait((client) => client.pauseAgent({ params: { id } })),
+    done: { paused: true },
+    said: (agent) => `${agent} is paused, and stays so until \`mister-smith resume ${agent}\``
+  })
 
-export const resumeAgent = Effect.fn("cli.resume")(function* ({ agent, json, where }: AgentInput) {
-  yield* withNode(where, (node) => node.wait((client) => client.resumeAgent({ params: { id: agent } })))
-  yield* json ? jsonLine({ agent, paused: false }) : out(`${agent} goes on`)
-})
+export const resumeAgent = (input: AgentInput) =>
+  tellAgents(input, {
+    act: (node, id) => node.wait((client) => client.resumeAgent({ params: { id } })),
+    done: { paused: false },
+    said: (agent) => `${agent} goes on`
+  })

@@ -82,8 +82,11 @@ const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, o
     },
     { concurrency: "unbounded" }
   )
-  if (!once) return yield* Effect.andThen(results, smith.ended)
-  const failed = (yield* results).filter(({ status }) => status !== "succeeded")
+  if (!once) return yield* Effect.raceFirst(Effect.andThen(results, smith.ended), smith.drained)
+  const all = yield* Effect.raceFirst(results, Effect.as(smith.drained, undefined))
+  // What was not begun is left to the next run.
+  if (all === undefined) return
+  const failed = all.filter(({ status }) => status !== "succeeded")
   // What no restart can cure ends the tree too, and the tree says it better.
   if (failed.some(({ fault }) => fault?.recovery === "escalate")) yield* Effect.timeoutOption(smith.ended, VERDICT)
   if (failed.length > 0) return yield* new TasksFailed({ failed: failed.length })

@@ -1,11 +1,10 @@
 /** `stop AGENT`: end an agent, and keep it down. */
-import { Effect } from "effect"
-import { jsonLine, out } from "./Printing.ts"
-import { type AgentInput, withNode } from "./Where.ts"
+import { tellAgents } from "./Targets.ts"
+import type { AgentInput } from "./Where.ts"
 
-export const stopAgent = Effect.fn("cli.stop")(function* ({ agent, json, where }: AgentInput) {
-  yield* withNode(where, (node) => node.wait((client) => client.stopAgent({ params: { id: agent } })))
-  yield* json
-    ? jsonLine({ agent, stopped: true })
-    : out(`${agent} is stopped, and stays so until \`mister-smith start ${agent}\``)
-})
+export const stopAgent = (input: AgentInput) =>
+  tellAgents(input, {
+    act: (node, id) => node.wait((client) => client.stopAgent({ params: { id } })),
+    done: { stopped: true },
+    said: (agent) => `${agent} is stopped, and stays so until \`mister-smith start ${agent}\``
+  })

@@ -1,6 +1,6 @@
 /** `task ID`: the whole story of one task: what was asked, what happened, how it ended. */
 import { Effect, Stream } from "effect"
-import { resultOf, type TaskView } from "../admin/TaskView.ts"
+import { resultOf, type TaskStory } from "../admin/TaskView.ts"
 import type { Published } from "../event/Event.ts"
 import { sentence } from "./events.ts"
 import { jsonLine, out, painter } from "./Printing.ts"
@@ -30,8 +30,16 @@ export const task = Effect.fn("cli.task")(function* ({
 
 const time = (millis: number) => new Date(millis).toLocaleString("sv-SE")
 
-const story = (raw: TaskView, events: ReadonlyArray<Published>, p: Paint): string => {
-  const { result, ...view } = harmless(raw)
+/** A line for each attempt; the last one's fault is told as the problem of the task too. */
+const attempts = (history: TaskStory["history"], p: Paint): ReadonlyArray<string> =>
+  history.map(({ agent, attempt, begunAt, ended, endedAt, fault }) => {
+    const end = endedAt === undefined ? "under way" : `to ${time(endedAt)}, ${ended}`
+    const why = fault === undefined ? "" : `: ${fault.message}`
+    return `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`
+  })
+
+const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
+  const { history, result, ...view } = harmless(raw)
   const { costUsd, inputTokens, outputTokens, turns } = view.usage
   const facts: ReadonlyArray<readonly [string, string | undefined]> = [
     ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
@@ -51,6 +59,7 @@ const story = (raw: TaskView, events: ReadonlyArray<Published>, p: Paint): strin
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
     ["hint", view.lastFault?.hint],
+    ["attempts", history.length === 0 ? undefined : attempts(history, p).join("\n")],
     ["schema", view.schema === undefined ? undefined : JSON.stringify(view.schema)],
     ["prompt", view.prompt]
   ]

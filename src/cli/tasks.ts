@@ -8,21 +8,34 @@ import { dollars } from "./Words.ts"
 
 export interface TasksInput {
   readonly state: Option.Option<TaskState>
+  readonly type: Option.Option<string>
+  readonly agent: Option.Option<string>
   readonly limit: number
   readonly json: boolean
   readonly where: Where
 }
 
-export const tasks = Effect.fn("cli.tasks")(function* ({ json, limit, state, where }: TasksInput) {
+export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, limit, state, type, where }: TasksInput) {
   const p = yield* painter
   yield* withNode(
     where,
     Effect.fnUntraced(function* (node) {
-      const query = { limit, ...(Option.isSome(state) ? { state: state.value } : {}) }
+      const query = {
+        limit,
+        ...(Option.isSome(state) ? { state: state.value } : {}),
+        ...(Option.isSome(type) ? { type: type.value } : {}),
+        ...(Option.isSome(agent) ? { agent: agent.value } : {})
+      }
       const { more, tasks } = yield* node.ask((client) => client.tasks({ query }))
       if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
       else if (tasks.length === 0 && !more)
-        yield* out(Option.isSome(state) ? `no task is ${state.value}` : "there are no tasks")
+        yield* out(
+          Option.isSome(type) || Option.isSome(agent)
+            ? "there are no such tasks"
+            : Option.isSome(state)
+              ? `no task is ${state.value}`
+              : "there are no tasks"
+        )
       else yield* out(table(TITLES, tasks.map(row(Date.now())), p))
       if (more) yield* err(p("dim", "there are earlier ones (--limit)"))
     })

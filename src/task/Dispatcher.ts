@@ -6,7 +6,7 @@
  * a failure that another attempt may cure parks the task with a due time, any other ends it at once. Who performs is
  * Router.ts, how it is performed is agent/, what is true about a task is TaskLedger.ts.
  */
-import { Cause, Clock, Effect, Layer, Result, Stream } from "effect"
+import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
 import type { Agent, Attempt, PerformError } from "../agent/Agent.ts"
 import { AgentDefect } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
@@ -20,18 +20,31 @@ import { LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
 
+/** What else can be asked of whoever gives out the tasks. */
+export class Dispatcher extends Context.Service<
+  Dispatcher,
+  {
+    /** Begins nothing any more; completes when what runs has ended and is written down. What waits, waits for the next run. */
+    readonly drain: Effect.Effect<void>
+  }
+>()("mister-smith/task/Dispatcher") {}
+
 /** Dispatches as long as its Scope lives; attempts under way are interrupted when it closes. */
 export const layer = (retry: RetrySettings) =>
-  Layer.effectDiscard(
+  Layer.effect(
+    Dispatcher,
     Effect.gen(function* () {
       const ledger = yield* TaskLedger
       const pool = yield* AgentPool
       const bus = yield* EventBus
-      const scope = yield* Effect.scope
+      const attempts = yield* FiberSet.make()
+      const dispatching = yield* Semaphore.make(1)
+      let draining = false
       const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
+        if (draining) return
         const agents = yield* pool.snapshot
         // Most tasks of a long queue find everybody busy.
         if (!agents.some(({ gone, state }) => gone || state === "idle")) return
@@ -47,11 +60,12 @@ export const layer = (retry: RetrySettings) =>
           // Who may take the first of a lane may take any of it, so that the first stands for all.
           for (const task of yield* ledger.heads(held)) given = (yield* give(task, interrupted)) || given
         }
-      })
+      }).pipe(dispatching.withPermits(1))
 
       /** Has it left the queue? */
       const give = Effect.fnUntraced(
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
+          if (draining) return false
           const answer = route(task, yield* pool.snapshot, interrupted)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
@@ -67,7 +81,7 @@ export const layer = (retry: RetrySettings) =>
       const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent) {
         const claimed = yield* ledger.claim(task.id, agent.id)
         yield* agent.reserve(task.id)
-        yield* Effect.forkIn(perform(claimed, agent), scope)
+        yield* FiberSet.run(attempts, perform(claimed, agent))
       }, Effect.uninterruptible)
 
       /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
@@ -144,6 +158,13 @@ export const layer = (retry: RetrySettings) =>
         written(dispatch),
         Stream.runForEach(changes, () => written(dispatch))
       ).pipe(Effect.forkScoped)
+      return Dispatcher.of({
+        drain: Effect.suspend(() => {
+          draining = true
+          // What is just being begun is among the attempts when the dispatch is through.
+          return Effect.andThen(dispatching.withPermits(1)(Effect.void), FiberSet.awaitEmpty(attempts))
+        })
+      })
     })
   )
 

@@ -13,7 +13,14 @@ import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ChildRunning } from "../../src/supervision/ChildError.ts"
-import { LedgerFull, TaskConflict, TaskInvalid, TaskUnknown } from "../../src/task/TaskError.ts"
+import {
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "../../src/task/TaskError.ts"
 import { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { ask, client, directory, node, record, served, services } from "./Served.ts"
 
@@ -64,6 +71,10 @@ describe("what is asked", () => {
               .slice(0, limit)
           ),
         task: (id) => Effect.succeed(record(id)),
+        attempts: () =>
+          Effect.succeed([
+            { attempt: 1, agent: "worker", begunAt: 5, endedAt: 6, ended: "parked" as const, fault: undefined }
+          ]),
         submit: (task) => Effect.succeed(record(task.id ?? "made-up")),
         result: (task) => Effect.succeed(result(task, { output: { n: 7 } })),
         explain: (agent) => Effect.succeed(`${agent} runs`),
@@ -115,6 +126,11 @@ describe("what is asked", () => {
       assert.isFalse(running.more)
       assert.deepInclude(running.tasks[0], { id: "b", prompt: "do b", agent: "worker" })
       assert.deepInclude(yield* it.ask((client) => client.task({ params: { id: "c" } })), { id: "c", prompt: "do c" })
+      assert.deepInclude((yield* it.ask((client) => client.task({ params: { id: "c" } }))).history[0], {
+        attempt: 1,
+        begunAt: 5,
+        ended: "parked"
+      })
       assert.strictEqual(
         (yield* it.ask((client) => client.submit({ payload: taskOf({ id: "new", prompt: "p" }) }))).id,
         "new"
@@ -160,6 +176,66 @@ describe("what is asked", () => {
       assert.instanceOf(missing, TaskUnknown)
       const running = yield* Effect.flip(it.wait((client) => client.startAgent({ params: { id: "a" } })))
       assert.instanceOf(running, ChildRunning)
+    }).pipe(Effect.provide(services()))
+  )
+
+  it.live("about a task is refused with the ledger's own errors, each with its status", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      const unusable = new LedgerUnusable({ where: "file", problem: "full", detail: "ENOSPC" })
+      const it = yield* served(dir, {
+        cancel: (task, why) =>
+          Effect.fail(why === undefined ? new TaskUnknown({ task }) : new TaskEnded({ task, state: "succeeded" })),
+        task: (id) => (id === "t" ? Effect.succeed(record(id, { state: "succeeded" })) : Effect.fail(unusable)),
+        attempts: () => Effect.fail(unusable),
+        tasks: () => Effect.fail(unusable)
+      })
+      const cancel = (payload: { readonly why?: string }) =>
+        Effect.flip(it.ask((client) => client.cancelTask({ params: { id: "t" }, payload })))
+      assert.instanceOf(yield* cancel({}), TaskUnknown)
+      assert.include(yield* cancel({ why: "w" }), { _tag: "TaskEnded", state: "succeeded" })
+      // What succeeded is not done once more: nothing is submitted, or this node would die of it.
+      const retried = yield* Effect.flip(it.ask((client) => client.retryTask({ params: { id: "t" } })))
+      assert.instanceOf(retried, TaskEnded)
+      const listed = yield* Effect.flip(it.ask((client) => client.tasks({ query: {} })))
+      assert.instanceOf(listed, LedgerUnusable)
+      assert.include(listed, { message: unusable.message, hint: unusable.hint, severity: unusable.severity })
+      const statusOf = (method: string, path: string, body?: string) =>
+        Effect.map(
+          ask(socketIn(dir), method, path, {
+            ...(body === undefined ? {} : { body, headers: { "content-type": "application/json" } })
+          }),
+          ({ status }) => status
+        )
+      assert.deepStrictEqual(
+        yield* Effect.all([
+          statusOf("POST", "/tasks/t/cancel", "{}"),
+          statusOf("POST", "/tasks/t/cancel", '{"why":"w"}'),
+          statusOf("POST", "/tasks/t/cancel", '{"wyh":"w"}'),
+          statusOf("POST", "/tasks/t/retry"),
+          statusOf("GET", "/tasks"),
+          statusOf("GET", "/tasks/other")
+        ]),
+        [404, 409, 400, 409, 503, 503]
+      )
+    }).pipe(Effect.provide(services()))
+  )
+
+  it.live("once more of a task that failed is what it was, again", () =>
+    Effect.gen(function* () {
+      const failed = record("t", { state: "failed", attempt: 3 })
+      const submitted: Array<unknown> = []
+      const it = yield* served(yield* directory, {
+        task: () => Effect.succeed(failed),
+        submit: (task, options) =>
+          Effect.sync(() => {
+            submitted.push(task, options)
+            return record("t", { attempt: 3 })
+          })
+      })
+      const view = yield* it.ask((client) => client.retryTask({ params: { id: "t" } }))
+      assert.include(view, { state: "queued", attempt: 3 })
+      assert.deepStrictEqual(submitted, [failed.spec, { again: true }])
     }).pipe(Effect.provide(services()))
   )
 
@@ -209,11 +285,15 @@ describe("what is asked", () => {
       const { paths } = JSON.parse(body) as { readonly paths: Record<string, Record<string, unknown>> }
       assert.hasAllKeys(paths, [
         "/node",
+        "/drain",
         "/tree",
         "/events",
         "/tasks",
         "/tasks/{id}",
         "/tasks/{id}/result",
+        "/tasks/{id}/cancel",
+        "/tasks/{id}/retry",
+        "/agents/{id}/restart",
         "/agents/{id}/stop",
         "/agents/{id}/start",
         "/agents/{id}/pause",

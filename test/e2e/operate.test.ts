@@ -15,6 +15,9 @@ const COMMANDS = [
   ["events"],
   ["stop", "worker"],
   ["start", "worker"],
+  ["restart", "worker"],
+  ["logs", "worker"],
+  ["drain"],
   ["pause", "worker"],
   ["resume", "worker"],
   ["limit", "worker", "--cpus", "1"],
@@ -231,6 +234,174 @@ describe("an agent", () => {
     const down = await tell("pause", "worker")
     assert.strictEqual(down.code, 2)
     assert.match(down.stderr, /it is terminated[\s\S]*hint: /)
+  })
+})
+
+describe("a task", () => {
+  it("is cancelled with a reason, retried, and tells of each attempt", async () => {
+    await using it = await fleet()
+    const { running, tell } = await serving(it)
+    await tell("submit", fake({ delay: 60_000, text: "never" }), "--id", "t", "--type", "slow")
+    await running.waitFor("its first attempt", (line) => line.type === "task.state" && line["to"] === "running")
+    const cancelled = await tell("task", "cancel", "t", "--why", "changed my mind")
+    assert.strictEqual(cancelled.code, 0, cancelled.stderr)
+    assert.match(cancelled.stdout, /task "t" was cancelled: changed my mind\n/)
+    const twice = await tell("task", "cancel", "t")
+    assert.strictEqual(twice.code, 2)
+    assert.match(twice.stderr, /has ended already: it was cancelled[\s\S]*hint: /)
+    const retried = await tell("task", "retry", "t", "--json")
+    assert.strictEqual(retried.code, 0, retried.stderr)
+    assert.deepInclude(retried.lines[0], { id: "t", type: "slow" })
+    await running.waitFor("its second attempt", (line) => line.type === "task.state" && line["attempt"] === 2)
+    const [story] = (await tell("task", "t", "--json")).lines
+    const history = story?.["history"] as ReadonlyArray<Record<string, unknown>>
+    assert.lengthOf(history, 2)
+    assert.deepInclude(history[0], { attempt: 1, agent: "worker", ended: "cancelled" })
+    assert.include(history[0]?.["fault"], { kind: "TaskCancelled" })
+    assert.deepInclude(history[1], { attempt: 2, agent: "worker" })
+    assert.notProperty(history[1], "ended")
+    assert.match(
+      (await tell("task", "t")).stdout,
+      /attempts +1\. worker, .* to .*, cancelled: .*changed my mind\n +2\. worker, .* under way\n/
+    )
+    const gone = await tell("task", "cancel", "t", "--json")
+    assert.deepInclude(gone.lines[0], { id: "t", state: "cancelled" })
+    await tell("submit", fake({ text: "ok" }), "--id", "done", "--wait")
+    const succeeded = await tell("task", "retry", "done")
+    assert.strictEqual(succeeded.code, 2)
+    assert.match(succeeded.stderr, /has succeeded/)
+    for (const verb of ["cancel", "retry"]) assert.strictEqual((await tell("task", verb, "nope")).code, 2)
+    const ids = async (...filter: ReadonlyArray<string>) =>
+      texts((await tell("tasks", "--json", ...filter)).lines, "id")
+    assert.deepStrictEqual(await ids(), ["t", "done"])
+    assert.deepStrictEqual(await ids("--type", "slow"), ["t"])
+    assert.deepStrictEqual(await ids("--agent", "worker", "--state", "succeeded"), ["done"])
+    assert.deepStrictEqual(await ids("--agent", "nobody"), [])
+  })
+})
+
+describe("agents", () => {
+  it("are told together by the name of their group, or all; what fails is told, and the others do it", async () => {
+    await using it = await fleet()
+    const { tell } = await serving(it, { agents: [agent({ replicas: 2 }), agent({ id: "other" })] })
+    const stopped = await tell("stop", "worker", "--json")
+    assert.strictEqual(stopped.code, 0, stopped.stderr)
+    const workers = texts(stopped.lines, "agent")
+    assert.lengthOf(workers, 2)
+    assert.notInclude(workers, "other")
+    // Two are down, which cannot be paused; the third is, all the same.
+    const paused = await tell("pause", "all")
+    assert.strictEqual(paused.code, 1)
+    assert.match(paused.stdout, /other is paused/)
+    assert.match(paused.stderr, /2 of 3 agents did not do it/)
+    for (const worker of workers) assert.include(paused.stderr, `${worker}`)
+    const resumed = await tell("resume", "all", "--json")
+    assert.strictEqual(resumed.code, 1)
+    assert.deepInclude(resumed.lines, { agent: "other", paused: false } as unknown as Line)
+    assert.lengthOf(
+      resumed.lines.filter((line) => "fault" in line),
+      2
+    )
+    // The one that runs is as it is to be.
+    const started = await tell("start", "all", "--json")
+    assert.strictEqual(started.code, 0, started.stderr)
+    assert.lengthOf(started.lines, 3)
+    const restarted = await tell("restart", "all")
+    assert.strictEqual(restarted.code, 0, restarted.stderr)
+    assert.match(restarted.stdout, /^(.* is restarted\n){3}$/)
+    assert.strictEqual((await tell("restart", "wroker")).code, 2)
+  })
+
+  it("are restarted in the middle of their work, which goes on", async () => {
+    await using it = await fleet()
+    const { running, tell } = await serving(it)
+    const bash = { tool: "Bash", input: { command: "sleep 2", description: "d" } }
+    await tell("submit", fake(bash, { text: "done" }), "--id", "t")
+    await running.waitFor("Bash", (line) => line.type === "task.progress")
+    const restarted = await tell("restart", "worker", "--json")
+    assert.strictEqual(restarted.code, 0, restarted.stderr)
+    assert.deepInclude(restarted.lines[0], { agent: "worker", restarted: true })
+    await running.waitFor("its end", (line) => line.type === "task.state" && line["to"] === "succeeded")
+    // One that is down is started.
+    await tell("stop", "worker")
+    assert.strictEqual((await tell("restart", "worker")).stdout, "worker is restarted\n")
+    assert.strictEqual((await tell("submit", fake({ text: "up" }), "--wait")).stdout, "up\n")
+  })
+})
+
+describe("logs", () => {
+  it("tell what an agent has said and done, the latest so many, or on to the end", async () => {
+    await using it = await fleet()
+    const { running, tell } = await serving(it, { agents: [agent(), agent({ id: "other" })] })
+    await tell("submit", fake({ text: "hello" }), "--id", "a", "--agent", "worker", "--wait")
+    await tell("submit", fake({ text: "hullo" }), "--id", "b", "--agent", "other", "--wait")
+    const said = await tell("logs", "worker")
+    assert.strictEqual(said.code, 0, said.stderr)
+    assert.match(said.stdout, /worker: ready[\s\S]*task a: worker begins[\s\S]*task a: hello[\s\S]*task a: succeeded/)
+    assert.notMatch(said.stdout, /other|task b|undefined|\[object|\{"/)
+    const last = await tell("logs", "worker", "--last", "2", "--json")
+    assert.lengthOf(last.lines, 2)
+    assert.deepStrictEqual(new Set(texts(last.lines, "agent")), new Set(["worker"]))
+    assert.deepStrictEqual((await tell("logs", "worker", "--last", "0", "--json")).lines, [])
+    assert.include((await tell("logs", "all")).stdout, "task b")
+    const unknown = await tell("logs", "wroker")
+    assert.strictEqual(unknown.code, 2)
+    assert.match(unknown.stderr, /no agent named "wroker"/)
+    const follower = start(["logs", "worker", "--follow", "--json"], { cwd: it.dir })
+    await follower.waitFor("what was", (line) => line["to"] === "succeeded" && line["task"] === "a")
+    await tell("submit", fake({ text: "more" }), "--id", "c", "--agent", "worker", "--wait")
+    await follower.waitFor("what is", (line) => line["to"] === "succeeded" && line["task"] === "c")
+    running.child.kill("SIGTERM")
+    assert.strictEqual(await follower.exit, 0)
+    const seqs = texts(follower.lines, "seq")
+    assert.deepStrictEqual(seqs, [...new Set(seqs)], "each is told once")
+  })
+})
+
+describe("drain", () => {
+  it("finishes what runs, begins nothing more, and ends the node with 0; the next run does the rest", async () => {
+    await using it = await fleet()
+    const config = { agents: [agent({ permissions: { allow: ["Bash"] } })] }
+    const { running, tell } = await serving(it, config)
+    const command = `while [ ! -e ${it.dir}/go ]; do sleep 0.1; done`
+    const wait = { tool: "Bash", input: { command, description: "d" } }
+    await tell("submit", fake(wait, { text: "finished" }), "--id", "first")
+    await running.waitFor("Bash", (line) => line.type === "task.progress")
+    await tell("submit", fake({ text: "later" }), "--id", "second")
+    const drained = start(["drain", "--json"], { cwd: it.dir })
+    const draining = await drained.waitFor("its answer", (line) => line["draining"] === true)
+    assert.deepStrictEqual(draining["running"], ["first"])
+    const again = start(["drain"], { cwd: it.dir })
+    while (again.stdout() === "") await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.match((await tell("submit", fake({ text: "last" }), "--id", "third")).stdout, /queued/)
+    writeFileSync(join(it.dir, "go"), "")
+    assert.strictEqual(await running.exit, 0, running.stderr())
+    assert.strictEqual(await drained.exit, 0, drained.stderr())
+    assert.strictEqual(await again.exit, 0, again.stderr())
+    assert.match(again.stdout(), /when this is done: first\nthe node has ended\n/)
+    const states = running.lines.filter((line) => line.type === "task.state" && line["to"] !== "queued")
+    assert.deepStrictEqual(texts(states, "task"), ["first", "first"])
+    const next = it.run(config, "--json")
+    for (const task of ["second", "third"]) {
+      await next.waitFor(task, (line) => line["task"] === task && line["to"] === "succeeded")
+    }
+    // Where nothing runs, the end is at once.
+    const idle = await finish(["drain"], { cwd: it.dir })
+    assert.strictEqual(idle.code, 0, idle.stderr)
+    assert.match(idle.stdout, /nothing runs; the node ends\nthe node has ended\n/)
+    assert.strictEqual(await next.exit, 0)
+  })
+
+  it("that takes too long is cut short by a signal, as always", async () => {
+    await using it = await fleet()
+    const { running } = await serving(it)
+    await finish(["submit", fake({ delay: 60_000, text: "never" })], { cwd: it.dir })
+    await running.waitFor("the task", (line) => line.type === "task.state" && line["to"] === "running")
+    const drain = start(["drain"], { cwd: it.dir })
+    while (drain.stdout() === "") await new Promise((resolve) => setTimeout(resolve, 20))
+    running.child.kill("SIGTERM")
+    assert.strictEqual(await running.exit, 143)
+    await drain.exit
   })
 })
 
