@@ -53,8 +53,8 @@ export const followUp = (missing: ReadonlyArray<Missing>): string =>
     "Put it right, so that each of these holds, and give your final answer again. It will be checked once more."
   ].join("\n\n")
 
-/** Of what a command prints, in bytes. */
-const KEPT_OUTPUT = 4096
+/** Of what a command prints, of each of its two outputs, in bytes. */
+const KEPT_OUTPUT = 2048
 /** Larger files are not matched. */
 const MAX_FILE = 4 * 1024 * 1024
 const COMMAND_TIME = Duration.minutes(10)
@@ -79,7 +79,9 @@ const look = (proof: Proof, place: Place): Effect.Effect<Found, never, ProcessTr
   if (proof.git === "clean") {
     return Effect.map(
       run(["git", "status", "--porcelain"], GIT_TIME, place),
-      (ran) => succeeds(ran) ?? (ran.output === "" ? undefined : { ...ran, found: "there are changes not committed" })
+      (ran) =>
+        succeeds(ran) ??
+        (ran.printed === "" ? undefined : { found: "there are changes not committed", output: ran.printed })
     )
   }
   if (proof.git === "ahead") {
@@ -87,7 +89,7 @@ const look = (proof: Proof, place: Place): Effect.Effect<Found, never, ProcessTr
       run(["git", "rev-list", "--count", `${proof.of}..HEAD`, "--"], GIT_TIME, place),
       (ran) =>
         succeeds(ran) ??
-        (/^[1-9]/.test(ran.output) ? undefined : { found: `HEAD has no commit that ${proof.of} has not` })
+        (/^[1-9]/.test(ran.printed) ? undefined : { found: `HEAD has no commit that ${proof.of} has not` })
     )
   }
   return Effect.succeed(
@@ -101,27 +103,36 @@ const limitOf = ({ timeLimit }: Proof) =>
 interface Ran {
   /** Undefined where it has exited with 0. */
   readonly failed: string | undefined
-  readonly output: string
+  /** The end of its stdout, and of its stderr. */
+  readonly printed: string
+  readonly errors: string
 }
 
-const succeeds = ({ failed, output }: Ran): Found =>
-  failed === undefined ? undefined : output === "" ? { found: failed } : { found: failed, output }
+const succeeds = ({ errors, failed, printed }: Ran): Found => {
+  if (failed === undefined) return undefined
+  const output = [printed, errors].filter((text) => text !== "").join("\n")
+  return output === "" ? { found: failed } : { found: failed, output }
+}
+
+const drain = (output: Stream.Stream<Uint8Array>, tail: Tail) =>
+  Stream.runForEach(output, (chunk) => Effect.sync(() => tail.push(chunk)))
 
 const run = ([command = "", ...args]: ReadonlyArray<string>, limit: Duration.Duration, place: Place) =>
   Effect.gen(function* () {
     const trees = yield* ProcessTree
     const process = yield* trees.spawn({ command, args, cwd: place.workspace, env: withoutSecrets(place.env) })
     yield* process.closeInput
-    const tail = new Tail()
+    const out = new Tail()
+    const err = new Tail()
     const reading = yield* Effect.forkScoped(
-      Stream.runForEach(Stream.merge(process.stdout, process.stderr), (chunk) => Effect.sync(() => tail.push(chunk)))
+      Effect.all([drain(process.stdout, out), drain(process.stderr, err)], { concurrency: "unbounded" })
     )
     const exit = yield* Effect.timeoutOption(process.exit, limit)
     if (Option.isSome(exit)) yield* Effect.timeoutOption(Fiber.await(reading), LAST_WORDS)
-    return { failed: failureOf(exit, limit), output: tail.text() }
+    return { failed: failureOf(exit, limit), printed: out.text(), errors: err.text() }
   }).pipe(
     Effect.scoped,
-    Effect.catch((error) => Effect.succeed({ failed: brief(error.message), output: "" }))
+    Effect.catch((error) => Effect.succeed({ failed: brief(error.message), printed: "", errors: "" }))
   )
 
 const failureOf = (
@@ -171,7 +182,7 @@ const fileFound = (workspace: string, path: string, pattern: string | undefined)
   try {
     const root = realpathSync(workspace)
     const real = realpathSync(join(root, path))
-    if (!real.startsWith(root === sep ? root : `${root}${sep}`))
+    if (real !== root && !real.startsWith(root === sep ? root : `${root}${sep}`))
       return { found: "it is a link that leads out of the workspace" }
     // A pipe would be waited for.
     file = openSync(real, constants.O_RDONLY | constants.O_NONBLOCK)
