@@ -185,11 +185,13 @@ const perform = Effect.fnUntraced(function* (
   if (work.followUp === undefined) return ok
   const { environment, settings } = yield* AgentHost
   const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
+  // Each turn is judged by what was denied in it; the result names all of them.
+  const denied = new Set(ok.denied)
   while (true) {
     const more = yield* work.followUp(ok, place)
-    if (more === undefined) return ok
-    const next = yield* turn(more, yield* random.uuidV4())
-    ok = { ...next, denied: [...new Set([...ok.denied, ...next.denied])] }
+    if (more === undefined) return { ...ok, denied: [...denied] }
+    ok = yield* turn(more, yield* random.uuidV4())
+    for (const tool of ok.denied) denied.add(tool)
   }
 })
 

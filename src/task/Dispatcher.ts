@@ -4,8 +4,9 @@
  *
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
- * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any other ends it at once. Who performs is
- * Router.ts, how it is performed is agent/, what is true about a task is TaskLedger.ts.
+ * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
+ * other ends it at once. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Effect, Layer, Result, Stream } from "effect"
 import type { Agent, Attempt, PerformError, WorkPlace } from "../agent/Agent.ts"

@@ -80,6 +80,22 @@ describe("a task", () => {
     )
   })
 
+  it("in which nothing may be denied can be mended too, and its result names what was denied all the same", async () => {
+    await using it = await fleet()
+    const prompt = fake(
+      { tool: "Write", input: { file_path: "no.txt", content: "x" } },
+      { text: "I was not allowed to" },
+      { text: "done without it" }
+    )
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [{ id: "t", prompt, evidence: [{ denied: "none" }] }]
+    })
+    assert.strictEqual(code, 0)
+    assert.deepInclude(resultOf(lines, "t"), { status: "succeeded", text: "done without it", denied: ["Write"] })
+    assert.strictEqual(lines.filter((line) => line.type === "task.unverified").length, 1)
+  })
+
   it("whose proof is missing after the second turn too fails with what was found", async () => {
     await using it = await fleet()
     const prompt = fake({ text: "done" }, { text: "done, I say" })
