@@ -26,7 +26,15 @@ export {
 } from "./supervision/ChildError.ts"
 export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
-export { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "./task/TaskError.ts"
+export {
+  EvidenceMissing,
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "./task/TaskError.ts"
 export type { SubmitOptions } from "./task/TaskLedger.ts"
 export type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 export type { TaskInput } from "./task/TaskSpec.ts"

@@ -5,7 +5,7 @@
  * resumed conversation where the CLI still has it, and anew where not; every state move is legal (domain/AgentState.ts)
  * and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
-import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, Result, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, Result, Scope } from "effect"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
@@ -38,6 +38,17 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /**
+   * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
+   * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.
+   */
+  readonly followUp?: (ok: TurnOk, place: WorkPlace) => Effect.Effect<string | undefined>
+}
+
+/** Where an agent works, and with which environment. */
+export interface WorkPlace {
+  readonly workspace: string
+  readonly env: Readonly<Record<string, string | Redacted.Redacted>>
 }
 
 /** Why an attempt failed. */
@@ -216,8 +227,9 @@ export const make = Effect.fn("Agent.make")(function* (
       id,
       ...RestartPolicy.toChild(spec.restart),
       standby: spec.standby,
-      // Interrupting a turn, end_session, the rungs of the tree's end: each is bounded, and so is their sum.
-      shutdown: Duration.sum(ASKED, stopTime),
+      // Interrupting a turn, end_session, the rungs of the tree's end, those of a follow-up's own: each is bounded, and so is
+      // their sum.
+      shutdown: Duration.sum(ASKED, Duration.times(stopTime, 2)),
       start: Effect.gen(function* () {
         const scope = yield* Effect.scope
         // Added first, so it runs last: when the CLI and all it had started are gone.

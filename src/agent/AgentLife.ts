@@ -7,6 +7,7 @@
  */
 import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
+import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import type { AgentState } from "../domain/AgentState.ts"
@@ -17,7 +18,7 @@ import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
 import type { Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
 import * as AgentHome from "./AgentHome.ts"
-import type { AgentHost } from "./AgentHost.ts"
+import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
 import * as Liveness from "./Liveness.ts"
@@ -68,7 +69,7 @@ export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
         slot = yield* begin(life, home, scope, job.work)
       }
       const before = yield* slot.session.spent
-      const outcome = yield* Effect.result(Effect.raceFirst(perform(life, slot, job.work), cancelled(job)))
+      const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
       // What is over is not to be gone on with, unless the agent is to keep its one conversation.
       if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
         memory.conversation = undefined
@@ -145,7 +146,12 @@ const begin = Effect.fnUntraced(function* (
 const continues = (known: Conversation, work: Work) => known.task === work.task && work.attempt > 1
 
 /** One attempt at a task on a CLI that is ready. */
-const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: Slot, work: Work) {
+const perform = Effect.fnUntraced(function* (
+  { memory, spec }: LifeInput,
+  home: AgentHome.AgentHome,
+  slot: Slot,
+  work: Work
+) {
   const random = yield* SecureRandom
   const known = memory.conversation
   const goesOn = slot.used && known !== undefined && continues(known, work)
@@ -153,11 +159,12 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
   const uuid = yield* random.uuidV4()
   const conversation: Conversation = goesOn ? known : { task: work.task, prompt: uuid, session: undefined }
   memory.conversation = conversation
-  memory.performing = work.task
   slot.used = true
-  const ok = yield* slot.session
-    .turn(goesOn ? CONTINUE : work.prompt, { uuid, wantsOutput: work.schema !== undefined })
-    .pipe(
+  const turn = (text: string, id: string) =>
+    Effect.suspend(() => {
+      memory.performing = work.task
+      return slot.session.turn(text, { uuid: id, wantsOutput: work.schema !== undefined })
+    }).pipe(
       slot.liveness.during,
       Effect.raceFirst(
         Effect.andThen(
@@ -171,9 +178,21 @@ const perform = Effect.fnUntraced(function* ({ memory, spec }: LifeInput, slot: 
           if (session !== undefined) conversation.session = session
           memory.performing = undefined
         })
-      )
+      ),
+      Effect.flatMap((ok) => checkOutput(ok, work.schema))
     )
-  return yield* checkOutput(ok, work.schema)
+  let ok = yield* turn(goesOn ? CONTINUE : work.prompt, uuid)
+  if (work.followUp === undefined) return ok
+  const { environment, settings } = yield* AgentHost
+  const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
+  // Each turn is judged by what was denied in it; the result names all of them.
+  const denied = new Set(ok.denied)
+  while (true) {
+    const more = yield* work.followUp(ok, place)
+    if (more === undefined) return { ...ok, denied: [...denied] }
+    ok = yield* turn(more, yield* random.uuidV4())
+    for (const tool of ok.denied) denied.add(tool)
+  }
 })
 
 /** Does this failure concern the CLI, and not the task only? */

@@ -108,6 +108,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
       return `task ${p("cyan", event.task)}: ${p("dim", event.doing === "tool" ? `uses ${event.detail}` : event.detail)}`
     case "task.denied":
       return p("yellow", `task ${event.task}: permission denied for ${event.tools.join(", ")}`)
+    case "task.unverified":
+      return p(
+        "yellow",
+        `task ${event.task}: not proven to be complete: ${event.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")}${event.sentBack ? `; ${event.agent} is told` : ""}`
+      )
     case "supervisor.decision":
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":

@@ -92,6 +92,15 @@ export type Event =
       readonly agent: string
       readonly tools: ReadonlyArray<string>
     }
+  /** What a task declares as its proof is not the case after its agent's turn. */
+  | {
+      readonly type: "task.unverified"
+      readonly task: string
+      readonly agent: string
+      readonly missing: ReadonlyArray<{ readonly proof: string; readonly found: string }>
+      /** The agent is told, and has one more turn. Else the task fails. */
+      readonly sentBack: boolean
+    }
   /** A decision of a supervisor, with its reason. */
   | {
       readonly type: "supervisor.decision"

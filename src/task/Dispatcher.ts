@@ -1,22 +1,27 @@
 /**
- * A task's whole life, top to bottom: wait for a change, route what is queued, claim, perform, judge, write down. What an
- * earlier run had under way is queued again first.
+ * A task's whole life, top to bottom: wait for a change, route what is queued, claim, perform, verify, judge, write
+ * down. What an earlier run had under way is queued again first.
  *
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
- * a failure that another attempt may cure parks the task with a due time, any other ends it at once. Who performs is
- * Router.ts, how it is performed is agent/, what is true about a task is TaskLedger.ts.
+ * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
+ * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
+ * other ends it at once. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
-import type { Agent, Attempt, PerformError } from "../agent/Agent.ts"
+import type { Agent, Attempt, PerformError, WorkPlace } from "../agent/Agent.ts"
 import { AgentDefect } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
+import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { ProcessTree } from "../process/ProcessTree.ts"
+import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import { route } from "./Router.ts"
-import { LedgerUnusable, NoTaker } from "./TaskError.ts"
+import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
 
@@ -40,6 +45,7 @@ export const layer = (retry: RetrySettings) =>
       const attempts = yield* FiberSet.make()
       const dispatching = yield* Semaphore.make(1)
       let draining = false
+      const trees = yield* ProcessTree
       const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
@@ -89,7 +95,8 @@ export const layer = (retry: RetrySettings) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
             const { prompt, schema } = task.spec
-            const work = { task: task.id, prompt, schema, attempt: task.attempt }
+            const { followUp, judged } = verifying(task, agent)
+            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...followUp }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -97,14 +104,39 @@ export const layer = (retry: RetrySettings) =>
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
             // What has been done is written down, even where all of this is to end.
-            if (ended !== undefined) yield* written(settle(task, agent, ended))
+            if (ended !== undefined) yield* written(settle(task, agent, judged(ended)))
           })
         )
       )
 
-      /** 4. Judge, 5. write down. */
+      /** 4. Verify: asked by the agent after each turn of the attempt, while nobody else is given it. */
+      const verifying = ({ id, spec: { evidence = [] } }: TaskRecord, agent: Agent) => {
+        let missing: ReadonlyArray<Evidence.Missing> = []
+        let sentBack = false
+        const verify = Effect.fnUntraced(
+          function* ({ denied }: TurnOk, place: WorkPlace) {
+            missing = yield* Evidence.verify(evidence, { ...place, denied })
+            if (missing.length === 0) return undefined
+            const last = sentBack
+            sentBack = true
+            const told = missing.map(({ found, proof }) => ({ proof, found }))
+            yield* bus.publish({ type: "task.unverified", task: id, agent: agent.id, missing: told, sentBack: !last })
+            return last ? undefined : Evidence.followUp(missing)
+          },
+          Effect.provideService(ProcessTree, trees)
+        )
+        return {
+          followUp: evidence.length === 0 ? {} : { followUp: verify },
+          judged: (ended: Attempt): Judged =>
+            missing.length > 0 && Result.isSuccess(ended.outcome)
+              ? { ...ended, outcome: Result.fail(new EvidenceMissing({ task: id, missing })) }
+              : ended
+        }
+      }
+
+      /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Attempt) {
+        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
           if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
@@ -190,6 +222,11 @@ const patiently =
       })
     return again(false)
   }
+
+/** An attempt as the runtime sees it, whatever its agent says. */
+interface Judged extends Omit<Attempt, "outcome"> {
+  readonly outcome: Result.Result<TurnOk, PerformError | EvidenceMissing>
+}
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
 

@@ -102,4 +102,5 @@ export const sameContent = (a: TaskSpec, b: TaskSpec) =>
   a.type === b.type &&
   a.prompt === b.prompt &&
   a.agent === b.agent &&
-  JSON.stringify(a.schema) === JSON.stringify(b.schema)
+  JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
+  JSON.stringify(a.evidence) === JSON.stringify(b.evidence)

@@ -49,12 +49,14 @@ export const MIGRATIONS: ReadonlyArray<string> = [
     fault TEXT,
     PRIMARY KEY (seq, attempt)
   ) STRICT, WITHOUT ROWID;
-  `
+  `,
+  "ALTER TABLE contents ADD COLUMN evidence TEXT"
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, coalesce(t.prompt, c.prompt) AS prompt, c.schema, r.result`
+  t.ended_at, t.due_at, t.usage, t.fault, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
+  c.evidence, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -69,13 +71,15 @@ const string = (value: Value | undefined) => (typeof value === "string" ? value 
 export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
   const schema = parsed<unknown>(row["schema"])
+  const evidence = parsed<unknown>(row["evidence"])
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
     type: row["type"],
     prompt: row["prompt"],
     ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
-    ...(schema === undefined ? {} : { schema })
+    ...(schema === undefined ? {} : { schema }),
+    ...(evidence === undefined ? {} : { evidence })
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -63,11 +63,12 @@ export class SqliteStore implements LedgerStore {
       submittedAt,
       beside ? null : spec.prompt
     )
-    if (!beside && spec.schema === undefined) return
+    if (!beside && spec.schema === undefined && spec.evidence === undefined) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema) VALUES (last_insert_rowid(), ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, evidence) VALUES (last_insert_rowid(), ?, ?, ?)",
       beside ? spec.prompt : null,
-      json(spec.schema)
+      json(spec.schema),
+      json(spec.evidence)
     )
   }
 

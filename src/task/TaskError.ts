@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "its prompt, type, agent or schema has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent, schema or evidence has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {
@@ -174,6 +174,30 @@ export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/No
   }
   override get message() {
     return `no agent that takes a task of type "${this.type}" is up or will come up`
+  }
+}
+
+/** The agent says that it is done, twice, and what the task declares as its proof is not the case. */
+export class EvidenceMissing extends Schema.TaggedError<EvidenceMissing, Fault>("mister-smith/EvidenceMissing")(
+  "EvidenceMissing",
+  {
+    task: Schema.String,
+    /** Which proofs do not hold, and what was found in their stead. */
+    missing: Schema.Array(
+      Schema.Struct({ proof: Schema.String, found: Schema.String, output: Schema.optionalKey(Schema.String) })
+    )
+  }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "look at the agent's workspace; if the work is right, the task's evidence asks for something else"
+    })
+  }
+  override get message() {
+    const said = this.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")
+    return `task "${this.task}" is not proven to be complete: ${said}`
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import { EvidenceSpec } from "./EvidenceSpec.ts"
 
 /** The longest prompt, in characters. */
 export const MAX_PROMPT = 1024 * 1024
@@ -30,6 +31,10 @@ export const TaskSpec = Schema.Struct({
     )
   ).annotateKey({
     description: 'A JSON Schema with "type": "object" for the answer, which then comes as validated data. Default: text'
+  }),
+  evidence: Schema.optionalKey(EvidenceSpec).annotateKey({
+    description:
+      "Proofs that the runtime itself verifies after the turn; the task is complete only when all of them hold. Default none"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

@@ -57,6 +57,58 @@ describe("a task", () => {
     assert.isFalse(existsSync(join(home(it.dir), "workspace", "denied.txt")))
   })
 
+  it("that is not proven goes back to its agent in the same conversation, and is complete when the proof is there", async () => {
+    await using it = await fleet()
+    const evidence = [
+      { file: "hello.txt", matches: "^hello$" },
+      { command: ["grep", "-q", "hello", "hello.txt"] },
+      { denied: "none" }
+    ]
+    // The script goes on where it was only in the conversation that it began in.
+    const prompt = fake(
+      { text: "all done" },
+      { tool: "Write", input: { file_path: "hello.txt", content: "hello\n" } },
+      { text: "now it is" }
+    )
+    const { code, lines } = await it.once({ agents: [writer], tasks: [{ id: "t", prompt, evidence }] })
+    assert.strictEqual(code, 0)
+    assert.include(resultOf(lines, "t"), { status: "succeeded", text: "now it is", attempts: 1 })
+    const unverified = lines.filter((line) => line.type === "task.unverified")
+    assert.deepStrictEqual(
+      unverified.map((line) => [line["sentBack"], (line["missing"] as ReadonlyArray<unknown>)[0]]),
+      [[true, { proof: "file hello.txt matches ^hello$", found: "there is no such file" }]]
+    )
+  })
+
+  it("in which nothing may be denied can be mended too, and its result names what was denied all the same", async () => {
+    await using it = await fleet()
+    const prompt = fake(
+      { tool: "Write", input: { file_path: "no.txt", content: "x" } },
+      { text: "I was not allowed to" },
+      { text: "done without it" }
+    )
+    const { code, lines } = await it.once({
+      agents: [agent()],
+      tasks: [{ id: "t", prompt, evidence: [{ denied: "none" }] }]
+    })
+    assert.strictEqual(code, 0)
+    assert.deepInclude(resultOf(lines, "t"), { status: "succeeded", text: "done without it", denied: ["Write"] })
+    assert.strictEqual(lines.filter((line) => line.type === "task.unverified").length, 1)
+  })
+
+  it("whose proof is missing after the second turn too fails with what was found", async () => {
+    await using it = await fleet()
+    const prompt = fake({ text: "done" }, { text: "done, I say" })
+    const { code, lines } = await it.once({
+      agents: [writer],
+      tasks: [{ id: "t", prompt, evidence: [{ command: ["sh", "-c", "echo no; exit 4"] }] }]
+    })
+    assert.strictEqual(code, 1)
+    assert.strictEqual(faultOf(lines, "t"), "EvidenceMissing")
+    assert.include(JSON.stringify(resultOf(lines, "t")?.["fault"]), "it exited with 4")
+    assert.strictEqual(lines.filter((line) => line.type === "task.unverified").length, 2)
+  })
+
   it("with a schema brings validated output, on the same agent as one without", async () => {
     await using it = await fleet()
     const schema = {

@@ -6,6 +6,7 @@ import { AgentPool } from "../../src/agent/AgentPool.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
+import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -92,6 +93,7 @@ const dispatching = (
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
         Layer.provide(Layer.succeed(TaskLedger, ledger)),
+        Layer.provide(ProcessTree.layerBare),
         Layer.provide(Layer.succeedContext(around))
       )
     )
