@@ -62,7 +62,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const moved: Array<Moved> = []
         const accept = (record: TaskRecord) => {
-          store.insert(record)
+          store.insert(record, now)
           moved.push({ from: undefined, record })
           return record
         }
@@ -212,7 +212,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     ),
     renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
       const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
-        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running")
+        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
       alarm.set(until)

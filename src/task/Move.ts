@@ -38,7 +38,7 @@ export const mover =
     if (!moves[from].includes(to) && !(isFinal(from) && to === "queued"))
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
     const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
-    store.update(next, from)
+    store.update(next, from, now)
     if (to === "running") store.writeAttempt(next.id, begun(next, now))
     else if (from === "running") {
       const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)

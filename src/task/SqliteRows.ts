@@ -10,7 +10,7 @@ export const APPLICATION_ID = 0x4d536d6c
 
 /**
  * The schema, step by step. A row of `tasks` is small, because every move writes it anew; long prompts and the results
- * stand beside it. `fresh` and `place` are the order of the queue: what was begun before first, then first come.
+ * stand beside it. `fresh`, `turn` and `place` are the order of the queue: what was begun before first, then see Turn.ts.
  */
 export const MIGRATIONS: ReadonlyArray<string> = [
   `
@@ -49,12 +49,20 @@ export const MIGRATIONS: ReadonlyArray<string> = [
     fault TEXT,
     PRIMARY KEY (seq, attempt)
   ) STRICT, WITHOUT ROWID;
+  `,
+  // What was there is in its order, and counts as having come when the last of it was submitted.
+  `
+  ALTER TABLE tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tasks ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+  UPDATE tasks SET turn = (SELECT max(submitted_at) FROM tasks) WHERE state = 'queued';
+  DROP INDEX queue;
+  CREATE INDEX queue ON tasks (type, wanted, fresh, turn, place) WHERE state = 'queued';
   `
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, coalesce(t.prompt, c.prompt) AS prompt, c.schema, r.result`
+  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -75,7 +83,8 @@ export const recordOf = (row: Row): TaskRecord => {
     type: row["type"],
     prompt: row["prompt"],
     ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
-    ...(schema === undefined ? {} : { schema })
+    ...(schema === undefined ? {} : { schema }),
+    ...(row["priority"] === 0 ? {} : { priority: row["priority"] })
   } as TaskSpec
   return {
     id: String(row["id"]),

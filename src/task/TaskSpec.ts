@@ -30,6 +30,15 @@ export const TaskSpec = Schema.Struct({
     )
   ).annotateKey({
     description: 'A JSON Schema with "type": "object" for the answer, which then comes as validated data. Default: text'
+  }),
+  priority: Schema.optionalKey(
+    Schema.Int.pipe(
+      Schema.check(
+        Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" })
+      )
+    )
+  ).annotateKey({
+    description: "What is higher begins first; after each 10 minutes of waiting a task counts as one higher. Default 0"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

@@ -5,7 +5,11 @@ export interface Content {
   readonly type: string
   readonly prompt: string
   readonly agent: string | undefined
+  readonly priority: number
 }
+
+/** Ten minutes of waiting count as one priority. */
+const AGE = 600_000
 
 export interface ModelTask extends Content {
   readonly id: string
@@ -16,6 +20,7 @@ export interface ModelTask extends Content {
   due: number | undefined
   lease: number | undefined
   place: number
+  since: number
   turns: number
   text: string | undefined
   story: Array<string>
@@ -43,6 +48,7 @@ export class LedgerModel {
         due: undefined,
         lease: undefined,
         place: ++this.places,
+        since: this.now,
         turns: 0,
         text: undefined,
         story: []
@@ -88,6 +94,7 @@ export class LedgerModel {
   private queue(task: ModelTask): void {
     this.leave(task, "queued")
     task.place = ++this.places
+    task.since = this.now
   }
 
   complete(id: string, attempt: number, state: "succeeded" | "failed", text: string, turns: number): Answer {
@@ -129,7 +136,13 @@ export class LedgerModel {
   advance(millis: number): void {
     this.now += millis
     const due = [...this.tasks.values()].filter(({ due, lease }) => (due ?? lease ?? this.now + 1) <= this.now)
-    for (const task of due.sort((a, b) => (a.due ?? a.lease ?? 0) - (b.due ?? b.lease ?? 0))) this.queue(task)
+    // Each at its time, as it passes.
+    const then = this.now
+    for (const task of due.sort((a, b) => (a.due ?? a.lease ?? 0) - (b.due ?? b.lease ?? 0))) {
+      this.now = task.due ?? task.lease ?? then
+      this.queue(task)
+    }
+    this.now = then
   }
 
   heads(passOver: ReadonlyArray<string>): ReadonlyArray<string> {
@@ -154,4 +167,6 @@ export class LedgerModel {
 }
 
 const byTurn = (a: ModelTask, b: ModelTask) =>
-  Number(b.attempt > b.before) - Number(a.attempt > a.before) || a.place - b.place
+  Number(b.attempt > b.before) - Number(a.attempt > a.before) ||
+  a.since - a.priority * AGE - (b.since - b.priority * AGE) ||
+  a.place - b.place

@@ -16,7 +16,7 @@ import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
 import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { type Answer, type Content, LedgerModel } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
@@ -31,7 +31,8 @@ const lease = fc.option(fc.constantFrom(100, 1_000), { nil: undefined, freq: 2 }
 const content = fc.record({
   type: fc.constantFrom("x", "x", "y"),
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
-  agent: fc.constantFrom(undefined, undefined, "one", "two")
+  agent: fc.constantFrom(undefined, undefined, "one", "two"),
+  priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10)
 })
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("submit" as const), id, content, again: fc.boolean() }) },
@@ -50,7 +51,10 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
   {
     weight: 3,
-    arbitrary: fc.record({ do: fc.constant("wait" as const), millis: fc.constantFrom(50, 100, 1_000, 10_000) })
+    arbitrary: fc.record({
+      do: fc.constant("wait" as const),
+      millis: fc.constantFrom(50, 100, 1_000, 10_000, 600_000, 1_300_000)
+    })
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("crash" as const) }) }
 )
@@ -59,8 +63,10 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { agent, prompt, type }: Pick<ModelTask, "agent" | "prompt" | "type">) =>
-  task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) })
+const spec = (name: string, { agent, priority, prompt, type }: Content) => ({
+  ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
+  ...(priority === 0 ? {} : { priority })
+})
 
 const answer = <A, E extends { readonly _tag: string }>(asked: Effect.Effect<A, E>): Effect.Effect<string> =>
   Effect.map(Effect.result(asked), (result) => (Result.isSuccess(result) ? "ok" : result.failure._tag))
@@ -128,6 +134,7 @@ const view = (record: TaskRecord) => ({
   type: String(record.spec.type),
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
+  priority: record.spec.priority ?? 0,
   state: record.state,
   attempt: record.attempt,
   before: record.before,
@@ -157,7 +164,7 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 })
 
 const expected = (model: LedgerModel) => ({
-  tasks: [...model.tasks.values()].map(({ place: _, ...task }) => structuredClone(task)),
+  tasks: [...model.tasks.values()].map(({ place: _, since: __, ...task }) => structuredClone(task)),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],
   interrupted: [...model.interrupted(["a", "c", "e"])]

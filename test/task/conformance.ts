@@ -315,6 +315,37 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     )
 
     test(
+      "gives what is higher first, and what has waited longer counts one higher for each 10 minutes",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const submit = (id: string, priority: number) => ledger.submit({ ...task({ id }), priority })
+        yield* submit("low", -1)
+        yield* submit("high", 2)
+        yield* submit("usual", 0)
+        yield* submit("equal", 0)
+        yield* TestClock.adjust("20 minutes")
+        yield* submit("late", 2)
+        yield* TestClock.adjust("10 minutes")
+        yield* submit("later", 2)
+        yield* submit("highest", 10)
+        const order: Array<string> = []
+        for (let head = (yield* ledger.heads())[0]; head !== undefined; head = (yield* ledger.heads())[0]) {
+          order.push(head.id)
+          yield* ledger.claim(head.id, "a")
+        }
+        assert.deepStrictEqual(order, ["highest", "high", "usual", "equal", "late", "low", "later"])
+        assert.strictEqual((yield* ledger.get("low")).spec.priority, -1)
+        // What was begun goes on first, the higher before the lower.
+        yield* ledger.park("low", 1, parking(0))
+        yield* ledger.park("high", 1, parking(0))
+        yield* submit("new", 10)
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["low", "high"])), ["high", "low"])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["high"])
+        assert.deepStrictEqual(ids(yield* ledger.heads(["high", "low"])), ["new"])
+      })
+    )
+
+    test(
       "lists by state, type, agent and age, the latest first, so many",
       Effect.gen(function* () {
         const ledger = yield* TaskLedger
