@@ -182,10 +182,13 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
       const more = added.size + again
       if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
+      const revive = (record: TaskRecord) => {
+        const change = anew(record, now)
+        return move(record, change.state, change)
+      }
       return named.map((spec) => {
         const record = known.get(spec.id)
-        const next =
-          record === undefined ? accept(fresh(spec, now)) : redo(record) ? move(record, "queued", anew(record)) : record
+        const next = record === undefined ? accept(fresh(spec, now)) : redo(record) ? revive(record) : record
         known.set(spec.id, next)
         return next
       })

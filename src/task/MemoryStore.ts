@@ -70,7 +70,14 @@ export class MemoryStore implements LedgerStore {
   insert(record: TaskRecord, now: number): void {
     this.tasks.set(record.id, record)
     this.order.set(record.id, ++this.accepted)
-    this.enqueue(record, now)
+    this.time(record)
+    if (record.state === "queued") this.enqueue(record, now)
+  }
+
+  private time({ dueAt, id, leaseUntil, state }: TaskRecord): void {
+    const at = state === "parked" ? dueAt : state === "running" ? leaseUntil : undefined
+    if (at === undefined) this.timed.delete(id)
+    else this.timed.set(id, at)
   }
 
   update(record: TaskRecord, from: TaskState, now: number): void {
@@ -82,9 +89,7 @@ export class MemoryStore implements LedgerStore {
       this.text -= old === undefined ? 0 : textOf(old)
     }
     this.tasks.set(id, record)
-    const at = state === "parked" ? record.dueAt : state === "running" ? record.leaseUntil : undefined
-    if (at === undefined) this.timed.delete(id)
-    else this.timed.set(id, at)
+    this.time(record)
     if (state === "queued") this.enqueue(record, now)
     if (isFinal(state)) {
       this.ended.add(id)

@@ -3,6 +3,7 @@ import type { FaultReport } from "../domain/Fault.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
+import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -35,7 +36,7 @@ export const mover =
   (record, to, change = {}, fault) => {
     const from = record.state
     // To be asked for again is no move of a task's life: it is another life.
-    if (!moves[from].includes(to) && !(isFinal(from) && to === "queued"))
+    if (!moves[from].includes(to) && !(isFinal(from) && (to === "queued" || to === "parked")))
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
     const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
     store.update(next, from, now)
@@ -57,17 +58,22 @@ const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   fault: undefined
 })
 
+/** How a life of a task begins. */
+const start = (spec: TaskSpec, submittedAt: number, now: number) => {
+  const dueAt = waitsUntil(spec, submittedAt, now)
+  return { state: dueAt === undefined ? ("queued" as const) : ("parked" as const), dueAt }
+}
+
 export const fresh = (spec: Named, now: number): TaskRecord => ({
   id: spec.id,
   spec,
-  state: "queued",
+  ...start(spec, now, now),
   attempt: 0,
   before: 0,
   agent: undefined,
   submittedAt: now,
   startedAt: undefined,
   endedAt: undefined,
-  dueAt: undefined,
   leaseUntil: undefined,
   lastFault: undefined,
   usage: noUsage,
@@ -75,7 +81,8 @@ export const fresh = (spec: Named, now: number): TaskRecord => ({
 })
 
 /** The number of its attempt goes on, so that late reports of its former life stay refused. */
-export const anew = ({ attempt }: TaskRecord): Partial<TaskRecord> => ({
+export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number) => ({
+  ...start(spec, submittedAt, now),
   before: attempt,
   startedAt: undefined,
   endedAt: undefined,

@@ -57,12 +57,13 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   UPDATE tasks SET turn = (SELECT max(submitted_at) FROM tasks) WHERE state = 'queued';
   DROP INDEX queue;
   CREATE INDEX queue ON tasks (type, wanted, fresh, turn, place) WHERE state = 'queued';
+  ALTER TABLE contents ADD COLUMN not_before TEXT;
   `
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema, r.result`
+  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema, c.not_before, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -84,7 +85,8 @@ export const recordOf = (row: Row): TaskRecord => {
     prompt: row["prompt"],
     ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
     ...(schema === undefined ? {} : { schema }),
-    ...(row["priority"] === 0 ? {} : { priority: row["priority"] })
+    ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
+    ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] })
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -60,11 +60,11 @@ export class SqliteStore implements LedgerStore {
   }
 
   insert(record: TaskRecord, now: number): void {
-    const { id, spec, state, submittedAt } = record
+    const { dueAt, id, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, prompt)
-       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
       id,
       spec.type,
       spec.agent ?? "",
@@ -73,13 +73,15 @@ export class SqliteStore implements LedgerStore {
       this.turn(record, now),
       ++this.place,
       submittedAt,
+      dueAt ?? null,
       beside ? null : spec.prompt
     )
-    if (!beside && spec.schema === undefined) return
+    if (!beside && spec.schema === undefined && spec.notBefore === undefined) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema) VALUES (last_insert_rowid(), ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, not_before) VALUES (last_insert_rowid(), ?, ?, ?)",
       beside ? spec.prompt : null,
-      json(spec.schema)
+      json(spec.schema),
+      spec.notBefore ?? null
     )
   }
 

@@ -1,6 +1,7 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
 export const MAX_PROMPT = 1024 * 1024
@@ -39,6 +40,10 @@ export const TaskSpec = Schema.Struct({
     )
   ).annotateKey({
     description: "What is higher begins first; after each 10 minutes of waiting a task counts as one higher. Default 0"
+  }),
+  notBefore: Schema.optionalKey(NotBefore).annotateKey({
+    description:
+      'When it may begin at the earliest: a time with its zone ("2030-01-31T08:00:00Z"), or so long after it was submitted ("2 hours"). Default: at once'
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

@@ -6,6 +6,8 @@ export interface Content {
   readonly prompt: string
   readonly agent: string | undefined
   readonly priority: number
+  /** So long after it was submitted. */
+  readonly delay: number
 }
 
 /** Ten minutes of waiting count as one priority. */
@@ -21,6 +23,7 @@ export interface ModelTask extends Content {
   lease: number | undefined
   place: number
   since: number
+  submitted: number
   turns: number
   text: string | undefined
   story: Array<string>
@@ -38,7 +41,7 @@ export class LedgerModel {
   submit(id: string, content: Content, again: boolean): Answer {
     const known = this.tasks.get(id)
     if (known === undefined) {
-      this.tasks.set(id, {
+      const task: ModelTask = {
         ...content,
         id,
         state: "queued",
@@ -49,17 +52,20 @@ export class LedgerModel {
         lease: undefined,
         place: ++this.places,
         since: this.now,
+        submitted: this.now,
         turns: 0,
         text: undefined,
         story: []
-      })
+      }
+      this.tasks.set(id, task)
+      this.begin(task)
       return "ok"
     }
     if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
       return "TaskConflict"
     if (again && (known.state === "failed" || known.state === "cancelled")) {
       Object.assign(known, { before: known.attempt, turns: 0, text: undefined })
-      this.queue(known)
+      this.begin(known)
     }
     return "ok"
   }
@@ -89,6 +95,16 @@ export class LedgerModel {
     task.state = state
     task.lease = undefined
     task.due = undefined
+  }
+
+  /** A life of it. */
+  private begin(task: ModelTask): void {
+    const due = task.submitted + task.delay
+    if (due <= this.now) this.queue(task)
+    else {
+      this.leave(task, "parked")
+      task.due = due
+    }
   }
 
   private queue(task: ModelTask): void {

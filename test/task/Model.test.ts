@@ -32,7 +32,8 @@ const content = fc.record({
   type: fc.constantFrom("x", "x", "y"),
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
-  priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10)
+  priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
+  delay: fc.constantFrom(0, 0, 0, 100, 600_000)
 })
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("submit" as const), id, content, again: fc.boolean() }) },
@@ -63,9 +64,10 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { agent, priority, prompt, type }: Content) => ({
+const spec = (name: string, { agent, delay, priority, prompt, type }: Content) => ({
   ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
-  ...(priority === 0 ? {} : { priority })
+  ...(priority === 0 ? {} : { priority }),
+  ...(delay === 0 ? {} : { notBefore: `${delay} millis` })
 })
 
 const answer = <A, E extends { readonly _tag: string }>(asked: Effect.Effect<A, E>): Effect.Effect<string> =>
@@ -135,6 +137,7 @@ const view = (record: TaskRecord) => ({
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
   priority: record.spec.priority ?? 0,
+  delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
   state: record.state,
   attempt: record.attempt,
   before: record.before,
@@ -164,7 +167,7 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 })
 
 const expected = (model: LedgerModel) => ({
-  tasks: [...model.tasks.values()].map(({ place: _, since: __, ...task }) => structuredClone(task)),
+  tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, ...task }) => structuredClone(task)),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],
   interrupted: [...model.interrupted(["a", "c", "e"])]

@@ -346,6 +346,38 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     )
 
     test(
+      "lets no task begin before its time, be it a time or so long from now; it comes into the queue then",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* TestClock.setTime(Date.parse("2030-01-01T00:00:00Z"))
+        const now = Date.parse("2030-01-01T00:00:00Z")
+        const submit = (id: string, notBefore: string) => ledger.submit({ ...task({ id }), notBefore })
+        assert.deepInclude(yield* submit("hour", "1 hour"), { state: "parked", dueAt: now + 3_600_000 })
+        assert.deepInclude(yield* submit("time", "2030-01-01T01:30:00+01:00"), {
+          state: "parked",
+          dueAt: now + 1_800_000
+        })
+        assert.deepInclude(yield* submit("past", "2029-12-31T23:59:59Z"), { state: "queued", dueAt: undefined })
+        assert.strictEqual((yield* submit("ever", "999999999999 days")).state, "parked")
+        assert.strictEqual((yield* Effect.flip(ledger.claim("hour", "a")))._tag, "AttemptSuperseded")
+        yield* ledger.claim("past", "a")
+        yield* TestClock.adjust(1_800_000 - 1)
+        assert.deepStrictEqual(yield* ledger.heads(), [])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["time"])
+        yield* ledger.cancel("hour", "why")
+        yield* TestClock.adjust(600_000)
+        // Asked for once more before its time, it waits for the rest of it.
+        yield* ledger.submitAll([{ ...task({ id: "hour" }), notBefore: "1 hour" }], { again: true })
+        const hour = yield* ledger.get("hour")
+        assert.deepInclude(hour, { state: "parked", dueAt: now + 3_600_000, result: undefined })
+        assert.strictEqual(hour.spec.notBefore, "1 hour")
+        yield* TestClock.adjust(1_200_000)
+        assert.deepInclude(yield* ledger.get("hour"), { state: "queued", dueAt: undefined })
+      })
+    )
+
+    test(
       "lists by state, type, agent and age, the latest first, so many",
       Effect.gen(function* () {
         const ledger = yield* TaskLedger
