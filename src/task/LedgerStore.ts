@@ -26,6 +26,12 @@ export interface LedgerStore {
   insert(record: TaskRecord, now: number): void
   /** Everything but its content may have changed. What comes to be queued comes now. */
   update(record: TaskRecord, from: TaskState, now: number): void
+  /** It waits for the ends of these. */
+  wait(id: string, on: ReadonlyArray<string>): void
+  /** It waits for this one no longer, or for none. For how many does it still? */
+  unwait(id: string, on?: string): number
+  /** Who waits for its end, in the order in which they were accepted. */
+  waiters(on: string): ReadonlyArray<string>
   /** The same number again is the same attempt. */
   writeAttempt(id: string, attempt: AttemptRecord): void
   attempt(id: string, attempt: number): AttemptRecord | undefined

@@ -42,6 +42,9 @@ export class MemoryStore implements LedgerStore {
   /** In the order in which they have ended. */
   private readonly ended = new Set<string>()
   private readonly timed = new Map<string, number>()
+  /** For whom each waits, and who waits for it. */
+  private readonly waits = new Map<string, Set<string>>()
+  private readonly waitedFor = new Map<string, Set<string>>()
   /** As it was accepted: the order of what is due at the same time. */
   private readonly order = new Map<string, number>()
   private text = 0
@@ -118,6 +121,32 @@ export class MemoryStore implements LedgerStore {
       if (same?.delete(record.id) && same.size === 0) queue.delete(priority)
     }
     if (lane.begun.size + lane.fresh.size === 0) this.lanes.delete(key)
+  }
+
+  wait(id: string, on: ReadonlyArray<string>): void {
+    if (on.length === 0) return
+    this.waits.set(id, new Set(on))
+    for (const other of on) {
+      const waiting = this.waitedFor.get(other) ?? new Set()
+      this.waitedFor.set(other, waiting.add(id))
+    }
+  }
+
+  unwait(id: string, on?: string): number {
+    const waits = this.waits.get(id)
+    if (waits === undefined) return 0
+    for (const other of on === undefined ? [...waits] : [on]) {
+      waits.delete(other)
+      const waiting = this.waitedFor.get(other)
+      if (waiting?.delete(id) && waiting.size === 0) this.waitedFor.delete(other)
+    }
+    if (waits.size === 0) this.waits.delete(id)
+    return waits.size
+  }
+
+  waiters(on: string): ReadonlyArray<string> {
+    const waiting = [...(this.waitedFor.get(on) ?? [])]
+    return waiting.sort((one, other) => (this.order.get(one) ?? 0) - (this.order.get(other) ?? 0))
   }
 
   writeAttempt(id: string, attempt: AttemptRecord): void {

@@ -59,15 +59,17 @@ const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
 })
 
 /** How a life of a task begins. */
-const start = (spec: TaskSpec, submittedAt: number, now: number) => {
+const start = (spec: TaskSpec, submittedAt: number, now: number, waits: boolean) => {
+  // Until when is not known before what it waits for has ended.
+  if (waits) return { state: "parked" as const, dueAt: undefined }
   const dueAt = waitsUntil(spec, submittedAt, now)
   return { state: dueAt === undefined ? ("queued" as const) : ("parked" as const), dueAt }
 }
 
-export const fresh = (spec: Named, now: number): TaskRecord => ({
+export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => ({
   id: spec.id,
   spec,
-  ...start(spec, now, now),
+  ...start(spec, now, now, waits),
   attempt: 0,
   before: 0,
   agent: undefined,
@@ -81,8 +83,8 @@ export const fresh = (spec: Named, now: number): TaskRecord => ({
 })
 
 /** The number of its attempt goes on, so that late reports of its former life stay refused. */
-export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number) => ({
-  ...start(spec, submittedAt, now),
+export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, waits: boolean) => ({
+  ...start(spec, submittedAt, now, waits),
   before: attempt,
   startedAt: undefined,
   endedAt: undefined,

@@ -58,12 +58,15 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   DROP INDEX queue;
   CREATE INDEX queue ON tasks (type, wanted, fresh, turn, place) WHERE state = 'queued';
   ALTER TABLE contents ADD COLUMN not_before TEXT;
+  ALTER TABLE contents ADD COLUMN after TEXT;
+  CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
+  CREATE INDEX waiters ON waits (on_id, seq);
   `
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema, c.not_before, r.result`
+  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema, c.not_before, c.after, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -78,6 +81,7 @@ const string = (value: Value | undefined) => (typeof value === "string" ? value 
 export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
   const schema = parsed<unknown>(row["schema"])
+  const after = parsed<unknown>(row["after"])
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
@@ -86,7 +90,8 @@ export const recordOf = (row: Row): TaskRecord => {
     ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
     ...(schema === undefined ? {} : { schema }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
-    ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] })
+    ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
+    ...(after === undefined ? {} : { after })
   } as TaskSpec
   return {
     id: String(row["id"]),

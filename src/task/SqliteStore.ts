@@ -27,8 +27,8 @@ export class SqliteStore implements LedgerStore {
     this.latest = this.count(`SELECT max(turn + priority * ${AGE}) AS n FROM tasks WHERE state = 'queued'`)
   }
 
-  private count(sql: string): number {
-    return Number(this.db.get(sql)?.["n"] ?? 0)
+  private count(sql: string, ...values: ReadonlyArray<string | number>): number {
+    return Number(this.db.get(sql, ...values)?.["n"] ?? 0)
   }
 
   transact<A>(durable: boolean, work: () => A): A {
@@ -76,12 +76,12 @@ export class SqliteStore implements LedgerStore {
       dueAt ?? null,
       beside ? null : spec.prompt
     )
-    if (!beside && spec.schema === undefined && spec.notBefore === undefined) return
+    const rare = [json(spec.schema), spec.notBefore ?? null, json(spec.after)]
+    if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, not_before) VALUES (last_insert_rowid(), ?, ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, not_before, after) VALUES (last_insert_rowid(), ?, ?, ?, ?)",
       beside ? spec.prompt : null,
-      json(spec.schema),
-      spec.notBefore ?? null
+      ...rare
     )
   }
 
@@ -120,6 +120,24 @@ export class SqliteStore implements LedgerStore {
       this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
       this.ended = undefined
     }
+  }
+
+  wait(id: string, on: ReadonlyArray<string>): void {
+    for (const other of on)
+      this.db.run("INSERT OR IGNORE INTO waits (seq, on_id) SELECT seq, ? FROM tasks WHERE id = ?", other, id)
+  }
+
+  unwait(id: string, on?: string): number {
+    const seq = this.count("SELECT seq AS n FROM tasks WHERE id = ?", id)
+    if (on === undefined) this.db.run("DELETE FROM waits WHERE seq = ?", seq)
+    else this.db.run("DELETE FROM waits WHERE seq = ? AND on_id = ?", seq, on)
+    return on === undefined ? 0 : this.count("SELECT count(*) AS n FROM waits WHERE seq = ?", seq)
+  }
+
+  waiters(on: string): ReadonlyArray<string> {
+    return this.db
+      .all("SELECT t.id FROM waits w JOIN tasks t ON t.seq = w.seq WHERE w.on_id = ? ORDER BY w.seq", on)
+      .map(({ id }) => String(id))
   }
 
   writeAttempt(id: string, { agent, attempt, begunAt, ended, endedAt, fault }: AttemptRecord): void {

@@ -1,6 +1,7 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import { After } from "./After.ts"
 import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
@@ -44,6 +45,10 @@ export const TaskSpec = Schema.Struct({
   notBefore: Schema.optionalKey(NotBefore).annotateKey({
     description:
       'When it may begin at the earliest: a time with its zone ("2030-01-31T08:00:00Z"), or so long after it was submitted ("2 hours"). Default: at once'
+  }),
+  after: Schema.optionalKey(After).annotateKey({
+    description:
+      'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
   })
 })
 export type TaskSpec = typeof TaskSpec.Type
