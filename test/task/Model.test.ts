@@ -45,13 +45,31 @@ const content = fc.record({
     }
   )
 })
+/** Each waits for the one before it, which may come later in the batch. */
+const chain = fc
+  .tuple(
+    fc.uniqueArray(id, { minLength: 3, maxLength: 5 }),
+    content,
+    fc.constantFrom("cancel" as const, "cancel" as const, "cancel" as const, "run" as const),
+    fc.boolean()
+  )
+  .map(([ids, content, onFailure, reversed]): ReadonlyArray<readonly [string, Content]> => {
+    const batch = ids.map((name, n) => {
+      const before = n === 0 ? undefined : ids[n - 1]
+      return [name, { ...content, after: before === undefined ? [] : [{ task: before, onFailure }] }] as const
+    })
+    return reversed ? batch.reverse() : batch
+  })
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("submit" as const), id, content, again: fc.boolean() }) },
   {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant("submitAll" as const),
-      batch: fc.array(fc.tuple(id, content), { minLength: 1, maxLength: 4 }),
+      batch: fc.oneof<fc.Arbitrary<ReadonlyArray<readonly [string, Content]>>[]>(
+        fc.array(fc.tuple(id, content), { minLength: 1, maxLength: 4 }),
+        chain
+      ),
       again: fc.boolean()
     })
   },
