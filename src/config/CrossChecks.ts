@@ -5,6 +5,7 @@
 import { Duration, Option, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
+import { circle } from "../task/After.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
@@ -16,6 +17,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   return [
     ...agentNames(groups),
     ...taskNames(tasks),
+    ...first(MAX_TOLD + 1, order(tasks)),
     ...first(MAX_TOLD + 1, takers(groups, tasks)),
     ...delays(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
@@ -87,6 +89,45 @@ function* taskNames(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
     }
   }
 }
+
+/** A task waits for others of the config that have ids of their own, and never for itself. */
+function* order(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
+  const byName = new Map<string, number>()
+  for (const [index, task] of tasks.entries()) {
+    const id = text(valueAt(task, ["id"]))
+    if (id !== undefined && !byName.has(id)) byName.set(id, index)
+  }
+  const edges = tasks.map((task, index) =>
+    list(valueAt(task, ["after"])).flatMap((edge, place) => {
+      const plain = typeof edge === "string"
+      const on = text(plain ? edge : valueAt(edge, ["task"]))
+      const path: Path = ["tasks", index, "after", place, ...(plain ? [] : ["task"])]
+      return on === undefined ? [] : [{ on, path }]
+    })
+  )
+  for (const { on, path } of edges.flat()) {
+    if (byName.has(on)) continue
+    yield {
+      path,
+      expected: "there is no task of this id",
+      ...found(on, path),
+      ...didYouMean(nearest(on, [...byName.keys()]))
+    }
+  }
+  const round = circle(edges.keys(), (index) => (edges[index] ?? []).flatMap(({ on }) => byName.get(on) ?? []))
+  const [one, next = one] = round ?? []
+  if (round === undefined || one === undefined || next === undefined) return
+  const names = round.slice(0, LONGEST_CIRCLE).map((index) => text(valueAt(tasks[index], ["id"])) ?? "")
+  const path = edges[one]?.find(({ on }) => byName.get(on) === next)?.path ?? ["tasks", one, "after"]
+  yield {
+    path,
+    expected: `it would wait for itself: ${[...names, round.length > LONGEST_CIRCLE ? "…" : (names[0] ?? "")].join(" → ")}`,
+    ...found(text(valueAt(tasks[next], ["id"])), path)
+  }
+}
+
+/** Tasks of a circle that are named. */
+const LONGEST_CIRCLE = 10
 
 const takes = ({ types }: Group, type: string) => types.size === 0 || types.has(type)
 

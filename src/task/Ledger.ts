@@ -8,6 +8,7 @@ import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import {
@@ -30,11 +31,13 @@ import {
   TaskCancelled,
   TaskConflict,
   TaskEnded,
+  TaskInvalid,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
 import type { Parking, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { cancels, cancelWith, telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
 
 /** Tasks that are not ended, at most. */
@@ -62,12 +65,14 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const moved: Array<Moved> = []
         const accept = (record: TaskRecord) => {
-          store.insert(record)
+          store.insert(record, now)
           moved.push({ from: undefined, record })
           return record
         }
         try {
-          const answer = store.transact(durable, () => work(now, mover(store, now, moved), accept))
+          const answer = store.transact(durable, () =>
+            work(now, telling(store, now, moved, mover(store, now, moved)), accept)
+          )
           return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
         } catch (error) {
           return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
@@ -163,33 +168,80 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
     const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
-    return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull>(true, (now, move, accept) => {
-      const known = new Map<string, TaskRecord>()
-      const added = new Map<string, Named>()
-      const conflicts = new Set<string>()
-      let again = 0
-      for (const spec of named) {
-        const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
-        const content = record?.spec ?? added.get(spec.id)
-        if (content === undefined) added.set(spec.id, spec)
-        else if (!sameContent(content, spec)) conflicts.add(spec.id)
-        if (record === undefined) continue
-        if (redo(record) && !known.has(spec.id)) again++
-        known.set(spec.id, record)
+    return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
+      true,
+      (now, move, accept) => {
+        const known = new Map<string, TaskRecord>()
+        const added = new Map<string, Named>()
+        const conflicts = new Set<string>()
+        /** What begins a life with this. */
+        const coming = new Map<string, TaskSpec>()
+        let again = 0
+        for (const spec of named) {
+          const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+          const content = record?.spec ?? added.get(spec.id)
+          if (content === undefined) {
+            added.set(spec.id, spec)
+            coming.set(spec.id, spec)
+          } else if (!sameContent(content, spec)) conflicts.add(spec.id)
+          if (record === undefined) continue
+          if (redo(record) && !known.has(spec.id)) {
+            again++
+            coming.set(spec.id, record.spec)
+          }
+          known.set(spec.id, record)
+        }
+        const [conflict, ...others] = conflicts
+        if (conflict !== undefined)
+          return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
+        const more = added.size + again
+        if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
+        for (const [id, spec] of added) {
+          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
+        }
+        const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()
+        const round = circle(coming.keys(), waitsFor)
+        if (round !== undefined) return refuse(TaskInvalid.waitsForItself(round))
+        /** Those that are cancelled by what had ended before. */
+        const doomed: Array<readonly [id: string, by: TaskRecord]> = []
+        const begin = (id: string, spec: TaskSpec, live: (waits: boolean) => TaskRecord) => {
+          const on: Array<string> = []
+          let by: TaskRecord | undefined
+          for (const other of edgesOf(spec).keys()) {
+            const there = coming.has(other) ? undefined : store.get(other)
+            if (coming.has(other) || (there !== undefined && !isFinal(there.state))) on.push(other)
+            else if (there !== undefined && cancels(there, { spec })) by ??= there
+          }
+          const record = live(on.length > 0 || by !== undefined)
+          store.wait(id, on)
+          if (by !== undefined) doomed.push([id, by])
+          return record
+        }
+        const revive = (record: TaskRecord) =>
+          begin(record.id, record.spec, (waits) => {
+            const change = anew(record, now, waits)
+            return move(record, change.state, change)
+          })
+        const records = named.map((spec) => {
+          const record = known.get(spec.id)
+          const next =
+            record === undefined
+              ? begin(spec.id, spec, (waits) => accept(fresh(spec, now, waits)))
+              : redo(record)
+                ? revive(record)
+                : record
+          known.set(spec.id, next)
+          return next
+        })
+        // Not before all of them are there: the end of one may be the end of others.
+        for (const [id, by] of doomed) {
+          const record = store.get(id)
+          if (record !== undefined && !isFinal(record.state)) cancelWith(by, record, store, now, move)
+        }
+        return doomed.length === 0 ? records : records.map((record) => store.get(record.id) ?? record)
       }
-      const [conflict, ...others] = conflicts
-      if (conflict !== undefined)
-        return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
-      const more = added.size + again
-      if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
-      return named.map((spec) => {
-        const record = known.get(spec.id)
-        const next =
-          record === undefined ? accept(fresh(spec, now)) : redo(record) ? move(record, "queued", anew(record)) : record
-        known.set(spec.id, next)
-        return next
-      })
-    })
+    )
   })
 
   const service: TaskLedger["Service"] = {
@@ -212,7 +264,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     ),
     renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
       const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
-        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running")
+        store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
       alarm.set(until)

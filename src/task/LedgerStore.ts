@@ -22,10 +22,16 @@ export interface LedgerStore {
   get(id: string): TaskRecord | undefined
   /** Cheaper than to get it. */
   has(id: string): boolean
-  /** At the end of the queue. */
-  insert(record: TaskRecord): void
-  /** Everything but its content may have changed. What comes to be queued goes to the end of the queue. */
-  update(record: TaskRecord, from: TaskState): void
+  /** Where it is queued, behind what has come before it or is higher; see Turn.ts. */
+  insert(record: TaskRecord, now: number): void
+  /** Everything but its content may have changed. What comes to be queued comes now. */
+  update(record: TaskRecord, from: TaskState, now: number): void
+  /** It waits for the ends of these. */
+  wait(id: string, on: ReadonlyArray<string>): void
+  /** It waits for this one no longer, or for none. For how many does it still? */
+  unwait(id: string, on?: string): number
+  /** Who waits for its end, in the order in which they were accepted. */
+  waiters(on: string): ReadonlyArray<string>
   /** The same number again is the same attempt. */
   writeAttempt(id: string, attempt: AttemptRecord): void
   attempt(id: string, attempt: number): AttemptRecord | undefined

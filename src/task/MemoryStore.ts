@@ -3,11 +3,15 @@ import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
+
+/** By priority: of each, they stand in their order. */
+type Queue = Map<number, Map<string, Turn>>
 
 /** Queued tasks that the same agents take. */
 interface Lane {
-  readonly begun: Map<string, number>
-  readonly fresh: Map<string, number>
+  readonly begun: Queue
+  readonly fresh: Queue
 }
 
 /** Attempts kept of each task. */
@@ -15,6 +19,20 @@ export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
 
 const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""}`
+/** The first that may be taken. */
+const headOf = (queue: Queue, passed: ReadonlySet<string>): readonly [string, Turn] | undefined => {
+  let head: readonly [string, Turn] | undefined
+  for (const same of queue.values()) {
+    for (const entry of same) {
+      if (passed.has(entry[0])) continue
+      if (head === undefined || byTurn(entry[1], head[1]) < 0) head = entry
+      break
+    }
+  }
+  return head
+}
+const nobody: ReadonlySet<string> = new Set()
+
 const textOf = ({ result }: TaskRecord) => result?.text.length ?? 0
 
 export class MemoryStore implements LedgerStore {
@@ -24,10 +42,15 @@ export class MemoryStore implements LedgerStore {
   /** In the order in which they have ended. */
   private readonly ended = new Set<string>()
   private readonly timed = new Map<string, number>()
+  /** For whom each waits, and who waits for it. */
+  private readonly waits = new Map<string, Set<string>>()
+  private readonly waitedFor = new Map<string, Set<string>>()
   /** As it was accepted: the order of what is due at the same time. */
   private readonly order = new Map<string, number>()
   private text = 0
   private place = 0
+  /** The latest time at which one came: a clock that is set back changes no order. */
+  private latest = Number.NEGATIVE_INFINITY
   private accepted = 0
 
   transact<A>(_durable: boolean, work: () => A): A {
@@ -47,13 +70,20 @@ export class MemoryStore implements LedgerStore {
     return this.tasks.has(id)
   }
 
-  insert(record: TaskRecord): void {
+  insert(record: TaskRecord, now: number): void {
     this.tasks.set(record.id, record)
     this.order.set(record.id, ++this.accepted)
-    this.enqueue(record)
+    this.time(record)
+    if (record.state === "queued") this.enqueue(record, now)
   }
 
-  update(record: TaskRecord, from: TaskState): void {
+  private time({ dueAt, id, leaseUntil, state }: TaskRecord): void {
+    const at = state === "parked" ? dueAt : state === "running" ? leaseUntil : undefined
+    if (at === undefined) this.timed.delete(id)
+    else this.timed.set(id, at)
+  }
+
+  update(record: TaskRecord, from: TaskState, now: number): void {
     const { id, state } = record
     const old = this.tasks.get(id)
     if (from === "queued") this.dequeue(record)
@@ -62,30 +92,61 @@ export class MemoryStore implements LedgerStore {
       this.text -= old === undefined ? 0 : textOf(old)
     }
     this.tasks.set(id, record)
-    const at = state === "parked" ? record.dueAt : state === "running" ? record.leaseUntil : undefined
-    if (at === undefined) this.timed.delete(id)
-    else this.timed.set(id, at)
-    if (state === "queued") this.enqueue(record)
+    this.time(record)
+    if (state === "queued") this.enqueue(record, now)
     if (isFinal(state)) {
       this.ended.add(id)
       this.text += textOf(record)
     }
   }
 
-  private enqueue(record: TaskRecord): void {
+  private enqueue(record: TaskRecord, now: number): void {
     const key = laneOf(record)
     const lane = this.lanes.get(key) ?? { begun: new Map(), fresh: new Map() }
     this.lanes.set(key, lane)
-    ;(tries(record) > 0 ? lane.begun : lane.fresh).set(record.id, ++this.place)
+    const queue = tries(record) > 0 ? lane.begun : lane.fresh
+    const priority = priorityOf(record.spec)
+    const same = queue.get(priority) ?? new Map<string, Turn>()
+    this.latest = Math.max(this.latest, now)
+    queue.set(priority, same.set(record.id, { turn: turnOf(record.spec, this.latest), place: ++this.place }))
   }
 
   private dequeue(record: TaskRecord): void {
     const key = laneOf(record)
     const lane = this.lanes.get(key)
     if (lane === undefined) return
-    lane.begun.delete(record.id)
-    lane.fresh.delete(record.id)
+    const priority = priorityOf(record.spec)
+    for (const queue of [lane.begun, lane.fresh]) {
+      const same = queue.get(priority)
+      if (same?.delete(record.id) && same.size === 0) queue.delete(priority)
+    }
     if (lane.begun.size + lane.fresh.size === 0) this.lanes.delete(key)
+  }
+
+  wait(id: string, on: ReadonlyArray<string>): void {
+    if (on.length === 0) return
+    this.waits.set(id, new Set(on))
+    for (const other of on) {
+      const waiting = this.waitedFor.get(other) ?? new Set()
+      this.waitedFor.set(other, waiting.add(id))
+    }
+  }
+
+  unwait(id: string, on?: string): number {
+    const waits = this.waits.get(id)
+    if (waits === undefined) return 0
+    for (const other of on === undefined ? [...waits] : [on]) {
+      waits.delete(other)
+      const waiting = this.waitedFor.get(other)
+      if (waiting?.delete(id) && waiting.size === 0) this.waitedFor.delete(other)
+    }
+    if (waits.size === 0) this.waits.delete(id)
+    return waits.size
+  }
+
+  waiters(on: string): ReadonlyArray<string> {
+    const waiting = [...(this.waitedFor.get(on) ?? [])]
+    return waiting.sort((one, other) => (this.order.get(one) ?? 0) - (this.order.get(other) ?? 0))
   }
 
   writeAttempt(id: string, attempt: AttemptRecord): void {
@@ -104,26 +165,25 @@ export class MemoryStore implements LedgerStore {
 
   heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     const passed = new Set(passOver)
-    const heads: Array<{ readonly record: TaskRecord; readonly begun: boolean; readonly place: number }> = []
+    const heads: Array<{ readonly record: TaskRecord; readonly begun: boolean; readonly turn: Turn }> = []
     for (const lane of this.lanes.values()) {
-      const begun = [...lane.begun].find(([id]) => !passed.has(id))
-      const [id, place] = begun ?? lane.fresh.entries().next().value ?? []
+      const begun = headOf(lane.begun, passed)
+      const [id, turn] = begun ?? headOf(lane.fresh, nobody) ?? []
       const record = id === undefined ? undefined : this.tasks.get(id)
-      if (record !== undefined && place !== undefined) heads.push({ record, begun: begun !== undefined, place })
+      if (record !== undefined && turn !== undefined) heads.push({ record, begun: begun !== undefined, turn })
     }
-    return heads
-      .sort((a, b) => (a.begun === b.begun ? a.place - b.place : a.begun ? -1 : 1))
-      .map(({ record }) => record)
+    return heads.sort((a, b) => Number(b.begun) - Number(a.begun) || byTurn(a.turn, b.turn)).map(({ record }) => record)
   }
 
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return ids
       .flatMap((id) => {
         const record = this.tasks.get(id)
-        const place = record === undefined ? undefined : this.lanes.get(laneOf(record))?.begun.get(id)
-        return record === undefined || place === undefined ? [] : [{ record, place }]
+        if (record === undefined) return []
+        const turn = this.lanes.get(laneOf(record))?.begun.get(priorityOf(record.spec))?.get(id)
+        return turn === undefined ? [] : [{ record, turn }]
       })
-      .sort((a, b) => a.place - b.place)
+      .sort((a, b) => byTurn(a.turn, b.turn))
       .map(({ record }) => record)
   }
 

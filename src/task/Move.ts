@@ -3,6 +3,7 @@ import type { FaultReport } from "../domain/Fault.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
+import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -35,10 +36,10 @@ export const mover =
   (record, to, change = {}, fault) => {
     const from = record.state
     // To be asked for again is no move of a task's life: it is another life.
-    if (!moves[from].includes(to) && !(isFinal(from) && to === "queued"))
+    if (!moves[from].includes(to) && !(isFinal(from) && (to === "queued" || to === "parked")))
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
     const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
-    store.update(next, from)
+    store.update(next, from, now)
     if (to === "running") store.writeAttempt(next.id, begun(next, now))
     else if (from === "running") {
       const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)
@@ -57,17 +58,24 @@ const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   fault: undefined
 })
 
-export const fresh = (spec: Named, now: number): TaskRecord => ({
+/** How a life of a task begins. */
+const start = (spec: TaskSpec, submittedAt: number, now: number, waits: boolean) => {
+  // Until when is not known before what it waits for has ended.
+  if (waits) return { state: "parked" as const, dueAt: undefined }
+  const dueAt = waitsUntil(spec, submittedAt, now)
+  return { state: dueAt === undefined ? ("queued" as const) : ("parked" as const), dueAt }
+}
+
+export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => ({
   id: spec.id,
   spec,
-  state: "queued",
+  ...start(spec, now, now, waits),
   attempt: 0,
   before: 0,
   agent: undefined,
   submittedAt: now,
   startedAt: undefined,
   endedAt: undefined,
-  dueAt: undefined,
   leaseUntil: undefined,
   lastFault: undefined,
   usage: noUsage,
@@ -75,7 +83,8 @@ export const fresh = (spec: Named, now: number): TaskRecord => ({
 })
 
 /** The number of its attempt goes on, so that late reports of its former life stay refused. */
-export const anew = ({ attempt }: TaskRecord): Partial<TaskRecord> => ({
+export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, waits: boolean) => ({
+  ...start(spec, submittedAt, now, waits),
   before: attempt,
   startedAt: undefined,
   endedAt: undefined,

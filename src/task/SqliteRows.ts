@@ -10,7 +10,7 @@ export const APPLICATION_ID = 0x4d536d6c
 
 /**
  * The schema, step by step. A row of `tasks` is small, because every move writes it anew; long prompts and the results
- * stand beside it. `fresh` and `place` are the order of the queue: what was begun before first, then first come.
+ * stand beside it. `fresh`, `turn` and `place` are the order of the queue: what was begun before first, then see Turn.ts.
  */
 export const MIGRATIONS: ReadonlyArray<string> = [
   `
@@ -50,13 +50,25 @@ export const MIGRATIONS: ReadonlyArray<string> = [
     PRIMARY KEY (seq, attempt)
   ) STRICT, WITHOUT ROWID;
   `,
-  "ALTER TABLE contents ADD COLUMN evidence TEXT"
+  "ALTER TABLE contents ADD COLUMN evidence TEXT",
+  // What was there is in its order, and counts as having come when the last of it was submitted.
+  `
+  ALTER TABLE tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tasks ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+  UPDATE tasks SET turn = (SELECT max(submitted_at) FROM tasks) WHERE state = 'queued';
+  DROP INDEX queue;
+  CREATE INDEX queue ON tasks (type, wanted, fresh, turn, place) WHERE state = 'queued';
+  ALTER TABLE contents ADD COLUMN not_before TEXT;
+  ALTER TABLE contents ADD COLUMN after TEXT;
+  CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
+  CREATE INDEX waiters ON waits (on_id, seq);
+  `
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, r.result`
+  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
+  c.evidence, c.not_before, c.after, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -72,6 +84,7 @@ export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
+  const after = parsed<unknown>(row["after"])
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
@@ -79,7 +92,10 @@ export const recordOf = (row: Row): TaskRecord => {
     prompt: row["prompt"],
     ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
     ...(schema === undefined ? {} : { schema }),
-    ...(evidence === undefined ? {} : { evidence })
+    ...(evidence === undefined ? {} : { evidence }),
+    ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
+    ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
+    ...(after === undefined ? {} : { after })
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -7,6 +7,7 @@ import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
 const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
@@ -15,16 +16,19 @@ export class SqliteStore implements LedgerStore {
   private readonly db: Database
   /** Of those that are queued, the last. */
   private place: number
+  /** The latest time at which one came: a clock that is set back changes no order. */
+  private latest: number
   /** Ended tasks, and the characters of their results: as of now, where no transaction was undone. */
   private ended: { tasks: number; text: number } | undefined
 
   constructor(db: Database) {
     this.db = db
     this.place = this.count("SELECT max(place) AS n FROM tasks")
+    this.latest = this.count(`SELECT max(turn + priority * ${AGE}) AS n FROM tasks WHERE state = 'queued'`)
   }
 
-  private count(sql: string): number {
-    return Number(this.db.get(sql)?.["n"] ?? 0)
+  private count(sql: string, ...values: ReadonlyArray<string | number>): number {
+    return Number(this.db.get(sql, ...values)?.["n"] ?? 0)
   }
 
   transact<A>(durable: boolean, work: () => A): A {
@@ -50,36 +54,47 @@ export class SqliteStore implements LedgerStore {
     return this.db.get("SELECT seq FROM tasks WHERE id = ?", id) !== undefined
   }
 
-  insert({ id, spec, state, submittedAt }: TaskRecord): void {
+  private turn({ spec, state }: TaskRecord, now: number): number {
+    if (state === "queued") this.latest = Math.max(this.latest, now)
+    return turnOf(spec, this.latest)
+  }
+
+  insert(record: TaskRecord, now: number): void {
+    const { dueAt, id, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, state, fresh, place, attempt, before, submitted_at, prompt)
-       VALUES (?, ?, ?, ?, 1, ?, 0, 0, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
       id,
       spec.type,
       spec.agent ?? "",
       state,
+      priorityOf(spec),
+      this.turn(record, now),
       ++this.place,
       submittedAt,
+      dueAt ?? null,
       beside ? null : spec.prompt
     )
-    if (!beside && spec.schema === undefined && spec.evidence === undefined) return
+    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after)]
+    if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, evidence) VALUES (last_insert_rowid(), ?, ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?)",
       beside ? spec.prompt : null,
-      json(spec.schema),
-      json(spec.evidence)
+      ...rare
     )
   }
 
-  update(record: TaskRecord, from: TaskState): void {
+  update(record: TaskRecord, from: TaskState, now: number): void {
     const { agent, attempt, before, dueAt, endedAt, id, lastFault, leaseUntil, result, startedAt, state, usage } =
       record
     this.db.run(
-      `UPDATE tasks SET state = ?, fresh = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, agent = ?,
+      `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, agent = ?,
        started_at = ?, ended_at = ?, due_at = ?, usage = ?, fault = ? WHERE id = ?`,
       state,
       tries(record) > 0 ? 0 : 1,
+      // Where it is not queued it has none that counts.
+      this.turn(record, now),
       state === "queued" ? 1 : 0,
       state === "queued" ? ++this.place : 0,
       attempt,
@@ -105,6 +120,24 @@ export class SqliteStore implements LedgerStore {
       this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
       this.ended = undefined
     }
+  }
+
+  wait(id: string, on: ReadonlyArray<string>): void {
+    for (const other of on)
+      this.db.run("INSERT OR IGNORE INTO waits (seq, on_id) SELECT seq, ? FROM tasks WHERE id = ?", other, id)
+  }
+
+  unwait(id: string, on?: string): number {
+    const seq = this.count("SELECT seq AS n FROM tasks WHERE id = ?", id)
+    if (on === undefined) this.db.run("DELETE FROM waits WHERE seq = ?", seq)
+    else this.db.run("DELETE FROM waits WHERE seq = ? AND on_id = ?", seq, on)
+    return on === undefined ? 0 : this.count("SELECT count(*) AS n FROM waits WHERE seq = ?", seq)
+  }
+
+  waiters(on: string): ReadonlyArray<string> {
+    return this.db
+      .all("SELECT t.id FROM waits w JOIN tasks t ON t.seq = w.seq WHERE w.on_id = ? ORDER BY w.seq", on)
+      .map(({ id }) => String(id))
   }
 
   writeAttempt(id: string, { agent, attempt, begunAt, ended, endedAt, fault }: AttemptRecord): void {
@@ -144,34 +177,38 @@ export class SqliteStore implements LedgerStore {
 
   heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     const passed = JSON.stringify(passOver)
-    const heads: Array<{ readonly record: TaskRecord; readonly fresh: number; readonly place: number }> = []
+    const heads: Array<{ readonly record: TaskRecord; readonly fresh: number; readonly turn: Turn }> = []
     // From lane to lane along the index, never through one.
     let lane = this.db.get(`${LANES} ORDER BY type, wanted LIMIT 1`)
     while (lane !== undefined) {
       const { type, wanted } = lane as { readonly type: string; readonly wanted: string }
       const row = this.db.get(
-        `SELECT ${COLUMNS}, t.fresh, t.place FROM tasks t INDEXED BY queue ${JOINS}
+        `SELECT ${COLUMNS}, t.fresh, t.turn, t.place FROM tasks t INDEXED BY queue ${JOINS}
          WHERE t.state = 'queued' AND t.type = ? AND t.wanted = ?
          AND (t.fresh = 1 OR t.id NOT IN (SELECT value FROM json_each(?)))
-         ORDER BY t.fresh, t.place LIMIT 1`,
+         ORDER BY t.fresh, t.turn, t.place LIMIT 1`,
         type,
         wanted,
         passed
       )
       if (row !== undefined)
-        heads.push({ record: recordOf(row), fresh: Number(row["fresh"]), place: Number(row["place"]) })
+        heads.push({
+          record: recordOf(row),
+          fresh: Number(row["fresh"]),
+          turn: { turn: Number(row["turn"]), place: Number(row["place"]) }
+        })
       // As one question, of pairs, SQLite would go through all that are equal.
       lane =
         this.db.get(`${LANES} AND type = ? AND wanted > ? ORDER BY wanted LIMIT 1`, type, wanted) ??
         this.db.get(`${LANES} AND type > ? ORDER BY type, wanted LIMIT 1`, type)
     }
-    return heads.sort((a, b) => a.fresh - b.fresh || a.place - b.place).map(({ record }) => record)
+    return heads.sort((a, b) => a.fresh - b.fresh || byTurn(a.turn, b.turn)).map(({ record }) => record)
   }
 
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return this.db
       .all(
-        `${SELECT} WHERE t.id IN (SELECT value FROM json_each(?)) AND t.state = 'queued' AND t.fresh = 0 ORDER BY t.place`,
+        `${SELECT} WHERE t.id IN (SELECT value FROM json_each(?)) AND t.state = 'queued' AND t.fresh = 0 ORDER BY t.turn, t.place`,
         JSON.stringify(ids)
       )
       .map(recordOf)

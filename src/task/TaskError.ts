@@ -112,6 +112,24 @@ export class TaskCancelled extends Schema.TaggedError<TaskCancelled, Fault>("mis
   }
 }
 
+/** One for which it waited has not succeeded. */
+export class DependencyFailed extends Schema.TaggedError<DependencyFailed, Fault>("mister-smith/DependencyFailed")(
+  "DependencyFailed",
+  { task: Schema.String, on: Schema.String, state: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: 'to run it all the same, give its "after" an "onFailure": "run"; asked for again, both are done once more'
+    })
+  }
+  override get message() {
+    const ended = this.state === "cancelled" ? "was cancelled" : "has failed"
+    return `task "${this.task}" was cancelled: "${this.on}", for which it waited, ${ended}`
+  }
+}
+
 /** The runtime was killed, or the machine went down, while an agent was at it. */
 export class AttemptAbandoned extends Schema.TaggedError<AttemptAbandoned, Fault>("mister-smith/AttemptAbandoned")(
   "AttemptAbandoned",
@@ -203,14 +221,26 @@ export class EvidenceMissing extends Schema.TaggedError<EvidenceMissing, Fault>(
 
 /** What was submitted is no task. Nothing was accepted. */
 export class TaskInvalid extends Schema.TaggedError<TaskInvalid, Fault>("mister-smith/TaskInvalid")("TaskInvalid", {
-  problem: Schema.String
+  problem: Schema.String,
+  /** The tasks for which it cannot wait: they are not there, or wait for it themselves. */
+  after: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   static {
-    follow(this, {
-      severity: "low",
-      recovery: "ignore",
-      hint: "a task needs a prompt; see docs/config.md for the other keys"
-    })
+    follow(this, { severity: "low", recovery: "ignore" })
+  }
+  /** `id` waits for what nobody has asked for. */
+  static waitsForNothing(id: string, after: ReadonlyArray<string>) {
+    return new TaskInvalid({ problem: `"${id}" waits for what is not there: ${shown(after)}`, after })
+  }
+  /** Each waits for the next, and the last for the first. */
+  static waitsForItself(circle: ReadonlyArray<string>) {
+    const [first = ""] = circle
+    return new TaskInvalid({ problem: `"${first}" waits for itself, by way of ${shown(circle)}`, after: circle })
+  }
+  override get hint(): string {
+    return this.after === undefined
+      ? "a task needs a prompt; see docs/config.md for the other keys"
+      : "submit what a task waits for before it or with it; a task that ended long ago may have been forgotten"
   }
   override get message() {
     return `this is not a task: ${this.problem}`

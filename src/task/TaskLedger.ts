@@ -17,6 +17,7 @@ import type {
   LedgerUnusable,
   TaskConflict,
   TaskEnded,
+  TaskInvalid,
   TaskUnknown
 } from "./TaskError.ts"
 import type { AttemptRecord, Parking, TaskFilter, TaskRecord } from "./TaskRecord.ts"
@@ -42,12 +43,12 @@ export class TaskLedger extends Context.Service<
     submit(
       spec: TaskSpec,
       options?: SubmitOptions
-    ): Effect.Effect<TaskRecord, TaskConflict | LedgerFull | LedgerUnusable>
-    /** Accepts all of them or none. */
+    ): Effect.Effect<TaskRecord, TaskConflict | TaskInvalid | LedgerFull | LedgerUnusable>
+    /** Accepts all of them or none. What they wait for must be there or among them, without a circle. */
     submitAll(
       specs: ReadonlyArray<TaskSpec>,
       options?: SubmitOptions
-    ): Effect.Effect<ReadonlyArray<TaskRecord>, TaskConflict | LedgerFull | LedgerUnusable>
+    ): Effect.Effect<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull | LedgerUnusable>
     /**
      * queued → running, as the next attempt. With a lease, in milliseconds, the task is queued again where neither a
      * report nor a `renew` comes within it; without one it is held until `recover`.
@@ -73,7 +74,7 @@ export class TaskLedger extends Context.Service<
     list(filter?: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /**
      * The first queued task of each lane, which is one type for one agent or for any: who may take the first may take all
-     * of the lane. First what was begun before, then first come. Of what was begun before, those named are passed over.
+     * of the lane. First what was begun before, then by priority and first come (Turn.ts). Of what was begun before, those named are passed over.
      */
     heads(passOver?: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Those of the named that are queued and were begun before, first come first. */

@@ -1,7 +1,9 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
+import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
 export const MAX_PROMPT = 1024 * 1024
@@ -35,6 +37,23 @@ export const TaskSpec = Schema.Struct({
   evidence: Schema.optionalKey(EvidenceSpec).annotateKey({
     description:
       "Proofs that the runtime itself verifies after the turn; the task is complete only when all of them hold. Default none"
+  }),
+  priority: Schema.optionalKey(
+    Schema.Int.pipe(
+      Schema.check(
+        Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" })
+      )
+    )
+  ).annotateKey({
+    description: "What is higher begins first; after each 10 minutes of waiting a task counts as one higher. Default 0"
+  }),
+  notBefore: Schema.optionalKey(NotBefore).annotateKey({
+    description:
+      'When it may begin at the earliest: a time with its zone ("2030-01-31T08:00:00Z"), or so long after it was submitted ("2 hours"). Default: at once'
+  }),
+  after: Schema.optionalKey(After).annotateKey({
+    description:
+      'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

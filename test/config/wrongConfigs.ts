@@ -227,6 +227,27 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[0].id (line 1): the id "task-2" is taken by tasks[1]']
   ],
   [
+    "tasks that wait for what is not there",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "after": ["task-2", { "task": "biuld" }] }, { "prompt": "y" }, { "id": "build", "prompt": "z" }] }`,
+    [
+      'tasks[0].after[0] (line 1): there is no task of this id, found "task-2"',
+      'tasks[0].after[1].task (line 1): there is no task of this id, found "biuld"; did you mean "build"?'
+    ]
+  ],
+  [
+    "tasks that wait for each other",
+    `{ ${agents}, "tasks": [{ "id": "a", "prompt": "x", "after": ["b"] }, { "id": "b", "prompt": "y", "after": [{ "task": "c" }] }, { "id": "c", "prompt": "z", "after": ["b"] }] }`,
+    ['tasks[1].after[0].task (line 1): it would wait for itself: b → c → b, found "c"']
+  ],
+  [
+    "what no time and no priority is",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "priority": 11, "notBefore": "tomorrow" }] }`,
+    [
+      "tasks[0].priority (line 1): expected a whole number from -10 to 10, found 11",
+      'tasks[0].notBefore (line 1): expected a time with its zone such as "2030-01-31T08:00:00Z", or a duration such as "2 hours", found "tomorrow"'
+    ]
+  ],
+  [
     "a name that leaves no room for the numbers of its replicas",
     `{ "agents": [{ "id": "${"a".repeat(62)}", "replicas": 2 }] }`,
     ["agents[0].id (line 1): expected at most 61 characters, because replicas add their number, found 62"]

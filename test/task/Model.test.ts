@@ -9,6 +9,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import { TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { FILE } from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -16,7 +17,7 @@ import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
 import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { type Answer, type Content, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
@@ -31,10 +32,47 @@ const lease = fc.option(fc.constantFrom(100, 1_000), { nil: undefined, freq: 2 }
 const content = fc.record({
   type: fc.constantFrom("x", "x", "y"),
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
-  agent: fc.constantFrom(undefined, undefined, "one", "two")
+  agent: fc.constantFrom(undefined, undefined, "one", "two"),
+  priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
+  delay: fc.constantFrom(0, 0, 0, 100, 600_000),
+  after: fc.oneof(
+    { weight: 2, arbitrary: fc.constant([]) },
+    {
+      weight: 1,
+      arbitrary: fc.array(fc.record({ task: id, onFailure: fc.constantFrom("cancel" as const, "run" as const) }), {
+        maxLength: 3
+      })
+    }
+  )
 })
+/** Each waits for the one before it, which may come later in the batch. */
+const chain = fc
+  .tuple(
+    fc.uniqueArray(id, { minLength: 3, maxLength: 5 }),
+    content,
+    fc.constantFrom("cancel" as const, "cancel" as const, "cancel" as const, "run" as const),
+    fc.boolean()
+  )
+  .map(([ids, content, onFailure, reversed]): ReadonlyArray<readonly [string, Content]> => {
+    const batch = ids.map((name, n) => {
+      const before = n === 0 ? undefined : ids[n - 1]
+      return [name, { ...content, after: before === undefined ? [] : [{ task: before, onFailure }] }] as const
+    })
+    return reversed ? batch.reverse() : batch
+  })
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("submit" as const), id, content, again: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("submitAll" as const),
+      batch: fc.oneof<fc.Arbitrary<ReadonlyArray<readonly [string, Content]>>[]>(
+        fc.array(fc.tuple(id, content), { minLength: 1, maxLength: 4 }),
+        chain
+      ),
+      again: fc.boolean()
+    })
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("resubmit" as const), id, again: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("claim" as const), id, lease }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("next" as const), lease }) },
@@ -50,7 +88,10 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
   {
     weight: 3,
-    arbitrary: fc.record({ do: fc.constant("wait" as const), millis: fc.constantFrom(50, 100, 1_000, 10_000) })
+    arbitrary: fc.record({
+      do: fc.constant("wait" as const),
+      millis: fc.constantFrom(50, 100, 1_000, 10_000, 600_000, 1_300_000)
+    })
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("crash" as const) }) }
 )
@@ -59,8 +100,12 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { agent, prompt, type }: Pick<ModelTask, "agent" | "prompt" | "type">) =>
-  task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) })
+const spec = (name: string, { after, agent, delay, priority, prompt, type }: Content) => ({
+  ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
+  ...(priority === 0 ? {} : { priority }),
+  ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
+  ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
+})
 
 const answer = <A, E extends { readonly _tag: string }>(asked: Effect.Effect<A, E>): Effect.Effect<string> =>
   Effect.map(Effect.result(asked), (result) => (Result.isSuccess(result) ? "ok" : result.failure._tag))
@@ -79,12 +124,20 @@ const act = (
   switch (what.do) {
     case "submit":
       return both(ledger.submit(spec(what.id, what.content), what), () =>
-        model.submit(what.id, what.content, what.again)
+        model.submit([[what.id, what.content]], what.again)
+      )
+    case "submitAll":
+      return both(
+        ledger.submitAll(
+          what.batch.map(([id, content]) => spec(id, content)),
+          what
+        ),
+        () => model.submit(what.batch, what.again)
       )
     case "resubmit": {
       const known = model.tasks.get(what.id)
       if (known === undefined) return Effect.succeed(["ok", "ok"])
-      return both(ledger.submit(spec(what.id, known), what), () => model.submit(what.id, known, what.again))
+      return both(ledger.submit(spec(what.id, known), what), () => model.submit([[what.id, known]], what.again))
     }
     case "claim":
       return both(ledger.claim(what.id, "one", what.lease), () => model.claim(what.id, "one", what.lease))
@@ -128,6 +181,9 @@ const view = (record: TaskRecord) => ({
   type: String(record.spec.type),
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
+  priority: record.spec.priority ?? 0,
+  delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
+  after: (record.spec.after ?? []) as ModelTask["after"],
   state: record.state,
   attempt: record.attempt,
   before: record.before,
@@ -157,7 +213,9 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 })
 
 const expected = (model: LedgerModel) => ({
-  tasks: [...model.tasks.values()].map(({ place: _, ...task }) => structuredClone(task)),
+  tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, waits: ____, ...task }) =>
+    structuredClone(task)
+  ),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],
   interrupted: [...model.interrupted(["a", "c", "e"])]

@@ -2,10 +2,11 @@ import { openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSyn
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { noUsage } from "../../src/domain/Task.ts"
 import { open } from "../../src/state/Database.ts"
 import { FILE } from "../../src/task/SqliteLedger.ts"
-import { APPLICATION_ID } from "../../src/task/SqliteRows.ts"
+import { APPLICATION_ID, MIGRATIONS } from "../../src/task/SqliteRows.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { directory, readOnly, small } from "../state/Mounts.ts"
 import { tempDir } from "../utils/Binary.ts"
@@ -52,6 +53,50 @@ describe("the ledger's file", () => {
       )
       assert.deepEqual(yield* life(path, seen), before)
       assert.strictEqual(statSync(join(path, FILE)).mode & 0o077, 0)
+    })
+  )
+
+  it.effect("of the first version is brought up to date, with its queue in its order", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      yield* Effect.gen(function* () {
+        const database = yield* open({
+          file: join(dir.path, FILE),
+          applicationId: APPLICATION_ID,
+          migrations: MIGRATIONS.slice(0, 1)
+        })
+        for (const [id, state, fresh, place, at] of [
+          ["third", "queued", 1, 4, 5],
+          ["first", "queued", 0, 9, 0],
+          ["second", "queued", 1, 3, 7],
+          ["parked", "parked", 0, 2, 8]
+        ] as const)
+          database.run(
+            `INSERT INTO tasks (id, type, wanted, state, fresh, place, attempt, before, submitted_at, due_at, prompt)
+             VALUES (?, 'task', '', ?, ?, ?, ?, 0, ?, ?, 'do it')`,
+            id,
+            state,
+            fresh,
+            place,
+            fresh === 0 ? 1 : 0,
+            at,
+            state === "parked" ? 1_000 : null
+          )
+      }).pipe(Effect.scoped)
+      yield* life(dir.path, (ledger) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* ledger.submit(task({ id: "second" }))).state, "queued")
+          yield* ledger.submit(task({ id: "fourth" }))
+          yield* ledger.submit({ ...task({ id: "high" }), priority: 1 })
+          yield* TestClock.adjust(1_000)
+          const order: Array<string> = []
+          for (let head = (yield* ledger.heads())[0]; head !== undefined; head = (yield* ledger.heads())[0]) {
+            order.push(head.id)
+            yield* ledger.claim(head.id, "a")
+          }
+          assert.deepStrictEqual(order, ["first", "parked", "high", "second", "third", "fourth"])
+        })
+      )
     })
   )
 

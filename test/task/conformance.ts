@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -12,6 +13,16 @@ import { done, failed, fault } from "./Homes.ts"
 
 const ids = (records: ReadonlyArray<{ readonly id: string }>) => records.map(({ id }) => id)
 const parking = (until: number) => ({ until, fault, usage: { ...noUsage, turns: 1 } })
+
+type Edge = string | { readonly task: string; readonly onFailure?: "cancel" | "run" }
+const upon = (...edges: ReadonlyArray<Edge>) =>
+  edges.map((edge) => (typeof edge === "string" ? TaskId.make(edge) : { ...edge, task: TaskId.make(edge.task) }))
+
+const perform = Effect.fnUntraced(function* (id: string) {
+  const ledger = yield* TaskLedger
+  const { attempt } = yield* ledger.claim(id, "a")
+  yield* ledger.complete(id, attempt, done(id))
+})
 
 export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBus, LedgerUnusable>) => {
   const test = <E>(what: string, body: Effect.Effect<unknown, E, TaskLedger | EventBus>) =>
@@ -311,6 +322,174 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         assert.deepStrictEqual(ids(yield* ledger.interrupted(["a1", "b4", "b1", "none"])), ["b1", "b4"])
         yield* ledger.claim("b1", "x")
         assert.deepStrictEqual(ids(yield* ledger.interrupted(["b1", "b4"])), ["b4"])
+      })
+    )
+
+    test(
+      "gives what is higher first, and what has waited longer counts one higher for each 10 minutes",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const submit = (id: string, priority: number) => ledger.submit({ ...task({ id }), priority })
+        yield* submit("low", -1)
+        yield* submit("high", 2)
+        yield* submit("usual", 0)
+        yield* submit("equal", 0)
+        yield* TestClock.adjust("20 minutes")
+        yield* submit("late", 2)
+        yield* TestClock.adjust("10 minutes")
+        yield* submit("later", 2)
+        yield* submit("highest", 10)
+        const order: Array<string> = []
+        for (let head = (yield* ledger.heads())[0]; head !== undefined; head = (yield* ledger.heads())[0]) {
+          order.push(head.id)
+          yield* ledger.claim(head.id, "a")
+        }
+        assert.deepStrictEqual(order, ["highest", "high", "usual", "equal", "late", "low", "later"])
+        assert.strictEqual((yield* ledger.get("low")).spec.priority, -1)
+        // What was begun goes on first, the higher before the lower.
+        yield* ledger.park("low", 1, parking(0))
+        yield* ledger.park("high", 1, parking(0))
+        yield* submit("new", 10)
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["low", "high"])), ["high", "low"])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["high"])
+        assert.deepStrictEqual(ids(yield* ledger.heads(["high", "low"])), ["new"])
+      })
+    )
+
+    test(
+      "lets no task begin before its time, be it a time or so long from now; it comes into the queue then",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* TestClock.setTime(Date.parse("2030-01-01T00:00:00Z"))
+        const now = Date.parse("2030-01-01T00:00:00Z")
+        const submit = (id: string, notBefore: string) => ledger.submit({ ...task({ id }), notBefore })
+        assert.deepInclude(yield* submit("hour", "1 hour"), { state: "parked", dueAt: now + 3_600_000 })
+        assert.deepInclude(yield* submit("time", "2030-01-01T01:30:00+01:00"), {
+          state: "parked",
+          dueAt: now + 1_800_000
+        })
+        assert.deepInclude(yield* submit("past", "2029-12-31T23:59:59Z"), { state: "queued", dueAt: undefined })
+        assert.strictEqual((yield* submit("ever", "999999999999 days")).state, "parked")
+        assert.strictEqual((yield* Effect.flip(ledger.claim("hour", "a")))._tag, "AttemptSuperseded")
+        yield* ledger.claim("past", "a")
+        yield* TestClock.adjust(1_800_000 - 1)
+        assert.deepStrictEqual(yield* ledger.heads(), [])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["time"])
+        yield* ledger.cancel("hour", "why")
+        yield* TestClock.adjust(600_000)
+        // Asked for once more before its time, it waits for the rest of it.
+        yield* ledger.submitAll([{ ...task({ id: "hour" }), notBefore: "1 hour" }], { again: true })
+        const hour = yield* ledger.get("hour")
+        assert.deepInclude(hour, { state: "parked", dueAt: now + 3_600_000, result: undefined })
+        assert.strictEqual(hour.spec.notBefore, "1 hour")
+        yield* TestClock.adjust(1_200_000)
+        assert.deepInclude(yield* ledger.get("hour"), { state: "queued", dueAt: undefined })
+      })
+    )
+
+    test(
+      "lets a task wait until all that it waits for has ended, over however many of them",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = [
+          { ...task({ id: "last" }), after: upon("left", { task: "right" }) },
+          { ...task({ id: "left" }), after: upon("first") },
+          { ...task({ id: "right" }), after: upon("first"), notBefore: "1 minute" },
+          task({ id: "first" })
+        ]
+        const states = Effect.map(ledger.list(), (all) => all.map(({ id, state }) => `${id} ${state}`))
+        yield* ledger.submitAll(given)
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["first"])
+        assert.deepEqual((yield* ledger.get("last")).spec, given[0])
+        assert.strictEqual((yield* Effect.flip(ledger.claim("left", "a")))._tag, "AttemptSuperseded")
+        yield* perform("first")
+        assert.deepInclude(yield* ledger.get("right"), { state: "parked", dueAt: 60_000 })
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["left"])
+        yield* perform("left")
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual(yield* states, ["first succeeded", "right queued", "left succeeded", "last parked"])
+        yield* perform("right")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["last"])
+        // What has ended is not waited for.
+        assert.strictEqual((yield* ledger.submit({ ...task({ id: "x" }), after: upon("first") })).state, "queued")
+      })
+    )
+
+    test(
+      "cancels with a task that fails what waits for it, down the chain, unless it is to run all the same",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = [
+          task({ id: "bad" }),
+          { ...task({ id: "child" }), after: upon("bad") },
+          { ...task({ id: "grandchild" }), after: upon("child") },
+          { ...task({ id: "report" }), after: upon({ task: "bad", onFailure: "run" }) },
+          { ...task({ id: "twice" }), after: upon({ task: "bad", onFailure: "run" }, "bad") }
+        ]
+        yield* ledger.submitAll(given)
+        const waiting = yield* Effect.forkChild(ledger.result("grandchild"), { startImmediately: true })
+        yield* ledger.claim("bad", "a")
+        yield* ledger.complete("bad", 1, failed("bad"))
+        const { fault } = yield* Fiber.join(waiting)
+        assert.deepInclude(fault, { kind: "DependencyFailed" })
+        assert.include(fault?.message, '"child", for which it waited, was cancelled')
+        assert.include((yield* ledger.result("child")).fault?.message, '"bad", for which it waited, has failed')
+        assert.strictEqual((yield* ledger.get("twice")).state, "cancelled")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["report"])
+        // One that comes later is told the same at once.
+        const late = yield* ledger.submit({ ...task({ id: "late" }), after: upon("bad") })
+        assert.deepInclude(late, { state: "cancelled", attempt: 0 })
+        assert.strictEqual((yield* ledger.result("late")).fault?.kind, "DependencyFailed")
+        // Asked for again, all of them wait as before.
+        yield* ledger.submitAll(given, { again: true })
+        assert.deepStrictEqual(ids(yield* ledger.list({ states: ["parked"] })), ["twice", "grandchild", "child"])
+        yield* ledger.claim("bad", "a")
+        yield* ledger.complete("bad", 2, done("bad"))
+        yield* perform("child")
+        assert.strictEqual((yield* ledger.get("grandchild")).state, "queued")
+        // A waiting one that is cancelled takes along those behind it.
+        yield* ledger.submitAll([
+          { ...task({ id: "y" }), after: upon("report") },
+          { ...task({ id: "z" }), after: upon("y") }
+        ])
+        yield* ledger.cancel("y", "why")
+        assert.strictEqual((yield* ledger.get("z")).state, "cancelled")
+        yield* perform("report")
+        assert.strictEqual((yield* ledger.get("y")).state, "cancelled")
+      })
+    )
+
+    test(
+      "refuses what would wait for ever: for itself, in a circle, or for what is not there; then nothing is accepted",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const waits = (id: string, ...on: ReadonlyArray<string>) => ({ ...task({ id }), after: upon(...on) })
+        const nowhere = yield* Effect.flip(ledger.submitAll([task({ id: "a" }), waits("b", "a", "c", "d")]))
+        assert.deepInclude(nowhere, { _tag: "TaskInvalid", after: ["c", "d"] })
+        assert.include(nowhere.message, '"b" waits for what is not there: "c", "d"')
+        const itself = yield* Effect.flip(ledger.submit(waits("a", "a")))
+        assert.deepInclude(itself, { _tag: "TaskInvalid", after: ["a"] })
+        const round = yield* Effect.flip(
+          ledger.submitAll([waits("a", "b"), waits("b", "c", "d"), waits("c"), waits("d", "b")])
+        )
+        assert.deepInclude(round, { _tag: "TaskInvalid", after: ["b", "d"] })
+        assert.deepStrictEqual(yield* ledger.list(), [])
+      })
+    )
+
+    test(
+      "takes a chain of 20,000 along when its first fails",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const chain = Array.from({ length: 20_000 }, (_, n) => ({
+          ...task({ id: `t${n}` }),
+          ...(n === 0 ? {} : { after: upon(`t${n - 1}`) })
+        }))
+        yield* ledger.submitAll(chain)
+        yield* ledger.claim("t0", "a")
+        yield* ledger.complete("t0", 1, failed("t0"))
+        assert.strictEqual((yield* ledger.get("t19999")).state, "cancelled")
       })
     )
 

@@ -1,0 +1,51 @@
+/**
+ * What the end of a task does to those that wait for it, in the same transaction: the last that a task has waited for lets
+ * it go, and one that has not succeeded cancels it, unless it is to run all the same, and so on down the chain.
+ */
+import { report } from "../domain/Fault.ts"
+import { isFinal } from "../domain/Task.ts"
+import { edgesOf } from "./After.ts"
+import type { LedgerStore } from "./LedgerStore.ts"
+import { cancelled, type Move, type Moved } from "./Move.ts"
+import { waitsUntil } from "./NotBefore.ts"
+import { DependencyFailed } from "./TaskError.ts"
+import type { TaskRecord } from "./TaskRecord.ts"
+
+/** Does this end cancel who waits for it? */
+export const cancels = (ended: TaskRecord, waiter: Pick<TaskRecord, "spec">): boolean =>
+  isFinal(ended.state) && ended.state !== "succeeded" && edgesOf(waiter.spec).get(ended.id) === "cancel"
+
+export const telling =
+  (store: LedgerStore, now: number, moved: Array<Moved>, move: Move): Move =>
+  (record, to, change, fault) => {
+    const next = move(record, to, change, fault)
+    if (!isFinal(to)) return next
+    if (record.state === "parked") store.unwait(record.id)
+    const ended = [next]
+    // It grows on the way: a chain may be longer than the stack.
+    for (const over of ended) {
+      for (const id of store.waiters(over.id)) {
+        const waiter = store.get(id)
+        if (waiter === undefined) continue
+        if (cancels(over, waiter)) ended.push(cancelWith(over, waiter, store, now, move))
+        else if (store.unwait(id, over.id) === 0) release(waiter, store, now, moved, move)
+      }
+    }
+    return next
+  }
+
+export const cancelWith = (over: TaskRecord, waiter: TaskRecord, store: LedgerStore, now: number, move: Move) => {
+  store.unwait(waiter.id)
+  const fault = report(new DependencyFailed({ task: waiter.id, on: over.id, state: over.state }))
+  return move(waiter, "cancelled", { result: cancelled(waiter, fault, now), lastFault: fault, endedAt: now }, fault)
+}
+
+const release = (waiter: TaskRecord, store: LedgerStore, now: number, moved: Array<Moved>, move: Move) => {
+  const dueAt = waitsUntil(waiter.spec, waiter.submittedAt, now)
+  if (dueAt === undefined) return move(waiter, "queued")
+  // It stays parked, and now it is known until when.
+  const record = { ...waiter, dueAt }
+  store.update(record, "parked", now)
+  moved.push({ from: "parked", record })
+  return record
+}
