@@ -27,6 +27,7 @@ export {
 export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
 export {
+  DependencyFailed,
   EvidenceMissing,
   LedgerFull,
   LedgerUnusable,

@@ -91,6 +91,7 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         case "running":
           return `task ${p("cyan", event.task)}: ${event.agent} begins${event.attempt > 1 ? ` attempt ${event.attempt}` : ""}`
         case "parked":
+          if (event.dueAt === undefined) return `task ${event.task}: waits for other tasks`
           return p(
             "yellow",
             `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
