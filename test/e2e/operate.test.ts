@@ -283,12 +283,18 @@ describe("a task", () => {
 describe("agents", () => {
   it("are told together by the name of their group, or all; what fails is told, and the others do it", async () => {
     await using it = await fleet()
-    const { tell } = await serving(it, { agents: [agent({ replicas: 2 }), agent({ id: "other" })] })
+    const { running, tell } = await serving(it, { agents: [agent({ replicas: 2 }), agent({ id: "other" })] })
     const stopped = await tell("stop", "worker", "--json")
     assert.strictEqual(stopped.code, 0, stopped.stderr)
     const workers = texts(stopped.lines, "agent")
     assert.lengthOf(workers, 2)
     assert.notInclude(workers, "other")
+    // What has no CLI yet cannot be paused.
+    await running.waitFor("the other one", (line) => line.type === "session.ready" && line["agent"] === "other")
+    await running.waitFor(
+      "the other one",
+      (line) => line.type === "agent.state" && line["agent"] === "other" && line["to"] === "idle"
+    )
     // Two are down, which cannot be paused; the third is, all the same.
     const paused = await tell("pause", "all")
     assert.strictEqual(paused.code, 1)
