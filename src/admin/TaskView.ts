@@ -1,20 +1,11 @@
 /** Tasks as they travel: the list without its long texts, and one task whole. */
 import { Schema } from "effect"
-import type { TaskResult } from "../domain/Task.ts"
+import { TASK_STATES, type TaskResult } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
 import type { AttemptRecord, TaskRecord } from "../task/TaskLedger.ts"
 import { FaultView } from "./FaultView.ts"
 
-export const TaskStateView = Schema.Literals([
-  "queued",
-  "running",
-  "parked",
-  "waiting",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "dead"
-])
+export const TaskStateView = Schema.Literals(TASK_STATES)
 
 const UsageView = Schema.Struct({
   turns: Schema.Finite,

@@ -138,10 +138,6 @@ const line = (message: unknown) => `${JSON.stringify(message)}\n`
 export const encodeRequest = (requestId: string, request: Request): string =>
   line({ type: "control_request", request_id: requestId, request })
 
-/** No longer waits for the answer to a request. */
-export const encodeCancel = (requestId: string): string =>
-  line({ type: "control_cancel_request", request_id: requestId })
-
 /** A user's message: text or content blocks. Its uuid comes back in the echo and in the CLI's session file. */
 export const encodeMessage = (content: string | ReadonlyArray<unknown>, uuid?: string): string =>
   line({ type: "user", message: { role: "user", content }, parent_tool_use_id: null, uuid })

@@ -6,7 +6,7 @@
  * Scope interrupts an open turn, asks the CLI to end, and then ends its whole tree (ProcessTree.ts). Which message is
  * sent, and what a failure means for a task, is left to agent/.
  */
-import { Clock, Deferred, Duration, Effect, Fiber, Redacted, Semaphore, Stream } from "effect"
+import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
 import * as Control from "./ClaudeControl.ts"
@@ -22,6 +22,7 @@ import {
   type TurnOk
 } from "./ClaudeFailure.ts"
 import type { ModelUsage, Result } from "./ClaudeResult.ts"
+import { hiding, withheld } from "./Hiding.ts"
 
 export interface SessionSpec extends ProcessSpec {
   readonly systemPrompt: string | undefined
@@ -321,23 +322,6 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     ended: Deferred.await(gone)
   }
   return session
-})
-
-/** Shorter values are found in any text, and are no secrets. */
-const SHORTEST_SECRET = 8
-
-/** What goes wrong is told in the CLI's words, and they may hold what it was given in confidence. */
-const hiding = (env: ProcessSpec["env"]) => {
-  const secrets = Object.values(env)
-    .map((value) => (Redacted.isRedacted(value) ? Redacted.value(value) : ""))
-    .filter((secret) => secret.length >= SHORTEST_SECRET)
-  return (text: string): string => secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "…"), text)
-}
-
-const withheld = (result: Result, hide: (text: string) => string): Result => ({
-  ...result,
-  ...(result.result === undefined ? {} : { result: hide(result.result) }),
-  ...(result.errors === undefined ? {} : { errors: result.errors.map(hide) })
 })
 
 /** The result of a turn that the CLI has begun by itself. */

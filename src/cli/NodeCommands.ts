@@ -1,7 +1,7 @@
 /** The grammar of the commands that ask and tell a running node. What they do is in their own files, loaded when called. */
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { TaskState } from "../domain/Task.ts"
+import { TASK_STATES } from "../domain/Task.ts"
 
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
@@ -57,21 +57,10 @@ const submit = Command.make(
   ])
 )
 
-const states: ReadonlyArray<TaskState> = [
-  "queued",
-  "running",
-  "parked",
-  "waiting",
-  "succeeded",
-  "failed",
-  "cancelled",
-  "dead"
-]
-
 const tasks = Command.make(
   "tasks",
   {
-    state: Flag.Literals("state", states).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
+    state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
     limit: Flag.Int("limit").pipe(

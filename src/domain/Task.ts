@@ -29,6 +29,9 @@ export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
   dead: []
 }
 
+/** All of them, in the order of a life. */
+export const TASK_STATES = Object.keys(moves) as ReadonlyArray<TaskState>
+
 export const isFinal = (state: TaskState): boolean => moves[state].length === 0
 
 /** What work has cost. Turns are round trips to the model; input counts what was read from and written to the cache; dollars are the CLI's own estimate. */

@@ -5,7 +5,7 @@
  * gone reads as empty, what is refused is returned. Membership is inherited at fork and neither setsid, a double fork nor
  * a cleared environment changes it. Only who may write cgroup.procs above this group can leave it (root, or the user it is
  * delegated to): against that the walk of ProcessTable.ts stands, and a sandbox.
- * Where the group is and which controllers it has is left to CgroupTree.ts.
+ * Where the group is and which controllers it has is left to CgroupPlace.ts and CgroupTree.ts.
  */
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from "node:fs"
 import { Result } from "effect"

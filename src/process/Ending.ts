@@ -5,8 +5,8 @@
  * is empty. Only then is it called ended; a walk that could not look (no descriptors left) proves nothing.
  */
 import { Deferred, Duration, Effect, Option } from "effect"
+import * as Monotonic from "../domain/Monotonic.ts"
 import type { Members } from "./Membership.ts"
-import * as Monotonic from "./Monotonic.ts"
 import * as Pausing from "./Pausing.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import type { StopSettings } from "./ProcessSettings.ts"

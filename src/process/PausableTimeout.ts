@@ -1,6 +1,6 @@
 /** A time limit for something that may be paused meanwhile: what it stood still does not count. */
 import { Duration, Effect } from "effect"
-import * as Monotonic from "./Monotonic.ts"
+import * as Monotonic from "../domain/Monotonic.ts"
 
 /** While it stands still, how often it is looked whether it goes on. */
 const LOOK_MILLIS = 1000

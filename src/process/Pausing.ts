@@ -13,10 +13,8 @@ import { isBlind, type Tree, type Trees } from "./Trees.ts"
 const ROUNDS = 100
 const LOOK_AGAIN = "5 millis"
 
-const now = () => performance.now()
-
 /** How long it has stood still, in all. Milliseconds. */
-export const pausedMillis = ({ pausedBefore, pausedSince }: Tree): number =>
+export const pausedMillis = ({ now, pausedBefore, pausedSince }: Tree): number =>
   pausedBefore + (pausedSince === undefined ? 0 : now() - pausedSince)
 
 export const pause = Effect.fnUntraced(function* (tree: Tree, trees: Trees) {
@@ -62,13 +60,13 @@ const membersOf = (tree: Tree, trees: Trees) =>
   Effect.map(trees.walk, (walk) => (isBlind(walk) ? undefined : (walk.members.get(tree.marker) ?? [])))
 
 const halted = (tree: Tree): void => {
-  tree.pausedSince = now()
+  tree.pausedSince = tree.now()
 }
 
 /** Lets a tree go on, if it stands still. */
 export const letGo = (tree: Tree, members: Members): void => {
   if (tree.pausedSince !== undefined) {
-    tree.pausedBefore += now() - tree.pausedSince
+    tree.pausedBefore += tree.now() - tree.pausedSince
     tree.pausedSince = undefined
   }
   tree.cgroup?.thaw()

@@ -42,11 +42,6 @@ export interface ProcIo {
   readonly written: number
 }
 
-export interface ProcDetails extends ProcMemory {
-  readonly descriptors: number | undefined
-  readonly io: ProcIo | undefined
-}
-
 const buffer = Buffer.allocUnsafe(16 * 1024)
 
 /** How many bytes of a small file are now in `buffer`. Throws what the system says. */
@@ -219,10 +214,3 @@ export const descriptorsOf = (pid: number): number | undefined => {
     return undefined
   }
 }
-
-/** All there is to know of one process. */
-export const details = (pid: number): ProcDetails => ({
-  ...memoryOf(pid),
-  io: ioOf(pid),
-  descriptors: descriptorsOf(pid)
-})

@@ -20,12 +20,6 @@ export interface ProcessIdentity {
 /** Reads one entry, or nothing where the process is gone. */
 export const read = (pid: number): ProcFs.ProcEntry | undefined => ProcFs.read(pid)
 
-/** Is it still there, and not a zombie? */
-export const isAlive = ({ pid, startTime }: ProcessIdentity): boolean => {
-  const entry = read(pid)
-  return entry !== undefined && entry.startTime === startTime && !ProcFs.isDead(entry)
-}
-
 /** Signals a process only while it is still the one that was read. False where it was gone already. */
 export const signal = (entry: ProcessIdentity, name: NodeJS.Signals): boolean => {
   // 1 is the system's own, 0 and less are whole groups, -1 is everybody.

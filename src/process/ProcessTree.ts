@@ -8,8 +8,9 @@
  * before it is signalled is left to whoever knows the program.
  */
 import type { ChildProcess } from "node:child_process"
-import { Context, Deferred, Effect, Exit, Layer, Result, type Scope, Semaphore, type Stream } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Result, type Scope, Semaphore, type Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
+import { millisOf } from "../domain/Monotonic.ts"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
 import { bytes } from "./Output.ts"
@@ -120,6 +121,7 @@ interface Base {
 
 const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: string) {
   const { host, sampler, trees } = base
+  const clock = yield* Clock.Clock
   const marker = `${host.prefix}${run}`
   const leaf = host.subtree?.leaf(run)
   const cgroup = leaf !== undefined && Result.isSuccess(leaf) ? leaf.success : undefined
@@ -153,6 +155,7 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
     justEnded: false,
     holdsGroup: false,
     exceeded: undefined,
+    now: () => millisOf(clock),
     pausedSince: undefined,
     pausedBefore: 0
   }

@@ -8,16 +8,8 @@
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { Result } from "effect"
-import {
-  CONTROLLERS,
-  type Controller,
-  type Found,
-  findCgroup,
-  openSubtree,
-  type Subtree,
-  sweepSubtrees,
-  type Unavailable
-} from "./CgroupTree.ts"
+import { type Found, findCgroup, type Unavailable } from "./CgroupPlace.ts"
+import { CONTROLLERS, type Controller, openSubtree, type Subtree, sweepSubtrees } from "./CgroupTree.ts"
 import * as PidNamespace from "./PidNamespace.ts"
 import { machinePressure } from "./Pressure.ts"
 import * as Limits from "./ProcessLimits.ts"

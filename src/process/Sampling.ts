@@ -5,7 +5,6 @@
  */
 import { Clock, type Duration, Effect } from "effect"
 import { signal, signalLed } from "./ProcessTable.ts"
-import * as ProcFs from "./ProcFs.ts"
 import { type Exceeded, isBlind, type Tree, type Trees } from "./Trees.ts"
 import { makeSampler, type TreeUsage } from "./Usage.ts"
 
@@ -71,6 +70,3 @@ export const killedByKernel = ({ cgroup, limits }: Tree): Exceeded | undefined =
   if (limits?.memory === undefined || !((cgroup?.events().oomKill ?? 0) > 0)) return undefined
   return { limit: "memory", allowed: limits.memory, used: cgroup?.usage().memoryPeak ?? limits.memory, by: "kernel" }
 }
-
-/** Whether there is anything to be measured here. */
-export const available = (): boolean => ProcFs.walk().size > 0

@@ -7,9 +7,10 @@
  * in a row find nothing, or with `TreeSurvived` after the limit.
  */
 import { Duration, Effect } from "effect"
-import { type Found, sweepSubtrees } from "./CgroupTree.ts"
+import * as Monotonic from "../domain/Monotonic.ts"
+import type { Found } from "./CgroupPlace.ts"
+import { sweepSubtrees } from "./CgroupTree.ts"
 import { lineOf, markerOf } from "./Membership.ts"
-import * as Monotonic from "./Monotonic.ts"
 import { TreeSurvived } from "./ProcessError.ts"
 import { available, type ProcessIdentity, signal } from "./ProcessTable.ts"
 import * as ProcFs from "./ProcFs.ts"

@@ -20,6 +20,8 @@ export interface Tree extends Run {
   unenforced: ReadonlyArray<Unenforced>
   /** Set when it was ended for using more than it may. */
   exceeded: Exceeded | undefined
+  /** Monotonic milliseconds. */
+  readonly now: () => number
   /** Since when it is paused, on the monotonic clock; undefined while it is not. */
   pausedSince: number | undefined
   /** In earlier pauses. Milliseconds. */

@@ -4,7 +4,9 @@
  * closes, when one fails it opens again. An interrupted call says nothing about what was called: it is not counted,
  * and gives its permit back. A call that began before the last change of state is not counted either.
  */
+
 import { Cause, Clock, Duration, Effect, Exit } from "effect"
+import { millisOf } from "../domain/Monotonic.ts"
 import { CircuitOpen } from "./ResourceError.ts"
 
 export interface CircuitSettings {
@@ -38,7 +40,7 @@ export const make = Effect.fnUntraced(function* (settings: CircuitSettings) {
   const openFor = Duration.toMillis(settings.openFor ?? "30 seconds")
   const isFailure = settings.isFailure ?? (() => true)
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = () => millisOf(clock)
 
   let state: CircuitState = "closed"
   /** grows with each change of state, so that a late result finds out that it is late */

@@ -3,8 +3,10 @@
  * within a budget that all callers of the same thing share: when everything fails, retries are a small part of the
  * calls, and not a multiple. When the budget is used up the call fails with what it failed with.
  */
+
 import { Clock, Duration, Effect, Random } from "effect"
 import { isFault } from "../domain/Fault.ts"
+import { millisOf } from "../domain/Monotonic.ts"
 
 export interface RetryBudget {
   /** A call was made: it earns a part of a retry. */
@@ -23,7 +25,7 @@ export const budget = Effect.fnUntraced(function* (
   const { ratio = 0.2, reserve = 10 } = settings
   const within = Duration.toMillis(settings.within ?? "10 seconds")
   const clock = yield* Clock.Clock
-  const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const now = () => millisOf(clock)
   let earned = 0
   let spent = 0
   let at = now()

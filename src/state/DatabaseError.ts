@@ -46,22 +46,25 @@ export const cures: Readonly<Record<Problem, Cure>> = {
   }
 }
 
+/** Gives a class of errors that has a problem what is to be done about it: see `cures`. */
+export const cure = (failure: { readonly prototype: Fault & { readonly problem: Problem } }): void => {
+  for (const name of ["severity", "recovery", "hint"] as const) {
+    Object.defineProperty(failure.prototype, name, {
+      get(this: { readonly problem: Problem }) {
+        return cures[this.problem][name]
+      }
+    })
+  }
+  follow(failure, { severity: "critical", recovery: "escalate" })
+}
+
 /** The file cannot be read or written. What it held before is as it was. */
 export class DatabaseUnusable extends Schema.TaggedError<DatabaseUnusable, Fault>("mister-smith/DatabaseUnusable")(
   "DatabaseUnusable",
   { file: Schema.String, problem: Problem, detail: Schema.String }
 ) {
   static {
-    follow(this, { severity: "critical", recovery: "escalate" })
-  }
-  override get severity(): Severity {
-    return cures[this.problem].severity
-  }
-  override get recovery(): Recovery {
-    return cures[this.problem].recovery
-  }
-  override get hint(): string {
-    return cures[this.problem].hint
+    cure(this)
   }
   override get message() {
     return `${this.file} ${said[this.problem]} (${this.detail})`

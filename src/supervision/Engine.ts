@@ -4,8 +4,10 @@
  * they are through. All state is changed here and nowhere else, so there is no race to lose. A restart costs the same
  * among ten thousand children as among ten.
  */
+
 import { Clock, Context, Deferred, Effect, Exit, type Fiber } from "effect"
 import type { Fault } from "../domain/Fault.ts"
+import { millisOf } from "../domain/Monotonic.ts"
 import { ChildStartFailed, SupervisorEnded } from "./ChildError.ts"
 import { ChildTable, type Entry } from "./ChildTable.ts"
 import type { EngineSettings } from "./EngineSettings.ts"
@@ -60,7 +62,7 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   }
   /** monotonic milliseconds: what is decided by, so that a step of the wall clock changes nothing */
   get now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+    return millisOf(this.clock)
   }
 
   run(): void {

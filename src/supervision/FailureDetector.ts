@@ -4,8 +4,10 @@
  * slept, the clock jumped) is not held against the child. Suspicion is told; beyond the threshold the child has
  * stalled, which is a Fault: raced with a life, it ends that life and the supervisor restarts it.
  */
+
 import { Clock, Deferred, Duration, Effect, Schema } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
+import { millisOf } from "../domain/Monotonic.ts"
 import { Lineage } from "./Lineage.ts"
 import { PhiAccrual } from "./PhiAccrual.ts"
 import { inWords } from "./Words.ts"
@@ -63,7 +65,7 @@ export const make = Effect.fnUntraced(function* (settings: DetectorSettings) {
   const every = Duration.toMillis(settings.every ?? "1 second")
   const { child, stalledAt = 12, suspectAt = 5 } = settings
   const stalled = yield* Deferred.make<never, Stalled>()
-  const monotonic = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+  const monotonic = () => millisOf(clock)
   /** time in which this process could not have heard anything; it is as if it had not passed */
   let deaf = 0
   let looked = monotonic()

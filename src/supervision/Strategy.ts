@@ -53,19 +53,3 @@ export type Reach = "one" | "rest" | "all"
 
 export const reachOf = (strategy: Strategy): Reach =>
   strategy === "one_for_all" ? "all" : strategy === "rest_for_one" ? "rest" : "one"
-
-export interface Plan {
-  readonly stop: ReadonlyArray<string>
-  readonly start: ReadonlyArray<string>
-}
-
-/**
- * The restart written out: whom to stop, in this order, then whom to start, in this order. `order` is the children in
- * the order of their start. The loop walks the same order without ever building these lists.
- */
-export const planOf = (strategy: Strategy, order: ReadonlyArray<string>, failed: string): Plan => {
-  const reach = reachOf(strategy)
-  if (reach === "one") return { stop: [], start: [failed] }
-  const start = reach === "all" ? order : order.slice(order.indexOf(failed))
-  return { stop: start.filter((id) => id !== failed).reverse(), start }
-}

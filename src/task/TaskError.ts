@@ -1,7 +1,7 @@
 /** What can go wrong between a task and the ledger. */
 import { Schema } from "effect"
-import { type Fault, follow, type Recovery, type Severity } from "../domain/Fault.ts"
-import { cures, Problem, said } from "../state/DatabaseError.ts"
+import { type Fault, follow } from "../domain/Fault.ts"
+import { cure, Problem, said } from "../state/DatabaseError.ts"
 
 /** Ids are taken by tasks with other content; nothing was accepted. The same content again is no error: it is answered with the first. */
 export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("mister-smith/TaskConflict")("TaskConflict", {
@@ -162,16 +162,7 @@ export class LedgerUnusable extends Schema.TaggedError<LedgerUnusable, Fault>("m
   { where: Schema.String, problem: Problem, detail: Schema.String }
 ) {
   static {
-    follow(this, { severity: "critical", recovery: "escalate" })
-  }
-  override get severity(): Severity {
-    return cures[this.problem].severity
-  }
-  override get recovery(): Recovery {
-    return cures[this.problem].recovery
-  }
-  override get hint(): string {
-    return cures[this.problem].hint
+    cure(this)
   }
   override get message() {
     return `the ledger ${this.where} ${said[this.problem]} (${this.detail})`

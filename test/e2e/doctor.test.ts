@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { findCgroup } from "../../src/process/CgroupTree.ts"
+import { findCgroup } from "../../src/process/CgroupPlace.ts"
 import { claude, finish, type Line, type RunOptions, tempDir, writeConfig } from "../utils/Binary.ts"
 import { agent, fleet } from "../utils/Fleet.ts"
 

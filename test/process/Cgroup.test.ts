@@ -14,14 +14,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { afterAll, beforeAll } from "vitest"
 import { type Group, group, killOneByOne } from "../../src/process/Cgroup.ts"
-import {
-  type Controller,
-  type Found,
-  findCgroup,
-  openSubtree,
-  type Subtree,
-  sweepSubtrees
-} from "../../src/process/CgroupTree.ts"
+import { type Found, findCgroup } from "../../src/process/CgroupPlace.ts"
+import { type Controller, openSubtree, type Subtree, sweepSubtrees } from "../../src/process/CgroupTree.ts"
 import * as ProcessTable from "../../src/process/ProcessTable.ts"
 
 /** A directory with these files, and what findCgroup says of it. */

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readlinkSync, rmdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { findCgroup } from "../../src/process/CgroupTree.ts"
+import { findCgroup } from "../../src/process/CgroupPlace.ts"
 import * as Guardian from "../../src/process/Guardian.ts"
 import * as PidNamespace from "../../src/process/PidNamespace.ts"
 import { MARKER, type ProcessIdentity, read } from "../../src/process/ProcessTable.ts"

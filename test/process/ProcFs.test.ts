@@ -83,6 +83,13 @@ const line = (it: Written): Buffer => {
   return Buffer.from(`${it.pid} (${it.name}) ${it.state} ${[...before, ...times, ...after].join(" ")}\n`)
 }
 
+/** All there is to know of one process. */
+const details = (pid: number) => ({
+  ...ProcFs.memoryOf(pid),
+  io: ProcFs.ioOf(pid),
+  descriptors: ProcFs.descriptorsOf(pid)
+})
+
 describe("ProcFs", () => {
   it("reads every field of a stat line, whatever the name", () => {
     fc.assert(
@@ -160,7 +167,7 @@ describe("ProcFs", () => {
   })
 
   it("tells nothing of a process that is not there", () => {
-    assert.deepStrictEqual(ProcFs.details(NOBODY), {
+    assert.deepStrictEqual(details(NOBODY), {
       pss: undefined,
       rssAnon: undefined,
       swap: undefined,
@@ -214,7 +221,7 @@ describe("ProcFs", () => {
         'my @f; for (1..40) { open(my $f, "<", "/dev/null"); push @f, $f } $| = 1; print "up\\n"; sleep 1000'
       await withProgram("perl", ["-e", script], (child) => {
         const pid = child.pid as number
-        const known = ProcFs.details(pid)
+        const known = details(pid)
         assert.strictEqual(known.descriptors, readdirSync(`/proc/${pid}/fd`).length)
         assert.isAtLeast(known.descriptors ?? 0, 43)
         assert.isAbove(known.rssAnon ?? 0, 0)
@@ -245,7 +252,8 @@ describe("ProcFs", () => {
       // In a process of its own: other tests open and close some in this one.
       const said = inBun(`
         const { readdirSync } = await import("node:fs")
-        const { details, walk } = await import(${module})
+        const { descriptorsOf, ioOf, memoryOf, walk } = await import(${module})
+      const details = (pid) => ({ ...memoryOf(pid), io: ioOf(pid), descriptors: descriptorsOf(pid) })
         const open = () => readdirSync("/proc/self/fd").length
         walk()
         const before = open()
@@ -257,7 +265,8 @@ describe("ProcFs", () => {
 
   it("finds nobody where there is no /proc, and throws nothing", (context) => {
     const script = `
-      const { details, walk } = await import(${module})
+      const { descriptorsOf, ioOf, memoryOf, walk } = await import(${module})
+      const details = (pid) => ({ ...memoryOf(pid), io: ioOf(pid), descriptors: descriptorsOf(pid) })
       const { machinePressure } = await import(${pressure})
       const { existsSync } = await import("node:fs")
       const proc = existsSync("/proc/self/stat")

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit } from "effect"
-import { findCgroup } from "../../src/process/CgroupTree.ts"
+import { findCgroup } from "../../src/process/CgroupPlace.ts"
 import { MARKER, type ProcessIdentity, read, signal } from "../../src/process/ProcessTable.ts"
 import * as RunRecords from "../../src/process/RunRecords.ts"
 import * as Sweep from "../../src/process/Sweep.ts"

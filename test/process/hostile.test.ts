@@ -5,11 +5,12 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { findCgroup } from "../../src/process/CgroupTree.ts"
+import { findCgroup } from "../../src/process/CgroupPlace.ts"
 import { ProcessHost } from "../../src/process/ProcessHost.ts"
 import { defaults, type ProcessSettings } from "../../src/process/ProcessSettings.ts"
 import * as ProcessTable from "../../src/process/ProcessTable.ts"
 import { type ProcessHandle, ProcessTree } from "../../src/process/ProcessTree.ts"
+import * as ProcFs from "../../src/process/ProcFs.ts"
 import { type Tree, Trees } from "../../src/process/Trees.ts"
 import { root, tempDir } from "../utils/Binary.ts"
 
@@ -65,13 +66,17 @@ describe.skipIf(!linux)("a tree", { timeout: 60_000 }, () => {
       if (line === "none") return console.log("perl has no threads here")
       const pid = Number(line)
       yield* until(() => ProcessTable.read(pid)?.state === "Z")
-      assert.isTrue(ProcessTable.isAlive(ProcessTable.read(pid) ?? { pid, startTime: "" }))
+      const alive = () => {
+        const entry = ProcessTable.read(pid)
+        return entry !== undefined && !ProcFs.isDead(entry)
+      }
+      assert.isTrue(alive())
       const receipt = yield* handle.stop
       assert.include(
         receipt.ended.map(({ pid }) => pid),
         pid
       )
-      yield* until(() => !ProcessTable.isAlive({ pid, startTime: ProcessTable.read(pid)?.startTime ?? "" }))
+      yield* until(() => !alive())
     }).pipe(Effect.scoped, Effect.provide(bare))
   )
 
@@ -106,6 +111,7 @@ describe.skipIf(!linux)("a tree", { timeout: 60_000 }, () => {
         unenforced: [],
         justEnded: false,
         holdsGroup: false,
+        now: () => 0,
         exceeded: undefined,
         pausedSince: undefined,
         pausedBefore: 0
