@@ -395,6 +395,9 @@ describe("drain", () => {
     const idle = await finish(["drain"], { cwd: it.dir })
     assert.strictEqual(idle.code, 0, idle.stderr)
     assert.match(idle.stdout, /nothing runs; the node ends\nthe node has ended\n/)
+    // When it says so, another may begin on the same data directory.
+    const { code, stderr } = await it.once(config)
+    assert.strictEqual(code, 0, stderr)
     assert.strictEqual(await next.exit, 0)
   })
 
