@@ -102,15 +102,23 @@ export const end = Effect.fnUntraced(function* (
   const deadline = (yield* Monotonic.millis) + Duration.toMillis(times.kill)
   // Where the walk just made has found nobody, that was the first of the two.
   let empty = nobody(last) ? 1 : 0
+  let groupKilled = false
   while (empty < 2) {
     // Looked at before the last kill: we may have been stopped ourselves since.
     const late = (yield* Monotonic.millis) > deadline
     tree.cgroup?.kill()
     last = yield* trees.walk
     const members = membersOf(last)
-    // One signal to the group also ends what forks faster than a list of it is read.
+    // One signal to the group also ends what forks faster than a list of it is read. Only a walk after it tells who is left.
     if (tree.holdsGroup || members.some(({ group }) => group === leader.pid)) {
-      ProcessTable.signalGroup(leader.pid, "SIGKILL")
+      const reached = ProcessTable.signalGroup(leader.pid, "SIGKILL")
+      if (reached && !groupKilled) {
+        groupKilled = true
+        gone(members, kill)
+        empty = 0
+        yield* Effect.sleep(LOOK_AGAIN)
+        continue
+      }
     }
     if (nobody(last)) {
       empty++
