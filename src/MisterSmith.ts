@@ -9,6 +9,7 @@ import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
@@ -19,6 +20,8 @@ import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { TreeUsage } from "./process/Usage.ts"
+import * as SqliteStateStore from "./state/SqliteStateStore.ts"
+import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
@@ -44,6 +47,7 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | StateUnusable
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -113,6 +117,8 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Sessions.layer),
+      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,

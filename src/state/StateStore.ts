@@ -63,7 +63,12 @@ export class StateStore extends Context.Service<
       get: (bucket, key) => Effect.sync(() => of(bucket).get(key)),
       put: (bucket, key, value) => Effect.suspend(() => write(bucket, key, value)),
       swap: (bucket, key, value, seen) =>
-        Effect.suspend(() => Effect.andThen(unchanged(bucket, key, seen), Effect.suspend(() => write(bucket, key, value)))),
+        Effect.suspend(() =>
+          Effect.andThen(
+            unchanged(bucket, key, seen),
+            Effect.suspend(() => write(bucket, key, value))
+          )
+        ),
       remove: (bucket, key, seen) =>
         Effect.suspend(() =>
           Effect.andThen(

@@ -10,6 +10,7 @@ import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import {
   anew,
@@ -197,7 +198,9 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const more = added.size + again
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          const nowhere = [...edgesOf(spec).keys()].filter(
+            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
+          )
           if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
         }
         const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()

@@ -12,12 +12,11 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
       Effect.gen(function* () {
         assert.isUndefined(yield* store.get("b", "k"))
         yield* store.put("b", "k", "one")
-        const revision = yield* store.put("b", "k", 'Grüße, 世界, 🙂, \'quotes", \r\n')
-        assert.deepEqual(yield* store.get("b", "k"), { key: "k", value: 'Grüße, 世界, 🙂, \'quotes", \r\n', revision })
+        const revision = yield* store.put("b", "k", "Grüße, 世界, 🙂, 'quotes\", \r\n")
+        assert.deepEqual(yield* store.get("b", "k"), { key: "k", value: "Grüße, 世界, 🙂, 'quotes\", \r\n", revision })
         assert.isUndefined(yield* store.get("c", "k"))
         assert.isUndefined(yield* store.get("b", "l"))
-      })
-    )
+      }))
 
     test("gives every write a greater revision, after a removal too", (store) =>
       Effect.gen(function* () {
@@ -28,8 +27,7 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
         assert.isAbove(first, ABSENT)
         assert.isAbove(second, first)
         assert.isAbove(third, second)
-      })
-    )
+      }))
 
     test("lets one of two that have seen the same swap it, and tells the other what is there", (store) =>
       Effect.gen(function* () {
@@ -39,8 +37,7 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
         const next = yield* store.swap("b", "k", "mine still", made)
         assert.strictEqual((yield* Effect.flip(store.swap("b", "k", "yours", made)))._tag, "StateConflict")
         assert.deepEqual(yield* store.get("b", "k"), { key: "k", value: "mine still", revision: next })
-      })
-    )
+      }))
 
     test("refuses a swap of what was removed and made again meanwhile", (store) =>
       Effect.gen(function* () {
@@ -48,8 +45,7 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
         yield* store.remove("b", "k")
         yield* store.put("b", "k", "one")
         assert.strictEqual((yield* Effect.flip(store.swap("b", "k", "two", seen)))._tag, "StateConflict")
-      })
-    )
+      }))
 
     test("removes what is unchanged, refuses what is not, and does not mind what is not there", (store) =>
       Effect.gen(function* () {
@@ -59,8 +55,7 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
         yield* store.remove("b", "k", now)
         assert.isUndefined(yield* store.get("b", "k"))
         yield* store.remove("b", "k")
-      })
-    )
+      }))
 
     test("lists a bucket by key, and no other", (store) =>
       Effect.gen(function* () {
@@ -72,8 +67,7 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
           ["a", "z"]
         )
         assert.deepEqual(yield* store.list("nothing"), [])
-      })
-    )
+      }))
 
     test("takes a value of the greatest length, and no longer one; what was there stays", (store) =>
       Effect.gen(function* () {
@@ -81,7 +75,6 @@ export const conformance = <E>(name: string, home: Layer.Layer<StateStore, E>) =
         yield* store.put("b", "k", value)
         assert.strictEqual((yield* Effect.flip(store.put("b", "k", `${value}x`)))._tag, "StateFull")
         assert.strictEqual((yield* store.get("b", "k"))?.value, value)
-      })
-    )
+      }))
   })
 }
