@@ -34,6 +34,13 @@ export const sourceOf = ({ session }: Pick<TaskSpec, "session">) =>
       ? { of: session, onMissing: "fail" as const }
       : { of: session.of, onMissing: session.onMissing ?? ("fail" as const) }
 
+/** Is this task named only as one with whose conversation it goes on where that is there? */
+export const mayMiss = (spec: Pick<TaskSpec, "after" | "session">, on: string): boolean => {
+  const source = sourceOf(spec)
+  const awaited = (spec.after ?? []).some((edge) => (typeof edge === "string" ? edge : edge.task) === on)
+  return source?.of === on && source.onMissing === "anew" && !awaited
+}
+
 /**
  * For the queue: who may take one of these may take all of them. An agent, and after a blank the task with whose
  * conversation it goes on, so that whoever waits for a conversation keeps nobody else waiting.
