@@ -1,5 +1,5 @@
 /** Conversations outlive the runtime: the compiled binary is killed in mid-turn, run again, and asked for more. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { agent, type Fleet, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
@@ -111,20 +111,24 @@ describe("a conversation", () => {
 
   it("takes two that go on with it one after the other, and keeps nobody else waiting", async () => {
     await using it = await fleet()
-    const slow = (name: string) =>
-      fake(bash(`echo ${name} begins >> log; sleep 0.5; echo ${name} ends >> log`), { text: name })
+    // The first of the two ends when the one that has nothing to do with it has.
+    const until = "for i in $(seq 300); do [ -f d ] && break; sleep 0.1; done; [ -f d ]"
+    const loud = (name: string, command: string) =>
+      fake(bash(`echo ${name} begins >> log; ${command} && echo ${name} ends >> log`), { text: name })
     const config = {
       agents: [agent({ permissions: { allow: ["Bash"] }, replicas: 2, workspace: "." })],
       tasks: [
         { id: "one", prompt: fake({ text: "said by one" }) },
-        { id: "b", prompt: slow("b"), session: "one" },
-        { id: "c", prompt: slow("c"), session: "one" }
+        { id: "b", prompt: loud("b", until), session: "one" },
+        { id: "c", prompt: loud("c", "true"), session: "one" },
+        { id: "d", prompt: fake(bash("touch d"), { text: "d" }), after: ["one"] }
       ]
     }
     const { code, lines, stderr } = await it.once(config)
     assert.strictEqual(code, 0, stderr)
     const sessions = ["one", "b", "c"].map((id) => resultOf(lines, id)?.["session"])
     assert.lengthOf(new Set(sessions), 1)
+    assert.notStrictEqual(resultOf(lines, "d")?.["session"], sessions[0])
     const order = readFileSync(join(it.dir, "log"), "utf8").trim().split("\n")
     assert.deepStrictEqual(order, ["b begins", "b ends", "c begins", "c ends"])
   })
@@ -165,34 +169,35 @@ it("a task in a conversation ends succeeded, once, wherever in it the runtime is
   console.log(`kill points: SEED=${seed}`)
   const next = random(seed)
   await using it = await fleet()
-  const ids = Array.from({ length: 3 }, (_, n) => `t${n}`)
   const step = (id: string, n: number) => bash(`sleep 0.${n}; echo ${id} ${n} >> log`)
-  const config = {
+  const ids: Array<string> = []
+  /** Each run is asked for one task more, which goes on with the conversation of the last. */
+  const config = () => ({
     agents: [runner],
     tasks: ids.map((id, n) => ({
       id,
       prompt: fake(step(id, 1), step(id, 2), step(id, 3), { text: `${id} is done` }),
       ...(n === 0 ? {} : { session: `t${n - 1}` })
     }))
-  }
+  })
   const ends: Array<unknown> = []
   const note = (lines: ReadonlyArray<Record<string, unknown>>) =>
     ends.push(...lines.filter(({ to, type }) => type === "task.state" && to === "succeeded").map(({ task }) => task))
   for (let round = 0; round < KILLS; round++) {
-    const running = it.run(config, "--json")
+    ids.push(`t${round}`)
+    const running = it.run(config(), "--json")
     // The point is random on purpose: no moment may be a wrong one.
-    await new Promise((resolve) => setTimeout(resolve, 300 + next() * 2_500))
+    await new Promise((resolve) => setTimeout(resolve, 300 + next() * 2_000))
     await kill(running)
     assert.notInclude(running.stderr(), "internal error", `SEED=${seed}`)
     note(running.lines)
   }
-  const last = await it.once(config)
+  const last = await it.once(config())
   note(last.lines)
   assert.strictEqual(last.code, 0, `SEED=${seed} ${last.stderr}`)
   for (const id of ids)
     assert.include(resultOf(last.lines, id), { status: "succeeded", text: `${id} is done` }, `SEED=${seed}`)
   assert.lengthOf(ends, new Set(ends).size, `SEED=${seed}`)
-  assert.isAbove(readdirSync(join(home(it.dir), "claude", "projects")).length, 0)
   assert.sameMembers(
     [...new Set(log(it.dir))],
     ids.flatMap((id) => [1, 2, 3].map((n) => `${id} ${n}`))
