@@ -1,9 +1,9 @@
 /**
  * One agent: performs one task at a time on a CLI that it owns, through as many lives as its supervisor gives it.
  *
- * Promises: `perform` answers with how the attempt ended, whatever ends it; a task whose CLI died is finished on the
- * resumed conversation where the CLI still has it, and anew where not, whether it was the CLI that died or the runtime; every state move is legal (domain/AgentState.ts)
- * and reported. When to restart is left to supervision/, what to do about a failed task to task/.
+ * Promises: `perform` answers with how the attempt ended, whatever ends it; a task whose CLI died, or the runtime, is
+ * finished on the resumed conversation where the CLI still has it, and anew where not; every state move is legal
+ * (domain/AgentState.ts) and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
 import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, Result, Scope } from "effect"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"

@@ -201,10 +201,12 @@ const perform = Effect.fnUntraced(function* (
   const goesOn = slot.used && known !== undefined && continues(known, work)
   const follows = !goesOn && work.session !== undefined && memory.at === work.session.session
   const sessions = yield* Sessions
-  if (!goesOn && work.session?.onMissing === "fail" && !follows) {
-    const { of, session } = work.session
-    yield* sessions.own(id, session)
-    return yield* new SessionMissing({ task: work.task, of, reason: `agent ${id} does not have it any more` })
+  if (!goesOn && work.session !== undefined && !follows) {
+    const { of, onMissing, session } = work.session
+    // Where it is there, the reason may be that another agent has it.
+    if (yield* AgentHome.has(home, session)) yield* sessions.own(id, session)
+    if (onMissing === "fail")
+      return yield* new SessionMissing({ task: work.task, of, reason: `agent ${id} does not have it any more` })
   }
   if (slot.used && !goesOn && !follows && spec.session === "per_task") {
     memory.at = undefined
