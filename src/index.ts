@@ -3,6 +3,7 @@
 export { AgentNotRunning, AgentUnknown, SessionMissing, SessionOwned, StoppedUnreadable } from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
 export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
+export type { Move } from "./agent/Moves.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
 export { load as loadConfig, make as makeConfig } from "./config/Load.ts"

@@ -28,6 +28,7 @@ import {
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
@@ -128,12 +129,13 @@ export const make = Effect.fn("Agent.make")(function* (
   id: string,
   /** Told of every move, so that who waits for an idle agent can look again. */
   changed: Effect.Effect<unknown>
-): Effect.fn.Return<Agent, never, EventBus | AgentLife.Needs | Scope.Scope> {
+): Effect.fn.Return<Agent, never, EventBus | Moves | AgentLife.Needs | Scope.Scope> {
   const bus = yield* EventBus
   const { stopTime } = (yield* AgentHost).settings
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
   const sessions = yield* Sessions
+  const moves = yield* Moves
   const conversation = sessions.recall(id)
   const memory: Memory = { conversation, performing: undefined, at: undefined, process: undefined }
   let state: AgentState = "initializing"
@@ -157,6 +159,7 @@ export const make = Effect.fn("Agent.make")(function* (
       return yield* Effect.logWarning(`agent ${id}: refused the move from ${from} to ${to} (${reason})`)
     }
     state = to
+    yield* moves.note(id, { from, to, reason })
     yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })
     yield* changed
   })

@@ -195,6 +195,12 @@ describe("what a node does", () => {
     assert.match(stopped.stdout, /worker is stopped.*mister-smith start worker/)
     assert.match((await tell("ps")).stdout, /worker +stopped/)
     assert.match((await tell("explain", "worker")).stdout, /agents\/worker.*stopped/)
+    assert.match(
+      (await tell("explain", "worker")).stdout,
+      /initializing → idle {2}its CLI is ready\n(.*\n)*.*stopping → terminated/
+    )
+    const moves = (await tell("explain", "worker", "--json")).lines[0]?.["moves"]
+    assert.deepInclude((moves as ReadonlyArray<object>).at(-1), { from: "stopping", to: "terminated" })
     // Work for it waits meanwhile.
     assert.match((await tell("submit", fake({ text: "late" }), "--id", "late")).stdout, /queued/)
     assert.deepInclude((await tell("start", "worker", "--json")).lines[0], { agent: "worker", started: true })
