@@ -109,6 +109,18 @@ describe("a conversation", () => {
     assert.notInclude(last, "something else")
   })
 
+  it("of an agent that keeps one for all its tasks goes on in the next run", async () => {
+    await using it = await fleet()
+    const keeper = agent({ session: "keep" })
+    const one = { id: "one", prompt: fake({ text: "the word is egret" }) }
+    const two = { id: "two", prompt: `${fake({ text: "two" })} and now?` }
+    const first = await it.once({ agents: [keeper], tasks: [one] })
+    const second = await it.once({ agents: [keeper], tasks: [one, two] })
+    assert.strictEqual(second.code, 0, second.stderr)
+    assert.strictEqual(resultOf(second.lines, "two")?.["session"], resultOf(first.lines, "one")?.["session"])
+    assert.include(told(it, "and now?").at(-1), "the word is egret")
+  })
+
   it("takes two that go on with it one after the other, and keeps nobody else waiting", async () => {
     await using it = await fleet()
     // The first of the two ends when the one that has nothing to do with it has.
@@ -155,6 +167,9 @@ describe("a conversation", () => {
   })
 })
 
+/** As often as it is killed it is started. */
+const LONG = 240_000
+
 /** Kill points of one run. */
 const KILLS = Number(process.env["KILLS"] ?? 12)
 
@@ -164,42 +179,46 @@ const random = (seed: number) => () => {
   return seed / 2 ** 32
 }
 
-it("a task in a conversation ends succeeded, once, wherever in it the runtime is killed", async () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000)
-  console.log(`kill points: SEED=${seed}`)
-  const next = random(seed)
-  await using it = await fleet()
-  const step = (id: string, n: number) => bash(`sleep 0.${n}; echo ${id} ${n} >> log`)
-  const ids: Array<string> = []
-  /** Each run is asked for one task more, which goes on with the conversation of the last. */
-  const config = () => ({
-    agents: [runner],
-    tasks: ids.map((id, n) => ({
-      id,
-      prompt: fake(step(id, 1), step(id, 2), step(id, 3), { text: `${id} is done` }),
-      ...(n === 0 ? {} : { session: `t${n - 1}` })
-    }))
-  })
-  const ends: Array<unknown> = []
-  const note = (lines: ReadonlyArray<Record<string, unknown>>) =>
-    ends.push(...lines.filter(({ to, type }) => type === "task.state" && to === "succeeded").map(({ task }) => task))
-  for (let round = 0; round < KILLS; round++) {
-    ids.push(`t${round}`)
-    const running = it.run(config(), "--json")
-    // The point is random on purpose: no moment may be a wrong one.
-    await new Promise((resolve) => setTimeout(resolve, 300 + next() * 2_000))
-    await kill(running)
-    assert.notInclude(running.stderr(), "internal error", `SEED=${seed}`)
-    note(running.lines)
-  }
-  const last = await it.once(config())
-  note(last.lines)
-  assert.strictEqual(last.code, 0, `SEED=${seed} ${last.stderr}`)
-  for (const id of ids)
-    assert.include(resultOf(last.lines, id), { status: "succeeded", text: `${id} is done` }, `SEED=${seed}`)
-  assert.lengthOf(ends, new Set(ends).size, `SEED=${seed}`)
-  assert.sameMembers(
-    [...new Set(log(it.dir))],
-    ids.flatMap((id) => [1, 2, 3].map((n) => `${id} ${n}`))
-  )
-})
+it(
+  "a task in a conversation ends succeeded, once, wherever in it the runtime is killed",
+  async () => {
+    const seed = Number(process.env["SEED"] ?? Date.now() % 1_000_000)
+    console.log(`kill points: SEED=${seed}`)
+    const next = random(seed)
+    await using it = await fleet()
+    const step = (id: string, n: number) => bash(`sleep 0.${n}; echo ${id} ${n} >> log`)
+    const ids: Array<string> = []
+    /** Each run is asked for one task more, which goes on with the conversation of the last. */
+    const config = () => ({
+      agents: [runner],
+      tasks: ids.map((id, n) => ({
+        id,
+        prompt: fake(step(id, 1), step(id, 2), step(id, 3), { text: `${id} is done` }),
+        ...(n === 0 ? {} : { session: `t${n - 1}` })
+      }))
+    })
+    const ends: Array<unknown> = []
+    const note = (lines: ReadonlyArray<Record<string, unknown>>) =>
+      ends.push(...lines.filter(({ to, type }) => type === "task.state" && to === "succeeded").map(({ task }) => task))
+    for (let round = 0; round < KILLS; round++) {
+      ids.push(`t${round}`)
+      const running = it.run(config(), "--json")
+      // The point is random on purpose: no moment may be a wrong one.
+      await new Promise((resolve) => setTimeout(resolve, 300 + next() * 2_000))
+      await kill(running)
+      assert.notInclude(running.stderr(), "internal error", `SEED=${seed}`)
+      note(running.lines)
+    }
+    const last = await it.once(config())
+    note(last.lines)
+    assert.strictEqual(last.code, 0, `SEED=${seed} ${last.stderr}`)
+    for (const id of ids)
+      assert.include(resultOf(last.lines, id), { status: "succeeded", text: `${id} is done` }, `SEED=${seed}`)
+    assert.lengthOf(ends, new Set(ends).size, `SEED=${seed}`)
+    assert.sameMembers(
+      [...new Set(log(it.dir))],
+      ids.flatMap((id) => [1, 2, 3].map((n) => `${id} ${n}`))
+    )
+  },
+  LONG
+)
