@@ -144,6 +144,7 @@ export class Cli {
       const prompt = String(message.message.content)
       if (prompt === "/clear") {
         this.session = this.newSession()
+        this.begin()
         this.result({ result: "" })
         return
       }
@@ -165,6 +166,21 @@ export class Cli {
     this.#turn = undefined
     this.fork(Fiber.interrupt(turn.fiber))
     this.result({ subtype: "error_during_execution", is_error: true, terminal_reason: "aborted_streaming" })
+  }
+
+  private begin(): void {
+    this.say({
+      type: "system",
+      subtype: "init",
+      session_id: this.session,
+      cwd: "/",
+      model: "m",
+      permissionMode: "default",
+      claude_code_version: "2.1.197",
+      apiKeySource: "none",
+      tools: [],
+      mcp_servers: []
+    })
   }
 
   private result(more: object): void {
@@ -191,18 +207,7 @@ export class Cli {
       yield* self.lasts(dice.between(1, 2_000))
       const before = self.transcript
       self.world.files.set(self.file, `${before ?? ""}TASK ${task}\n${uuid} ${prompt}\n`)
-      self.say({
-        type: "system",
-        subtype: "init",
-        session_id: self.session,
-        cwd: "/",
-        model: "m",
-        permissionMode: "default",
-        claude_code_version: "2.1.197",
-        apiKeySource: "none",
-        tools: [],
-        mcp_servers: []
-      })
+      self.begin()
       self.say({ type: "user", isReplay: true, uuid, message: { role: "user", content: prompt } })
       for (let step = dice.between(0, 3); step > 0; step--) {
         yield* self.lasts(dice.between(10, 20_000))
