@@ -119,6 +119,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(
         SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
       ),
+      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
@@ -133,7 +134,6 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
-      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,

@@ -44,41 +44,44 @@ export class StateStore extends Context.Service<
   }
 >()("mister-smith/state/StateStore") {
   /** Forgets with the process. */
-  static readonly layerMemory = Layer.sync(this, () => {
-    const buckets = new Map<string, Map<string, Entry>>()
-    let latest = ABSENT
-    const of = (bucket: string) => buckets.get(bucket) ?? new Map<string, Entry>()
-    const write = (bucket: string, key: string, value: string) => {
-      const entries = of(bucket)
-      const full = refusal(bucket, key, value, entries.has(key) ? 0 : entries.size)
-      if (full !== undefined) return Effect.fail(full)
-      buckets.set(bucket, entries.set(key, { key, value, revision: ++latest }))
-      return Effect.succeed(latest)
-    }
-    const unchanged = (bucket: string, key: string, seen: number) => {
-      const current = of(bucket).get(key)?.revision ?? ABSENT
-      return current === seen ? Effect.void : Effect.fail(new StateConflict({ bucket, key, seen, current }))
-    }
-    return StateStore.of({
-      get: (bucket, key) => Effect.sync(() => of(bucket).get(key)),
-      put: (bucket, key, value) => Effect.suspend(() => write(bucket, key, value)),
-      swap: (bucket, key, value, seen) =>
-        Effect.suspend(() =>
-          Effect.andThen(
-            unchanged(bucket, key, seen),
-            Effect.suspend(() => write(bucket, key, value))
-          )
-        ),
-      remove: (bucket, key, seen) =>
-        Effect.suspend(() =>
-          Effect.andThen(
-            seen === undefined ? Effect.void : unchanged(bucket, key, seen),
-            Effect.sync(() => void of(bucket).delete(key))
-          )
-        ),
-      list: (bucket) =>
-        Effect.sync(() => [...of(bucket).values()].sort(({ key: a }, { key: b }) => (a < b ? -1 : Number(a > b))))
-    })
+  static readonly layerMemory = Layer.sync(this, () => inMemory())
+}
+
+/** One that can be given to several lives of a runtime. */
+export const inMemory = (): StateStore["Service"] => {
+  const buckets = new Map<string, Map<string, Entry>>()
+  let latest = ABSENT
+  const of = (bucket: string) => buckets.get(bucket) ?? new Map<string, Entry>()
+  const write = (bucket: string, key: string, value: string) => {
+    const entries = of(bucket)
+    const full = refusal(bucket, key, value, entries.has(key) ? 0 : entries.size)
+    if (full !== undefined) return Effect.fail(full)
+    buckets.set(bucket, entries.set(key, { key, value, revision: ++latest }))
+    return Effect.succeed(latest)
+  }
+  const unchanged = (bucket: string, key: string, seen: number) => {
+    const current = of(bucket).get(key)?.revision ?? ABSENT
+    return current === seen ? Effect.void : Effect.fail(new StateConflict({ bucket, key, seen, current }))
+  }
+  return StateStore.of({
+    get: (bucket, key) => Effect.sync(() => of(bucket).get(key)),
+    put: (bucket, key, value) => Effect.suspend(() => write(bucket, key, value)),
+    swap: (bucket, key, value, seen) =>
+      Effect.suspend(() =>
+        Effect.andThen(
+          unchanged(bucket, key, seen),
+          Effect.suspend(() => write(bucket, key, value))
+        )
+      ),
+    remove: (bucket, key, seen) =>
+      Effect.suspend(() =>
+        Effect.andThen(
+          seen === undefined ? Effect.void : unchanged(bucket, key, seen),
+          Effect.sync(() => void of(bucket).delete(key))
+        )
+      ),
+    list: (bucket) =>
+      Effect.sync(() => [...of(bucket).values()].sort(({ key: a }, { key: b }) => (a < b ? -1 : Number(a > b))))
   })
 }
 
