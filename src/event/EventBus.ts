@@ -17,6 +17,8 @@ export class EventBus extends Context.Service<
   EventBus,
   {
     publish(event: Event): Effect.Effect<void>
+    /** The number of the last event; 0 before the first. */
+    readonly last: Effect.Effect<number>
     /** Live once the Effect completes; ends with the Scope. */
     readonly subscribe: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
   }
@@ -31,6 +33,7 @@ export class EventBus extends Context.Service<
           Effect.flatMap(Clock.currentTimeMillis, (at) =>
             Effect.asVoid(PubSub.publish(events, { ...redactIn(event, NAMES), seq: ++seq, at }))
           ),
+        last: Effect.sync(() => seq),
         subscribe: Effect.suspend(() => {
           let last = seq
           return Effect.map(PubSub.subscribe(events), (subscription) =>

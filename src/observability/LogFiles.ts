@@ -9,8 +9,9 @@
  * Written for want of a library: those for Node rotate each file for itself, none bounds what all of them are together,
  * and a full disk ends their stream.
  */
-import { mkdir, open, readdir, rename, stat, unlink, writeFile } from "node:fs/promises"
+import { mkdir, open, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
+import { Option, Schema } from "effect"
 import { nameOf, rotatedName } from "./LogNames.ts"
 
 export interface Bounds {
@@ -317,6 +318,36 @@ export const logFilesIn = async (dir: string): Promise<ReadonlyArray<string>> =>
   const list = async (below: string) =>
     (await readdir(join(dir, below)).catch(() => [])).map((name) => join(below, name)).filter((path) => nameOf(path))
   return [...(await list("")), ...(await list("agents"))]
+}
+
+export interface LogState {
+  readonly files: number
+  readonly bytes: number
+  /** Where lines were lost, and, while they are, why. */
+  readonly lost?: { readonly lines: number; readonly at: string; readonly reason?: string } | undefined
+}
+
+const Lost = Schema.fromJsonString(
+  Schema.Struct({ lines: Schema.Int, at: Schema.String, reason: Schema.optionalKey(Schema.String) })
+)
+
+/** For who looks from outside. */
+export const stateIn = async (dir: string): Promise<LogState> => {
+  const paths = await logFilesIn(dir)
+  const sizes = await Promise.all(
+    paths.map((path) =>
+      stat(join(dir, path)).then(
+        ({ size }) => size,
+        () => 0
+      )
+    )
+  )
+  const text = await readFile(join(dir, LOST_FILE), "utf8").catch(() => "")
+  return {
+    files: paths.length,
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
+    lost: Option.getOrUndefined(Schema.decodeOption(Lost)(text))
+  }
 }
 
 const codeOf = (error: unknown): string | undefined =>

@@ -73,7 +73,9 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
   }
   const say = (line: Line, debug?: boolean) => write(RUNTIME, format(line), debug)
   const agents = new Set(input.agents)
+  let seen = 0
   const hear = (event: Published) => {
+    seen = event.seq
     const agent = agentOf(event, agents)
     if (agent !== undefined) write(agentLog(agent), toJson(eventLine(event)))
     const { level, module } = weigh(event)
@@ -82,14 +84,16 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
   const flush = Effect.promise(() => files.flush())
   yield* Effect.addFinalizer(() => Effect.timeoutOption(Effect.interruptible(flush), LAST_FLUSH))
   const events = yield* bus.subscribe
-  const heard = yield* Effect.forkScoped(
-    Stream.runForEachArray(events, (chunk) => Effect.sync(() => chunk.forEach(hear)))
-  )
-  // What was reported up to now is heard, and written by the one that was added first.
+  const first = yield* bus.last
+  yield* Effect.forkScoped(Stream.runForEachArray(events, (chunk) => Effect.sync(() => chunk.forEach(hear))))
+  // What was reported up to now is heard before, and written after, by the finalizer that was added first.
   yield* Effect.addFinalizer(() =>
-    Effect.andThen(
-      Effect.yieldNow,
-      Effect.sync(() => heard.interruptUnsafe())
+    Effect.flatMap(bus.last, (last) =>
+      Effect.whileLoop({
+        while: () => last > first && seen < last,
+        body: () => Effect.yieldNow,
+        step: () => {}
+      }).pipe(Effect.interruptible, Effect.timeoutOption(LAST_FLUSH))
     )
   )
   yield* Effect.forkScoped(
@@ -97,7 +101,7 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
       some.await.pipe(
         Effect.andThen(Effect.sync(() => some.closeUnsafe())),
         Effect.andThen(Effect.sleep(FLUSH_EVERY)),
-        Effect.andThen(Effect.uninterruptible(flush))
+        Effect.andThen(flush)
       )
     )
   )
