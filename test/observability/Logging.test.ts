@@ -68,9 +68,9 @@ describe("logging", () => {
     )
     assert.deepStrictEqual(
       parse(runtime).map(({ message }) => message),
-      ['"d-supervision-1"', "i-supervision", "i-task"]
+      ['"d-supervision-2"', "i-supervision", "i-task"]
     )
-    assert.deepStrictEqual(heard, ['["d-supervision-2"]', '["i-supervision"]', '["i-task"]'])
+    assert.deepStrictEqual(heard, ['["d-supervision-1"]', '["i-supervision"]', '["i-task"]'])
     assert.strictEqual(made, 2)
   })
 
