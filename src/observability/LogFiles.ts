@@ -70,8 +70,9 @@ export class LogFiles {
     return this.#lost
   }
 
-  get waits(): boolean {
-    return this.#waiting.size > 0
+  /** Characters that wait to be written. */
+  get buffered(): number {
+    return this.#buffered
   }
 
   /** A whole line, without its end, for the file of this name. */

@@ -17,6 +17,8 @@ import { type LogSettings, lowest, passes } from "./LogSettings.ts"
 
 /** How long a line may wait to be written together with others. A crash loses no more. */
 export const FLUSH_EVERY = "250 millis"
+/** So many characters do not wait. */
+const FLUSH_AT = 256 * 1024
 /** What is left at the end may take so long. A disk that hangs must not hold the node. */
 const LAST_FLUSH = "2 seconds"
 
@@ -67,9 +69,11 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
   )
   const format = input.format === "json" ? toJson : toLogfmt
   const some = Latch.makeUnsafe(false)
+  const much = Latch.makeUnsafe(false)
   const write = (name: string, line: string, debug?: boolean) => {
     files.write(name, line, debug)
     some.openUnsafe()
+    if (files.buffered > FLUSH_AT) much.openUnsafe()
   }
   const say = (line: Line, debug?: boolean) => write(RUNTIME, format(line), debug)
   const agents = new Set(input.agents)
@@ -100,7 +104,8 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
     Effect.forever(
       some.await.pipe(
         Effect.andThen(Effect.sync(() => some.closeUnsafe())),
-        Effect.andThen(Effect.sleep(FLUSH_EVERY)),
+        Effect.andThen(Effect.raceFirst(Effect.sleep(FLUSH_EVERY), much.await)),
+        Effect.andThen(Effect.sync(() => much.closeUnsafe())),
         Effect.andThen(flush)
       )
     )
