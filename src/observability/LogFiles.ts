@@ -50,6 +50,8 @@ export class LogFiles {
   #lastStamp = 0
   #lost = 0
   #failing = false
+  #told: string | undefined
+  #toldAt = Number.NEGATIVE_INFINITY
   #flushing: Promise<void> | undefined
 
   readonly dir: string
@@ -275,6 +277,10 @@ export class LogFiles {
     this.#lost += lines
     if (this.#failing) return
     this.#failing = true
+    // What comes and goes is not said each time.
+    if (reason === this.#told && this.#now() - this.#toldAt < LOOK_EVERY) return
+    this.#told = reason
+    this.#toldAt = this.#now()
     this.#onLoss(reason)
   }
 
