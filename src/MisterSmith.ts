@@ -23,6 +23,8 @@ import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { KEPT } from "./task/LedgerStore.ts"
+import * as Routing from "./task/Routing.ts"
+import type { PluginError } from "./task/RoutingError.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type LedgerFull,
@@ -44,6 +46,7 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | PluginError
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -125,6 +128,8 @@ export class MisterSmith extends Context.Service<
         SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
       ),
       Layer.provideMerge(announce(config)),
+      // Before anything has begun: a plugin that cannot be loaded leaves nothing behind.
+      Layer.provideMerge(Routing.layer(config.routing)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
       Layer.provideMerge(SecureRandom.layerWebCrypto)

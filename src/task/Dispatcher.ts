@@ -20,7 +20,7 @@ import { ProcessTree } from "../process/ProcessTree.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
-import { route } from "./Router.ts"
+import * as Routing from "./Routing.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
@@ -46,6 +46,7 @@ export const layer = (retry: RetrySettings) =>
       const dispatching = yield* Semaphore.make(1)
       let draining = false
       const trees = yield* ProcessTree
+      const routing = yield* Routing.make
       const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
@@ -72,10 +73,12 @@ export const layer = (retry: RetrySettings) =>
       const give = Effect.fnUntraced(
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
           if (draining) return false
-          const answer = route(task, yield* pool.snapshot, interrupted)
+          const answer = yield* routing.route(task, yield* pool.snapshot, interrupted)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          yield* agent === undefined ? refuse(task) : begin(task, agent)
+          yield* agent === undefined
+            ? refuse(task, answer._tag === "Nobody" ? answer.missing : undefined)
+            : begin(task, agent)
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
@@ -87,6 +90,7 @@ export const layer = (retry: RetrySettings) =>
       const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent) {
         const claimed = yield* ledger.claim(task.id, agent.id)
         yield* agent.reserve(task.id)
+        yield* routing.given(claimed, agent.id)
         yield* FiberSet.run(attempts, perform(claimed, agent))
       }, Effect.uninterruptible)
 
@@ -103,6 +107,10 @@ export const layer = (retry: RetrySettings) =>
             })
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
+            yield* routing.ended(
+              agent.id,
+              ended === undefined ? "broken off" : Result.isSuccess(ended.outcome) ? "succeeded" : "failed"
+            )
             // What has been done is written down, even where all of this is to end.
             if (ended !== undefined) yield* written(settle(task, agent, judged(ended)))
           })
@@ -170,9 +178,10 @@ export const layer = (retry: RetrySettings) =>
       )
 
       /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord) {
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, missing: ReadonlyArray<string> | undefined) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
-        const fault = new NoTaker({ task: task.id, type: task.spec.type })
+        const lacking = missing === undefined ? {} : { missing }
+        const fault = new NoTaker({ task: task.id, type: task.spec.type, ...lacking })
         const common = {
           task: task.id,
           agent: undefined,

@@ -1,6 +1,7 @@
 /** A home of the ledger that is gone with the process: maps, in the order of insertion. */
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import * as Needs from "./Needs.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
@@ -18,7 +19,7 @@ interface Lane {
 export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
 
-const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""}`
+const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""} ${Needs.laneOf(spec)}`
 /** The first that may be taken. */
 const headOf = (queue: Queue, passed: ReadonlySet<string>): readonly [string, Turn] | undefined => {
   let head: readonly [string, Turn] | undefined

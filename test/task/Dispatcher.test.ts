@@ -69,7 +69,16 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
         agents,
         get: (id) => agents.find((agent) => agent.id === id),
         snapshot: Effect.sync(() =>
-          puppets.map(({ gone, id, state, taskTypes }) => ({ id, group: id, taskTypes, state, gone, holds: undefined }))
+          puppets.map(({ gone, id, state, taskTypes }) => ({
+            id,
+            group: id,
+            taskTypes,
+            capabilities: [],
+            weight: 1,
+            state,
+            gone,
+            holds: undefined
+          }))
         ),
         changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
       })
