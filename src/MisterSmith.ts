@@ -3,14 +3,25 @@
  * to know how the house is wired.
  */
 import { join } from "node:path"
-import { Context, Deferred, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  type FileSystem,
+  Layer,
+  type Path,
+  Schema,
+  type Scope,
+  type Stream
+} from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
 import type { Config } from "./config/Config.ts"
-import type { TaskResult } from "./domain/Task.ts"
+import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
@@ -21,7 +32,9 @@ import { ProcessTree } from "./process/ProcessTree.ts"
 import type { TreeUsage } from "./process/Usage.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
+import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { explain as explainTask } from "./task/Explain.ts"
 import { KEPT } from "./task/LedgerStore.ts"
 import * as Routing from "./task/Routing.ts"
 import type { PluginError } from "./task/RoutingError.ts"
@@ -91,6 +104,8 @@ export class MisterSmith extends Context.Service<
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
     explain(agent: string): Effect.Effect<string, AgentUnknown>
+    /** Why a task is where it is: who could take it and what they do, until when it is parked, for which tasks it waits. */
+    explainTask(task: string): Effect.Effect<string, TaskUnknown | LedgerUnusable>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -162,6 +177,8 @@ const make = Effect.gen(function* () {
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
   const drained = yield* Deferred.make<void>()
+  const routing = yield* Routing.Routing
+  let draining = false
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
@@ -193,7 +210,26 @@ const make = Effect.gen(function* () {
     usage,
     tree,
     explain,
-    drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
+    explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
+      const task = yield* ledger.get(id)
+      const agents = yield* pool.snapshot
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
+        Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
+      )
+      return explainTask(task, {
+        now: yield* Clock.currentTimeMillis,
+        agents,
+        meant: Routing.meantBy(routing),
+        performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
+        awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
+        draining
+      })
+    }),
+    drain: Effect.suspend(() => {
+      draining = true
+      return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
+    }),
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

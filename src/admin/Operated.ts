@@ -40,5 +40,6 @@ export class Operated extends Context.Service<
     /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
     readonly drain: Effect.Effect<void>
     explain(agent: string): Effect.Effect<string, Fault>
+    explainTask(task: string): Effect.Effect<string, Fault>
   }
 >()("mister-smith/admin/Operated") {}

@@ -302,6 +302,7 @@ describe("what is asked", () => {
         "/tasks/{id}/result",
         "/tasks/{id}/cancel",
         "/tasks/{id}/retry",
+        "/tasks/{id}/explain",
         "/agents/{id}/restart",
         "/agents/{id}/stop",
         "/agents/{id}/start",
