@@ -1,6 +1,7 @@
 /** Each strategy by what it promises, over fleets and chances that nobody has picked by hand. */
 import * as fc from "fast-check"
 import { assert, describe, it } from "vitest"
+import { AgentId, TaskType } from "../../src/domain/Ids.ts"
 import { type AgentLoad, AgentLoads, fresh, MAX_LABELS } from "../../src/task/AgentLoad.ts"
 import {
   type Candidate,
@@ -302,8 +303,7 @@ describe("hub_and_spoke", () => {
   })
 
   it("means anyone where neither is there", () => {
-    const { default: _none, ...spokes } = { spokes: { code: "nobody" }, default: undefined }
-    const named = spokesOf(spokes as Parameters<typeof spokesOf>[0])
+    const named = spokesOf({ spokes: { [TaskType.make("code")]: AgentId.make("nobody") } })
     assert.deepStrictEqual(ids(meant(named, "code", [agent("x"), agent("y")])), ["x", "y"])
     assert.deepStrictEqual(ids(meant(named, "code", fleet)), ["agent"])
   })
