@@ -33,11 +33,15 @@ export type Named = Exclude<StrategyName, "plugin">
 const GIB = 1024 ** 3
 
 /**
- * What an agent has on its hands, in tasks: one given just now, all its time taken up lately, one core or one GiB in use
- * counts each as one. What is not measured counts nothing.
+ * What an agent has on its hands, in tasks: one given just now, all its time taken up lately, each whole core and each
+ * whole GiB in use counts as one. What is not measured counts nothing, nor does the little that idle CLIs differ by.
  */
 export const weigh = ({ load, usage }: Pick<Candidate, "load" | "usage">): number =>
-  load.inFlight + load.lately + load.busy + (usage?.cpuPercent ?? 0) / 100 + (usage?.memory ?? 0) / GIB
+  load.inFlight +
+  load.lately +
+  load.busy +
+  Math.floor((usage?.cpuPercent ?? 0) / 100) +
+  Math.floor((usage?.memory ?? 0) / GIB)
 
 /** A failure that has just been counts as an attempt that took so long: who fails at once is not quick. */
 const FAILURE_MILLIS = 600_000
