@@ -41,12 +41,7 @@ describe("routing", () => {
   `
   const config = {
     routing: { strategy: "plugin", plugin: "route.ts" },
-    agents: [agent({ id: "one" }), agent({ id: "two" })],
-    tasks: [
-      { id: "good", prompt: answer },
-      { id: "bad", type: "bad", prompt: answer, after: ["good"] },
-      { id: "worse", type: "bad", prompt: answer, after: ["bad"] }
-    ]
+    agents: [agent({ id: "one" }), agent({ id: "two" })]
   }
 
   for (const [runtime, command] of [
@@ -56,13 +51,25 @@ describe("routing", () => {
     it(`asks a plugin in TypeScript, and goes on without it where it throws, under ${runtime}`, async () => {
       await using it = await fleet(command === undefined ? {} : { command, env: { DENO_NO_UPDATE_CHECK: "1" } })
       writeFileSync(join(it.dir, "route.ts"), plugin)
-      const { code, lines, stderr } = await it.once(config)
-      assert.strictEqual(code, 0, stderr)
-      assert.strictEqual(resultOf(lines, "good")?.["agent"], "two")
-      for (const id of ["bad", "worse"]) assert.strictEqual(resultOf(lines, id)?.["status"], "succeeded")
+      const { lines, waitFor } = it.run(config, "--json")
+      // What is not idle is not offered.
+      for (const id of ["one", "two"])
+        await waitFor(
+          `${id} is idle`,
+          (line) => line.type === "agent.state" && line["agent"] === id && line["to"] === "idle"
+        )
+      const perform = async (type: string) => {
+        const where = ["--config", join(it.dir, "config.json"), "--json", "--wait"]
+        const { lines: answers, stderr } = await finish(["submit", answer, "--type", type, ...where], { cwd: it.dir })
+        assert.include(answers[0], { type: "task.result", status: "succeeded" }, stderr)
+        return answers[0]
+      }
+      assert.strictEqual((await perform("good"))?.["agent"], "two")
+      const bad = await perform("bad")
+      await perform("bad")
       const told = lines.filter(({ type }) => type === "routing.fallback")
       assert.lengthOf(told, 1)
-      assert.include(told[0], { strategy: "plugin", task: "bad", why: "threw", detail: "I do not know bad" })
+      assert.include(told[0], { strategy: "plugin", task: bad?.["task"], why: "threw", detail: "I do not know bad" })
     })
   }
 
