@@ -2,6 +2,7 @@
  * What no single field can know of who gets which task: requirements that no agent meets, spokes that lead nowhere or
  * to an agent that does not take their type, and keys that the chosen strategy does not read. Pure.
  */
+import { MAX_CAPABILITIES } from "../task/Needs.ts"
 import { DEFAULT_STRATEGY } from "../task/RoutingSettings.ts"
 import { didYouMean, type Finding, nearest, shown } from "./Finding.ts"
 import { byId, type Group, groupNamed, list, text } from "./Groups.ts"
@@ -27,27 +28,22 @@ export function* capable(
   const able = new Map(
     groups.map((group) => [group, new Set(texts(valueAt(root, ["agents", group.index, "capabilities"])))])
   )
-  for (const [index, task] of tasks.entries()) {
-    const needs = texts(valueAt(task, ["capabilities"]))
-    if (needs.length === 0) continue
-    const type = text(valueAt(task, ["type"]) ?? "task") ?? ""
-    const wanted = text(valueAt(task, ["agent"]))
+  const verdict = (needs: ReadonlyArray<string>, type: string, wanted: string | undefined) => {
     const named = wanted === undefined ? undefined : (ids.get(wanted) ?? groupNamed(wanted, ids))
     const candidates = (wanted === undefined ? groups : named === undefined ? [] : [named]).filter(
       ({ types }) => types.size === 0 || types.has(type)
     )
-    // That nobody takes it at all is told of its type or its agent.
-    if (candidates.length === 0) continue
-    const lacking = (group: Group) => needs.filter((need) => !able.get(group)?.has(need))
-    if (candidates.some((group) => lacking(group).length === 0)) continue
+    // That nobody takes it at all, or a standby only, is told of its type or its agent.
+    if (candidates.every(({ standby }) => standby)) return undefined
+    const can = candidates.filter((group) => needs.every((need) => able.get(group)?.has(need)))
+    if (can.some(({ standby }) => !standby)) return undefined
+    if (can.length > 0) return { expected: "only a standby has all of these, and it may never be started" }
     const known = [...new Set(candidates.flatMap((group) => [...(able.get(group) ?? [])]))]
     const nobodys = needs.filter((need) => !known.includes(need))
-    const path: Path = ["tasks", index, "capabilities"]
     const [first] = nobodys
     const meant = first === undefined ? undefined : nearest(first, known)
     const names = (all: ReadonlyArray<string>) => all.slice(0, NAMED).map(printable).join(", ")
-    yield {
-      path,
+    return {
       expected:
         first === undefined
           ? `no single agent that takes this task has all of ${names(needs)}`
@@ -56,6 +52,18 @@ export function* capable(
         ? didYouMean(meant)
         : { suggestion: known.length === 0 ? "no such agent has any capabilities" : `known are ${names(known)}` })
     }
+  }
+  // Many tasks require the same.
+  const verdicts = new Map<string, ReturnType<typeof verdict>>()
+  for (const [index, task] of tasks.entries()) {
+    const needs = texts(valueAt(task, ["capabilities"])).slice(0, MAX_CAPABILITIES)
+    if (needs.length === 0) continue
+    const type = text(valueAt(task, ["type"]) ?? "task") ?? ""
+    const wanted = text(valueAt(task, ["agent"]))
+    const key = JSON.stringify([type, wanted, needs])
+    if (!verdicts.has(key)) verdicts.set(key, verdict(needs, type, wanted))
+    const wrong = verdicts.get(key)
+    if (wrong !== undefined) yield { path: ["tasks", index, "capabilities"], ...wrong }
   }
 }
 
@@ -88,8 +96,17 @@ export function* routing(root: unknown, groups: ReadonlyArray<Group>): Iterable<
     ...found(name, path),
     ...didYouMean(nearest(name, [...ids.keys()]))
   })
+  const never = (name: string, path: Path): Finding => ({
+    path,
+    expected: "this agent is a standby, for which tasks would wait until it is started",
+    ...found(name, path)
+  })
   const hub = text(valueAt(root, ["routing", "default"]))
-  if (hub !== undefined && named(hub) === undefined) yield nobody(hub, ["routing", "default"])
+  if (hub !== undefined) {
+    const group = named(hub)
+    if (group === undefined) yield nobody(hub, ["routing", "default"])
+    else if (group.standby) yield never(hub, ["routing", "default"])
+  }
   const spokes = valueAt(root, ["routing", "spokes"])
   if (typeof spokes !== "object" || spokes === null) return
   for (const [type, name] of Object.entries(spokes).slice(0, MAX_LOOKED_AT)) {
@@ -97,6 +114,7 @@ export function* routing(root: unknown, groups: ReadonlyArray<Group>): Iterable<
     const path = ["routing", "spokes", type]
     const group = named(name)
     if (group === undefined) yield nobody(name, path)
+    else if (group.standby) yield never(name, path)
     else if (group.types.size > 0 && !group.types.has(type))
       yield { path, expected: `the agent "${printable(name)}" does not take tasks of this type`, ...found(name, path) }
   }

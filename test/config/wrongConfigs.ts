@@ -39,6 +39,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ["tasks[0].capabilities (line 1): no agent that takes this task has rust; no such agent has any capabilities"]
   ],
   [
+    "a requirement that only a standby meets, and a spoke that is one",
+    '{ "agents": [{ "id": "a" }, { "id": "b", "standby": true, "capabilities": ["rust"] }], "supervision": { "escalation": [{ "do": "start_standby", "child": "b" }] }, "routing": { "strategy": "hub_and_spoke", "spokes": { "code": "b" } }, "tasks": [{ "prompt": "x", "capabilities": ["rust"] }, { "prompt": "x" }] }',
+    [
+      "tasks[0].capabilities (line 1): only a standby has all of these, and it may never be started",
+      'routing.spokes.code (line 1): this agent is a standby, for which tasks would wait until it is started, found "b"'
+    ]
+  ],
+  [
     "a strategy of routing without its file, and one that does not read what is there",
     `{ ${agents}, "routing": { "strategy": "plugin", "spokes": { "code": "a" } } }`,
     [
