@@ -7,6 +7,7 @@ import { AgentSpec } from "../agent/AgentSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
+import { LogSettings } from "../observability/LogSettings.ts"
 import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { KEPT } from "../task/LedgerStore.ts"
@@ -53,6 +54,9 @@ export const ConfigFile = Schema.Struct({
   }),
   routing: RoutingSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "Who gets which task"
+  }),
+  logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What is logged, and the files it goes to"
   }),
   agents: Schema.Array(AgentSpec)
     .pipe(
