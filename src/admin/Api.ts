@@ -15,6 +15,7 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
+import { Label } from "../task/Labels.ts"
 import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
@@ -103,6 +104,7 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },
       success: TaskList,

@@ -14,6 +14,7 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
+import { labelsOf } from "../task/Labels.ts"
 import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
@@ -43,8 +44,8 @@ const tasks = (closing: Deferred.Deferred<void>) =>
           operated
             .submit(payload)
             .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
-        tasks: ({ query: { agent, limit = LISTED, state, type } }) =>
-          operated.tasks({ agent, limit: limit + 1, states: state && [state], type }).pipe(
+        tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
+          operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
               tasks: found.slice(0, limit).reverse().map(summaryOf),
               more: found.length > limit

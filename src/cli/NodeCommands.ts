@@ -27,6 +27,10 @@ const text = (name: string, metavar: string, description: string) =>
 const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
+/** Given as often as wanted. */
+const texts = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
+
 const submit = Command.make(
   "submit",
   {
@@ -63,6 +67,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    label: texts("label", "KEY=VALUE", "Only those with this label, and with each other that is named"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(

@@ -108,7 +108,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       attempt: record.attempt,
       agent: record.agent,
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
-      dueAt: record.state === "parked" ? record.dueAt : undefined
+      dueAt: record.state === "parked" ? record.dueAt : undefined,
+      ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
     })
 
   // What is kept too long does no harm, and is looked at again at the next end.

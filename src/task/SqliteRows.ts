@@ -62,13 +62,15 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE contents ADD COLUMN after TEXT;
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
-  `
+  `,
+  // What is rarely said, as one object: see `more`.
+  "ALTER TABLE contents ADD COLUMN more TEXT"
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, r.result`
+  c.evidence, c.not_before, c.after, c.more, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -79,6 +81,12 @@ const parsed = <A>(text: Value | undefined): A | undefined =>
 export const json = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))
 const number = (value: Value | undefined) => (typeof value === "number" ? value : undefined)
 const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
+
+/** What has no column of its own. */
+export const more = ({ labels, traceparent }: TaskSpec): string | null => {
+  const text = JSON.stringify({ labels, traceparent })
+  return text === "{}" ? null : text
+}
 
 export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
@@ -95,7 +103,8 @@ export const recordOf = (row: Row): TaskRecord => {
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
-    ...(after === undefined ? {} : { after })
+    ...(after === undefined ? {} : { after }),
+    ...parsed<object>(row["more"])
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
+import { Labels, TraceParent } from "./Labels.ts"
 import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
@@ -54,6 +55,12 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  labels: Schema.optionalKey(Labels).annotateKey({
+    description: "Short texts under short keys, by which it is found again. Default none"
+  }),
+  traceparent: Schema.optionalKey(TraceParent).annotateKey({
+    description: "The W3C trace that it belongs to; its events and its result carry it. Default none"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

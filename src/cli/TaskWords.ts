@@ -1,0 +1,22 @@
+/** What was asked of a task, in the words of `task` and `tasks`. Undefined where nothing was said. */
+import type { TaskView } from "../admin/TaskView.ts"
+import { nameOf } from "../task/EvidenceSpec.ts"
+
+export const labelWords = (labels: Readonly<Record<string, string>> | undefined): string | undefined =>
+  labels === undefined || Object.keys(labels).length === 0
+    ? undefined
+    : Object.entries(labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(" ")
+
+export const afterWords = ({ after = [] }: Pick<TaskView, "after">): string | undefined =>
+  after.length === 0
+    ? undefined
+    : after
+        .map((edge) =>
+          typeof edge === "string" ? edge : edge.onFailure === "run" ? `${edge.task} (however it ends)` : edge.task
+        )
+        .join(", ")
+
+export const evidenceWords = ({ evidence = [] }: Pick<TaskView, "evidence">): string | undefined =>
+  evidence.length === 0 ? undefined : evidence.map(nameOf).join("\n")
