@@ -22,9 +22,11 @@ import type { TreeUsage } from "./process/Usage.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { Inputs } from "./task/Inputs.ts"
 import { KEPT } from "./task/LedgerStore.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
+  type FileUnusable,
   type LedgerFull,
   type LedgerUnusable,
   type TaskConflict,
@@ -45,7 +47,7 @@ export type StartError =
   | HostError
   | LedgerUnusable
 
-export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
+export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
@@ -111,6 +113,7 @@ export class MisterSmith extends Context.Service<
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
       Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(
@@ -154,6 +157,7 @@ const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExces
 const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
+  const inputs = yield* Inputs
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
   const drained = yield* Deferred.make<void>()
@@ -161,13 +165,16 @@ const make = Effect.gen(function* () {
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
     Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+  const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
+    inputs.accepting(specs, options, (specs) => ledger.submitAll(specs, options))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput, options?: SubmitOptions) {
-    return yield* ledger.submit(yield* decode(task), options)
+    const [record] = yield* accept([yield* decode(task)], options)
+    return record as TaskRecord
   })
   return MisterSmith.of({
     submit,
     submitAll: Effect.fn("MisterSmith.submitAll")(function* (tasks, options) {
-      return yield* ledger.submitAll(yield* Effect.forEach(tasks, decode), options)
+      return yield* accept(yield* Effect.forEach(tasks, decode), options)
     }),
     result,
     perform: Effect.fn("MisterSmith.perform")(function* (task) {

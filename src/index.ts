@@ -29,6 +29,7 @@ export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.
 export {
   DependencyFailed,
   EvidenceMissing,
+  FileUnusable,
   LedgerFull,
   LedgerUnusable,
   TaskConflict,

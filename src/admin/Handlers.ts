@@ -15,7 +15,15 @@ import {
   SupervisorEnded
 } from "../supervision/ChildError.ts"
 import { labelsOf } from "../task/Labels.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import {
+  FileUnusable,
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
@@ -43,7 +51,10 @@ const tasks = (closing: Deferred.Deferred<void>) =>
         submit: ({ payload }) =>
           operated
             .submit(payload)
-            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
+            .pipe(
+              Effect.map(viewOf),
+              Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
+            ),
         tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
           operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({

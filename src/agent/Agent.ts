@@ -21,6 +21,7 @@ import {
   AgentGone,
   AgentNotRunning,
   type ClaudeNotFound,
+  type FilesLost,
   type HomeUnavailable
 } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
@@ -38,6 +39,8 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** Asked before the first turn: what is to be said beside the prompt. What it acquires is released when the attempt has ended. */
+  readonly prepare?: (place: WorkPlace) => Effect.Effect<string, FilesLost, Scope.Scope>
   /**
    * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
    * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.
@@ -55,7 +58,7 @@ export interface WorkPlace {
 export type PerformError = LifeError | AgentGone | AgentDefect
 
 /** What ends a life. */
-export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound
+export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost
 
 /** How an attempt ended, and what it has cost in either case. */
 export interface Attempt {

@@ -123,3 +123,21 @@ export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>(
     return `agent ${this.agent} has no CLI that could be paused: it is ${this.state}`
   }
 }
+
+/** The files that a task comes with could not be laid into the workspace of its agent. */
+export class FilesLost extends Schema.TaggedError<FilesLost, Fault>("mister-smith/FilesLost")("FilesLost", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "see that the agent's workspace can be written to and that the disk is not full; then retry the task, or submit it anew"
+    })
+  }
+  override get message() {
+    return `the files of task "${this.task}" are not there for its agent: ${this.file}: ${this.reason}`
+  }
+}

@@ -181,10 +181,11 @@ const perform = Effect.fnUntraced(function* (
       ),
       Effect.flatMap((ok) => checkOutput(ok, work.schema))
     )
-  let ok = yield* turn(goesOn ? CONTINUE : work.prompt, uuid)
-  if (work.followUp === undefined) return ok
   const { environment, settings } = yield* AgentHost
   const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
+  const more = yield* work.prepare?.(place) ?? Effect.succeed("")
+  let ok = yield* turn(goesOn ? CONTINUE : work.prompt + more, uuid)
+  if (work.followUp === undefined) return ok
   // Each turn is judged by what was denied in it; the result names all of them.
   const denied = new Set(ok.denied)
   while (true) {
@@ -193,7 +194,7 @@ const perform = Effect.fnUntraced(function* (
     ok = yield* turn(more, yield* random.uuidV4())
     for (const tool of ok.denied) denied.add(tool)
   }
-})
+}, Effect.scoped)
 
 /** Does this failure concern the CLI, and not the task only? */
 const endsLife = ({ recovery }: LifeError): boolean => recovery === "restart" || recovery === "escalate"

@@ -12,6 +12,7 @@ const MISTAKES = new Set([
   "ConfigInvalid",
   "ConfigUnreadable",
   "TaskInvalid",
+  "FileUnusable",
   "TaskConflict",
   "TaskUnknown",
   "TaskEnded",

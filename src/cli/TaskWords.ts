@@ -20,3 +20,12 @@ export const afterWords = ({ after = [] }: Pick<TaskView, "after">): string | un
 
 export const evidenceWords = ({ evidence = [] }: Pick<TaskView, "evidence">): string | undefined =>
   evidence.length === 0 ? undefined : evidence.map(nameOf).join("\n")
+
+export const filesWords = ({ files = [] }: Pick<TaskView, "files">): string | undefined =>
+  files.length === 0
+    ? undefined
+    : files
+        .map((file) =>
+          typeof file === "string" ? file : file.name === undefined ? file.path : `${file.name}: ${file.path}`
+        )
+        .join("\n")

@@ -18,6 +18,7 @@ import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import * as Evidence from "./Evidence.ts"
+import { Inputs } from "./Inputs.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import { route } from "./Router.ts"
@@ -40,6 +41,7 @@ export const layer = (retry: RetrySettings) =>
     Dispatcher,
     Effect.gen(function* () {
       const ledger = yield* TaskLedger
+      const inputs = yield* Inputs
       const pool = yield* AgentPool
       const bus = yield* EventBus
       const attempts = yield* FiberSet.make()
@@ -96,7 +98,7 @@ export const layer = (retry: RetrySettings) =>
           Effect.gen(function* () {
             const { prompt, schema } = task.spec
             const { followUp, judged } = verifying(task, agent)
-            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...followUp }
+            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...preparing(task), ...followUp }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -108,6 +110,10 @@ export const layer = (retry: RetrySettings) =>
           })
         )
       )
+
+      /** What its agent is told beside the prompt, when the files that the task comes with are there. */
+      const preparing = ({ id, spec: { files = [] } }: TaskRecord) =>
+        files.length === 0 ? {} : { prepare: ({ workspace }: WorkPlace) => inputs.lay(id, files, workspace) }
 
       /** 4. Verify: asked by the agent after each turn of the attempt, while nobody else is given it. */
       const verifying = ({ id, spec: { evidence = [] } }: TaskRecord, agent: Agent) => {

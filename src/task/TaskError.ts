@@ -210,6 +210,24 @@ export class EvidenceMissing extends Schema.TaggedError<EvidenceMissing, Fault>(
   }
 }
 
+/** A file that a task comes with cannot be copied. Nothing was accepted. */
+export class FileUnusable extends Schema.TaggedError<FileUnusable, Fault>("mister-smith/FileUnusable")("FileUnusable", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "a task's files are copied when it is submitted: each must be a file that the node can read"
+    })
+  }
+  override get message() {
+    return `a file of task "${this.task}" cannot be taken: ${this.file}: ${this.reason}`
+  }
+}
+
 /** What was submitted is no task. Nothing was accepted. */
 export class TaskInvalid extends Schema.TaggedError<TaskInvalid, Fault>("mister-smith/TaskInvalid")("TaskInvalid", {
   problem: Schema.String,

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
+import { FileSpecs } from "./FileSpec.ts"
 import { Labels, TraceParent } from "./Labels.ts"
 import { NotBefore } from "./NotBefore.ts"
 
@@ -55,6 +56,10 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  files: Schema.optionalKey(FileSpecs).annotateKey({
+    description:
+      'Files that it comes with: their paths, or { "path": path, "name": name }. They are copied when it is submitted, and lie in the agent\'s workspace while it is worked on. Default none'
   }),
   labels: Schema.optionalKey(Labels).annotateKey({
     description: "Short texts under short keys, by which it is found again. Default none"

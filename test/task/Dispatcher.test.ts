@@ -8,6 +8,7 @@ import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import { Inputs } from "../../src/task/Inputs.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { retry, task } from "../utils/Specs.ts"
@@ -92,6 +93,7 @@ const dispatching = (
     yield* Layer.build(
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
+        Layer.provide(Layer.mock(Inputs, {})),
         Layer.provide(Layer.succeed(TaskLedger, ledger)),
         Layer.provide(ProcessTree.layerBare),
         Layer.provide(Layer.succeedContext(around))
