@@ -34,10 +34,10 @@ export const ResultView = Schema.Struct({
   traceparent: Schema.optionalKey(Schema.String)
 })
 
-const { after, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields
+const { after, budget, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields
 
 /** What was asked beside the prompt, as it was said. */
-const asked = { priority, notBefore, after, evidence, files, traceparent }
+const asked = { priority, notBefore, after, budget, evidence, files, traceparent }
 
 const common = {
   id: Schema.String,

@@ -20,6 +20,7 @@ import {
   type AgentDefect,
   AgentGone,
   AgentNotRunning,
+  type BudgetSpent,
   type ClaudeNotFound,
   type FilesLost,
   type HomeUnavailable
@@ -27,6 +28,7 @@ import {
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import type { Budget } from "./Budget.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
@@ -39,6 +41,8 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** What all attempts at the task may cost together, and what the earlier ones have. */
+  readonly budget?: { readonly limit: Budget; readonly spent: TaskUsage }
   /** Asked before the first turn: what is to be said beside the prompt. What it acquires is released when the attempt has ended. */
   readonly prepare?: (place: WorkPlace) => Effect.Effect<string, FilesLost, Scope.Scope>
   /**
@@ -58,7 +62,7 @@ export interface WorkPlace {
 export type PerformError = LifeError | AgentGone | AgentDefect
 
 /** What ends a life. */
-export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost
+export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
 
 /** How an attempt ended, and what it has cost in either case. */
 export interface Attempt {

@@ -8,11 +8,13 @@
 import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
+import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
 import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
+import { TurnTally } from "../claude/TurnTally.ts"
 import type { AgentState } from "../domain/AgentState.ts"
 import { mayRetryTask } from "../domain/Fault.ts"
-import { noUsage, usageSince } from "../domain/Task.ts"
+import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
@@ -21,6 +23,7 @@ import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import * as Budget from "./Budget.ts"
 import * as Liveness from "./Liveness.ts"
 import { checkOutput } from "./StructuredOutput.ts"
 
@@ -40,6 +43,7 @@ interface Slot {
   readonly session: ClaudeSession
   readonly liveness: Liveness.Liveness
   readonly scope: Scope.Closeable
+  readonly tally: TurnTally
   /** The output schema it was started for, as text. */
   readonly schema: string | undefined
   /** It holds the conversation of a former turn. */
@@ -120,7 +124,13 @@ const begin = Effect.fnUntraced(function* (
   const inner = yield* Scope.fork(scope)
   const isPaused = () => memory.process?.isPaused() ?? false
   const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence, isPaused), inner)
-  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear: liveness.hear }
+  const tally = new TurnTally()
+  const hear = (event: ClaudeEvent) =>
+    Effect.suspend(() => {
+      tally.hear(event)
+      return liveness.hear(event)
+    })
+  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
     resume === undefined
@@ -139,7 +149,7 @@ const begin = Effect.fnUntraced(function* (
     })
   )
   if (!resumed) memory.conversation = undefined
-  const slot: Slot = { session, liveness, scope: inner, schema: keyOf(work?.schema), used: resumed }
+  const slot: Slot = { session, liveness, tally, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
 
@@ -160,12 +170,19 @@ const perform = Effect.fnUntraced(function* (
   const conversation: Conversation = goesOn ? known : { task: work.task, prompt: uuid, session: undefined }
   memory.conversation = conversation
   slot.used = true
+  const atFirst = yield* slot.session.spent
+  const bounded = <A, E, R>(turn: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(slot.session.spent, (now) => {
+      const { limit, spent = noUsage } = work.budget ?? {}
+      return Budget.within(work.task, limit, slot.tally, addUsage(spent, usageSince(atFirst, now)))(turn)
+    })
   const turn = (text: string, id: string) =>
     Effect.suspend(() => {
       memory.performing = work.task
       return slot.session.turn(text, { uuid: id, wantsOutput: work.schema !== undefined })
     }).pipe(
       slot.liveness.during,
+      bounded,
       Effect.raceFirst(
         Effect.andThen(
           elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),

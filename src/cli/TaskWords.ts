@@ -29,3 +29,13 @@ export const filesWords = ({ files = [] }: Pick<TaskView, "files">): string | un
           typeof file === "string" ? file : file.name === undefined ? file.path : `${file.name}: ${file.path}`
         )
         .join("\n")
+
+export const budgetWords = ({ budget = {} }: Pick<TaskView, "budget">): string | undefined => {
+  const { costUsd, tokens, turns } = budget
+  const parts = [
+    ...(costUsd === undefined ? [] : [`$${costUsd}`]),
+    ...(turns === undefined ? [] : [`${turns} ${turns === 1 ? "turn" : "turns"}`]),
+    ...(tokens === undefined ? [] : [`${tokens} tokens`])
+  ]
+  return parts.length === 0 ? undefined : parts.join(", ")
+}

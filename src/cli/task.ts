@@ -4,7 +4,7 @@ import { resultOf, type TaskStory } from "../admin/TaskView.ts"
 import type { Published } from "../event/Event.ts"
 import { sentence } from "./events.ts"
 import { jsonLine, out, painter } from "./Printing.ts"
-import { afterWords, evidenceWords, filesWords, labelWords } from "./TaskWords.ts"
+import { afterWords, budgetWords, evidenceWords, filesWords, labelWords } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
 import { dollars, harmless, type Paint, resultLine, seconds } from "./Words.ts"
 
@@ -61,6 +61,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ["after", afterWords(view)],
     ["labels", labelWords(view.labels)],
     ["trace", view.traceparent],
+    ["budget", budgetWords(view)],
     ["files", filesWords(view)],
     ["evidence", evidenceWords(view)],
     ["session", result?.session],

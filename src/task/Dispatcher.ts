@@ -10,8 +10,9 @@
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
 import type { Agent, Attempt, PerformError, WorkPlace } from "../agent/Agent.ts"
-import { AgentDefect } from "../agent/AgentError.ts"
+import { AgentDefect, type BudgetSpent } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
+import * as Budget from "../agent/Budget.ts"
 import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
@@ -77,7 +78,12 @@ export const layer = (retry: RetrySettings) =>
           const answer = route(task, yield* pool.snapshot, interrupted)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          yield* agent === undefined ? refuse(task) : begin(task, agent)
+          const spent = Budget.reached(task.id, task.spec.budget, task.usage)
+          if (spent !== undefined) yield* refuse(task, spent)
+          else
+            yield* agent === undefined
+              ? refuse(task, new NoTaker({ task: task.id, type: task.spec.type }))
+              : begin(task, agent)
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
@@ -96,9 +102,18 @@ export const layer = (retry: RetrySettings) =>
       const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            const { prompt, schema } = task.spec
+            const { budget, prompt, schema } = task.spec
+            const budgeted = budget === undefined ? {} : { budget: { limit: budget, spent: task.usage } }
             const { followUp, judged } = verifying(task, agent)
-            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...preparing(task), ...followUp }
+            const work = {
+              task: task.id,
+              prompt,
+              schema,
+              attempt: task.attempt,
+              ...preparing(task),
+              ...followUp,
+              ...budgeted
+            }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -175,10 +190,9 @@ export const layer = (retry: RetrySettings) =>
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) => Effect.logWarning(error.message))
       )
 
-      /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord) {
+      /** Nobody who takes such a task is left, or nothing of its budget. */
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, fault: NoTaker | BudgetSpent) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
-        const fault = new NoTaker({ task: task.id, type: task.spec.type })
         const common = {
           task: task.id,
           agent: undefined,

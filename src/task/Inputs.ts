@@ -75,6 +75,14 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     for (const [id] of over.sort(([, a], [, b]) => a - b)) ended.add(id)
   })
   yield* recover
+  // What ended last may not have been told yet.
+  yield* Effect.addFinalizer(() =>
+    Effect.forEach(
+      held,
+      (id) => Effect.flatMap(find(id), (record) => (record?.state === "succeeded" ? drop(id) : Effect.void)),
+      { discard: true }
+    ).pipe(Effect.ignore)
+  )
 
   /** The oldest go first when the ledger forgets. */
   const forgotten = Effect.gen(function* () {

@@ -83,8 +83,8 @@ const number = (value: Value | undefined) => (typeof value === "number" ? value 
 const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
 
 /** What has no column of its own. */
-export const more = ({ files, labels, traceparent }: TaskSpec): string | null => {
-  const text = JSON.stringify({ files, labels, traceparent })
+export const more = ({ budget, files, labels, traceparent }: TaskSpec): string | null => {
+  const text = JSON.stringify({ budget, files, labels, traceparent })
   return text === "{}" ? null : text
 }
 

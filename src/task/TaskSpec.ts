@@ -1,5 +1,6 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
+import { Budget } from "../agent/Budget.ts"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
@@ -60,6 +61,9 @@ export const TaskSpec = Schema.Struct({
   files: Schema.optionalKey(FileSpecs).annotateKey({
     description:
       'Files that it comes with: their paths, or { "path": path, "name": name }. They are copied when it is submitted, and lie in the agent\'s workspace while it is worked on. Default none'
+  }),
+  budget: Schema.optionalKey(Budget).annotateKey({
+    description: "What all attempts at it may cost together; what is reached ends it. Default: no bound"
   }),
   labels: Schema.optionalKey(Labels).annotateKey({
     description: "Short texts under short keys, by which it is found again. Default none"

@@ -103,6 +103,30 @@ const dispatching = (
   })
 
 describe("Dispatcher", () => {
+  it.effect("gives an attempt what is left of a budget, and begins none where nothing is left", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const cut = { _tag: "Interrupted", message: "cut off", severity: "low", recovery: "ignore", retriesTask: true }
+      const usage = { ...noUsage, turns: 2, inputTokens: 30, outputTokens: 10 }
+      worker.perform = () =>
+        Effect.succeed({ outcome: Result.fail(cut) as unknown as Attempt["outcome"], usage, session: undefined })
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit({ ...task({ id: "t" }), budget: { turns: 4, tokens: 1000 } })
+      yield* TestClock.adjust("1 hour")
+      const result = yield* ledger.result("t")
+      assert.strictEqual(result.fault?.kind, "BudgetSpent")
+      assert.include(result.fault?.message ?? "", "4 of 4 turns")
+      assert.strictEqual(result.usage.turns, 4)
+      assert.deepStrictEqual(
+        worker.performed.map(({ budget }) => budget),
+        [
+          { limit: { turns: 4, tokens: 1000 }, spent: noUsage },
+          { limit: { turns: 4, tokens: 1000 }, spent: usage }
+        ]
+      )
+    })
+  )
+
   it.effect("goes on with what an earlier run had under way, before anything else", () =>
     Effect.gen(function* () {
       const worker = puppet("worker")
