@@ -10,19 +10,9 @@ import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { sameContent } from "./Content.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import {
-  anew,
-  cancelled,
-  fresh,
-  type Move,
-  type Moved,
-  mover,
-  type Named,
-  Refusal,
-  refuse,
-  sameContent
-} from "./Move.ts"
+import { anew, cancelled, fresh, type Move, type Moved, mover, type Named, Refusal, refuse } from "./Move.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,

@@ -113,10 +113,3 @@ export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): 
   usage: record.usage,
   tookMillis: now - (record.startedAt ?? now)
 })
-
-export const sameContent = (a: TaskSpec, b: TaskSpec) =>
-  a.type === b.type &&
-  a.prompt === b.prompt &&
-  a.agent === b.agent &&
-  JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
-  JSON.stringify(a.evidence) === JSON.stringify(b.evidence)

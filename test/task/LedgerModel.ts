@@ -6,6 +6,9 @@ export interface Content {
   readonly prompt: string
   readonly agent: string | undefined
   readonly priority: number
+  /** Which bound, and which label: the one makes another task, the other does not. */
+  readonly budget: number | undefined
+  readonly label: string | undefined
   /** So long after it was submitted. */
   readonly delay: number
   readonly after: ReadonlyArray<{ readonly task: string; readonly onFailure: "cancel" | "run" }>
@@ -46,7 +49,12 @@ export class LedgerModel {
     for (const [id, content] of batch) {
       const known = this.tasks.get(id) ?? coming.get(id)
       if (known === undefined) coming.set(id, content)
-      else if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
+      else if (
+        known.type !== content.type ||
+        known.prompt !== content.prompt ||
+        known.agent !== content.agent ||
+        known.budget !== content.budget
+      )
         return "TaskConflict"
     }
     const fresh = new Set(coming.keys())

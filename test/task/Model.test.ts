@@ -34,6 +34,8 @@ const content = fc.record({
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
+  budget: fc.constantFrom(undefined, undefined, undefined, undefined, 5),
+  label: fc.constantFrom(undefined, undefined, "one", "two"),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
@@ -100,9 +102,11 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, priority, prompt, type }: Content) => ({
+const spec = (name: string, { after, agent, budget, delay, label, priority, prompt, type }: Content) => ({
   ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
   ...(priority === 0 ? {} : { priority }),
+  ...(budget === undefined ? {} : { budget: { turns: budget } }),
+  ...(label === undefined ? {} : { labels: { label } }),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -183,6 +187,8 @@ const view = (record: TaskRecord) => ({
   agent: record.spec.agent as string | undefined,
   priority: record.spec.priority ?? 0,
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
+  budget: record.spec.budget?.turns,
+  label: record.spec.labels?.["label"],
   after: (record.spec.after ?? []) as ModelTask["after"],
   state: record.state,
   attempt: record.attempt,

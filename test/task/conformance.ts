@@ -44,6 +44,30 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         }
         const schema = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), schema: { type: "object" } }))
         assert.strictEqual(schema._tag, "TaskConflict")
+        for (const other of [{ evidence: [{ git: "clean" as const }] }, { budget: { turns: 1 } }, { files: ["/a"] }]) {
+          const error = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), ...other }))
+          assert.strictEqual(error._tag, "TaskConflict", JSON.stringify(other))
+        }
+        const whole = {
+          ...task({ id: "w" }),
+          files: ["/a/b", { path: "/c", name: "d" }],
+          evidence: [{ git: "clean" as const }],
+          budget: { turns: 1, tokens: 2, costUsd: 0.5 }
+        }
+        yield* ledger.submit(whole)
+        // The same, said otherwise; and what is no content.
+        const more = { priority: 3, notBefore: "1 hour", after: upon("t"), labels: { a: "b" } }
+        yield* ledger.submit({
+          ...whole,
+          ...more,
+          files: [
+            { path: "/a/b", name: "b" },
+            { path: "/c", name: "d" }
+          ],
+          budget: { costUsd: 0.5, tokens: 2, turns: 1 }
+        })
+        assert.deepEqual((yield* ledger.get("w")).spec, whole)
+        yield* ledger.submit({ ...task({ id: "t" }), evidence: [], files: [] })
       })
     )
 
