@@ -5,6 +5,7 @@
  * files cannot be read is not accepted. While an attempt runs, another copy lies in its agent's workspace. A copy of which
  * no task knows, because something was cut off, is gone after the next start. The copying is InputFiles.ts.
  */
+import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer, type Scope, Semaphore, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
@@ -62,6 +63,8 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     )
 
   const recover = Effect.gen(function* () {
+    // Where no task ever had a file, the start waits for no disk.
+    if (!existsSync(root)) return
     const ids = yield* Effect.promise(() => InputFiles.kept(root))
     const over: Array<readonly [id: string, at: number]> = []
     for (const id of ids) {
