@@ -40,11 +40,13 @@ import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./superv
 import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { explain as explainTask } from "./task/Explain.ts"
+import { Inputs } from "./task/Inputs.ts"
 import { KEPT } from "./task/LedgerStore.ts"
 import * as Routing from "./task/Routing.ts"
 import type { PluginError } from "./task/RoutingError.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
+  type FileUnusable,
   type LedgerFull,
   type LedgerUnusable,
   type TaskConflict,
@@ -67,7 +69,7 @@ export type StartError =
   | StateUnusable
   | PluginError
 
-export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
+export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
@@ -151,6 +153,7 @@ export class MisterSmith extends Context.Service<
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
       Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
@@ -195,6 +198,7 @@ const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExces
 const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
+  const inputs = yield* Inputs
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
   const moves = yield* Moves
@@ -205,13 +209,16 @@ const make = Effect.gen(function* () {
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
     Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+  const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
+    inputs.accepting(specs, options, (specs) => ledger.submitAll(specs, options))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput, options?: SubmitOptions) {
-    return yield* ledger.submit(yield* decode(task), options)
+    const [record] = yield* accept([yield* decode(task)], options)
+    return record as TaskRecord
   })
   return MisterSmith.of({
     submit,
     submitAll: Effect.fn("MisterSmith.submitAll")(function* (tasks, options) {
-      return yield* ledger.submitAll(yield* Effect.forEach(tasks, decode), options)
+      return yield* accept(yield* Effect.forEach(tasks, decode), options)
     }),
     result,
     perform: Effect.fn("MisterSmith.perform")(function* (task) {

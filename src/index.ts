@@ -34,6 +34,7 @@ export type { RoutingAgent, RoutingContext, RoutingPlugin, RoutingTask } from ".
 export {
   DependencyFailed,
   EvidenceMissing,
+  FileUnusable,
   LedgerFull,
   LedgerUnusable,
   TaskConflict,

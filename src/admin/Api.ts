@@ -16,7 +16,16 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { Label } from "../task/Labels.ts"
+import {
+  FileUnusable,
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
@@ -97,13 +106,21 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     HttpApiEndpoint.post("submit", "/tasks", {
       payload: TaskSpec,
       success: TaskView,
-      error: [status(TaskConflict, 409), status(TaskInvalid, 422), status(LedgerFull, 503), ledgerUnusable, other]
+      error: [
+        status(TaskConflict, 409),
+        status(TaskInvalid, 422),
+        status(FileUnusable, 422),
+        status(LedgerFull, 503),
+        ledgerUnusable,
+        other
+      ]
     }).annotateMerge(described("Accepts a task. The same id with the same content is answered with what is there")),
     HttpApiEndpoint.get("tasks", "/tasks", {
       query: {
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },
       success: TaskList,

@@ -21,7 +21,9 @@ import {
   type AgentDefect,
   AgentGone,
   AgentNotRunning,
+  type BudgetSpent,
   type ClaudeNotFound,
+  type FilesLost,
   type HomeUnavailable,
   type SessionMissing,
   type SessionOwned
@@ -29,6 +31,7 @@ import {
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import type { Budget } from "./Budget.ts"
 import { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 
@@ -45,6 +48,10 @@ export interface Work {
   readonly attempt: number
   /** The conversation that it is to go on with, where an earlier attempt has not begun to. */
   readonly session?: Continued
+  /** What all attempts at the task may cost together, and what the earlier ones have. */
+  readonly budget?: { readonly limit: Budget; readonly spent: TaskUsage }
+  /** Asked before the first turn: what is to be said beside the prompt. What it acquires is released when the attempt has ended. */
+  readonly prepare?: (place: WorkPlace) => Effect.Effect<string, FilesLost, Scope.Scope>
   /**
    * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
    * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.
@@ -70,7 +77,7 @@ export interface WorkPlace {
 export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing
 
 /** What ends a life. */
-export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound
+export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
 
 /** How an attempt ended, and what it has cost in either case. */
 export interface Attempt {

@@ -159,3 +159,45 @@ export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>(
     return `agent ${this.agent} has no CLI that could be paused: it is ${this.state}`
   }
 }
+
+/** The files that a task comes with could not be laid into the workspace of its agent. */
+export class FilesLost extends Schema.TaggedError<FilesLost, Fault>("mister-smith/FilesLost")("FilesLost", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "see that the agent's workspace can be written to and that the disk is not full; then retry the task, or submit it anew"
+    })
+  }
+  override get message() {
+    return `the files of task "${this.task}" are not there for its agent: ${this.file}: ${this.reason}`
+  }
+}
+
+/** What a budget counts. */
+export type BudgetOf = "costUsd" | "turns" | "tokens"
+
+/** The work on a task has cost what it may, in all its attempts together. */
+export class BudgetSpent extends Schema.TaggedError<BudgetSpent, Fault>("mister-smith/BudgetSpent")("BudgetSpent", {
+  task: Schema.String,
+  of: Schema.Literals(["costUsd", "turns", "tokens"]),
+  limit: Schema.Number,
+  spent: Schema.Number
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "what was done is in the agent's workspace; submit what is left with another budget, or make the task smaller"
+    })
+  }
+  override get message() {
+    const { limit, of, spent } = this
+    const said = of === "costUsd" ? `${spent.toFixed(4)} of ${limit} dollars` : `${spent} of ${limit} ${of}`
+    return `the budget of task "${this.task}" is spent: ${said}`
+  }
+}

@@ -11,9 +11,10 @@ import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
 import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
+import { TurnTally } from "../claude/TurnTally.ts"
 import type { AgentState } from "../domain/AgentState.ts"
 import { mayRetryTask } from "../domain/Fault.ts"
-import { noUsage, usageSince } from "../domain/Task.ts"
+import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
@@ -23,6 +24,7 @@ import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import * as Budget from "./Budget.ts"
 import * as Liveness from "./Liveness.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 import { checkOutput } from "./StructuredOutput.ts"
@@ -43,6 +45,7 @@ interface Slot {
   readonly session: ClaudeSession
   readonly liveness: Liveness.Liveness
   readonly scope: Scope.Closeable
+  readonly tally: TurnTally
   /** The output schema it was started for, as text. */
   readonly schema: string | undefined
   /** It holds the conversation of a former turn. */
@@ -121,7 +124,12 @@ const begin = Effect.fnUntraced(function* (
   const inner = yield* Scope.fork(scope)
   const isPaused = () => memory.process?.isPaused() ?? false
   const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence, isPaused), inner)
-  const hear = (event: ClaudeEvent) => Effect.andThen(liveness.hear(event), note(life, sessions, event))
+  const tally = new TurnTally()
+  const hear = (event: ClaudeEvent) =>
+    Effect.suspend(() => {
+      tally.hear(event)
+      return Effect.andThen(liveness.hear(event), note(life, sessions, event))
+    })
   const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
@@ -142,7 +150,7 @@ const begin = Effect.fnUntraced(function* (
   )
   if (!resumed || wanted?.known !== true) memory.conversation = undefined
   memory.at = resumed ? resume : undefined
-  const slot: Slot = { session, liveness, scope: inner, schema: keyOf(work?.schema), used: resumed }
+  const slot: Slot = { session, liveness, tally, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
 
@@ -220,12 +228,19 @@ const perform = Effect.fnUntraced(function* (
   memory.conversation = conversation
   slot.used = true
   yield* sessions.remember(id, conversation)
+  const atFirst = yield* slot.session.spent
+  const bounded = <A, E, R>(turn: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(slot.session.spent, (now) => {
+      const { limit, spent = noUsage } = work.budget ?? {}
+      return Budget.within(work.task, limit, slot.tally, addUsage(spent, usageSince(atFirst, now)))(turn)
+    })
   const turn = (text: string, id: string) =>
     Effect.suspend(() => {
       memory.performing = work.task
       return slot.session.turn(text, { uuid: id, wantsOutput: work.schema !== undefined })
     }).pipe(
       slot.liveness.during,
+      bounded,
       Effect.raceFirst(
         Effect.andThen(
           elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
@@ -241,10 +256,11 @@ const perform = Effect.fnUntraced(function* (
       ),
       Effect.flatMap((ok) => checkOutput(ok, work.schema))
     )
-  let ok = yield* turn(goesOn ? CONTINUE : work.prompt, uuid)
-  if (work.followUp === undefined) return ok
   const { environment, settings } = yield* AgentHost
   const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
+  const more = yield* work.prepare?.(place) ?? Effect.succeed("")
+  let ok = yield* turn(goesOn ? CONTINUE : work.prompt + more, uuid)
+  if (work.followUp === undefined) return ok
   // Each turn is judged by what was denied in it; the result names all of them.
   const denied = new Set(ok.denied)
   while (true) {
@@ -253,7 +269,7 @@ const perform = Effect.fnUntraced(function* (
     ok = yield* turn(more, yield* random.uuidV4())
     for (const tool of ok.denied) denied.add(tool)
   }
-})
+}, Effect.scoped)
 
 /** Does this failure concern the CLI, and not the task only? */
 const endsLife = (fault: PerformError): fault is LifeError =>

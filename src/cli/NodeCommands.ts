@@ -3,6 +3,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
+import { labels, taskFlags } from "./TaskFlags.ts"
 
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
@@ -36,13 +37,8 @@ const submit = Command.make(
       Argument.optional
     ),
     file: text("file", "FILE", "Read the prompt from a file; - is standard input"),
-    id: text("id", "ID", "Its name. The same id with the same content is not done twice"),
-    type: text("type", "TYPE", "Its type, by which agents take it"),
-    agent: text("agent", "AGENT", "The agent that must do it"),
-    requires: text("requires", "LIST", "What the agent must be able to do, with commas between"),
-    label: text("label", "TEXT", "What it has in common with tasks that should go to the same agent"),
-    schema: text("schema", "FILE", "A JSON Schema for the answer"),
-    session: text("session", "TASK", "Go on with the conversation of this task, when that has ended"),
+    task: text("task", "FILE", "A whole task as JSON, as the config has it; what is said beside it goes before it"),
+    ...taskFlags,
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
     json,
@@ -67,6 +63,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    label: labels("Only those with this label. May be repeated: with all of them"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(

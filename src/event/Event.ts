@@ -78,6 +78,8 @@ export type Event =
       readonly reason: FaultReport | undefined
       /** When a parked task is due, milliseconds since the epoch. */
       readonly dueAt: number | undefined
+      /** The trace that the task belongs to, where it names one. */
+      readonly traceparent?: string
     }
   /** What an agent says or does while it works. */
   | {

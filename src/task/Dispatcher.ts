@@ -10,8 +10,9 @@
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
 import type { Agent, Attempt, Continued, PerformError, WorkPlace } from "../agent/Agent.ts"
-import { AgentDefect, type SessionMissing } from "../agent/AgentError.ts"
+import { AgentDefect, type BudgetSpent, type SessionMissing } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
+import * as Budget from "../agent/Budget.ts"
 import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
@@ -20,6 +21,7 @@ import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
+import { Inputs } from "./Inputs.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import type { Route } from "./Router.ts"
@@ -43,6 +45,7 @@ export const layer = (retry: RetrySettings) =>
     Dispatcher,
     Effect.gen(function* () {
       const ledger = yield* TaskLedger
+      const inputs = yield* Inputs
       const pool = yield* AgentPool
       const bus = yield* EventBus
       const attempts = yield* FiberSet.make()
@@ -81,7 +84,9 @@ export const layer = (retry: RetrySettings) =>
           const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, strategy)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          if (agent !== undefined) yield* begin(task, agent, session)
+          const spent = Budget.reached(task.id, task.spec.budget, task.usage)
+          if (spent !== undefined) yield* refuse(task, spent)
+          else if (agent !== undefined) yield* begin(task, agent, session)
           else yield* refuse(task, fault ?? noTaker(task, answer))
           return true
         },
@@ -102,11 +107,20 @@ export const layer = (retry: RetrySettings) =>
       const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent, session?: Continued) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            const { prompt, schema } = task.spec
+            const { budget, prompt, schema } = task.spec
+            const budgeted = budget === undefined ? {} : { budget: { limit: budget, spent: task.usage } }
             const { followUp, judged } = verifying(task, agent)
-            const more = { ...followUp, ...(session === undefined ? {} : { session }) }
-            // What was done before it was asked for again is over.
-            const work = { task: task.id, prompt, schema, attempt: tries(task), ...more }
+            const work = {
+              task: task.id,
+              prompt,
+              schema,
+              // What was done before it was asked for again is over.
+              attempt: tries(task),
+              ...preparing(task),
+              ...followUp,
+              ...budgeted,
+              ...(session === undefined ? {} : { session })
+            }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -124,6 +138,10 @@ export const layer = (retry: RetrySettings) =>
           })
         )
       )
+
+      /** What its agent is told beside the prompt, when the files that the task comes with are there. */
+      const preparing = ({ id, spec: { files = [] } }: TaskRecord) =>
+        files.length === 0 ? {} : { prepare: ({ workspace }: WorkPlace) => inputs.lay(id, files, workspace) }
 
       /** 4. Verify: asked by the agent after each turn of the attempt, while nobody else is given it. */
       const verifying = ({ id, spec: { evidence = [] } }: TaskRecord, agent: Agent) => {
@@ -187,8 +205,8 @@ export const layer = (retry: RetrySettings) =>
         )
       )
 
-      /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord, fault: SessionMissing | NoTaker) {
+      /** Nobody who takes such a task is left, or nothing of its budget, or not the conversation it goes on with. */
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, fault: NoTaker | BudgetSpent | SessionMissing) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
         const common = {
           task: task.id,

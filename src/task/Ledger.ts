@@ -11,20 +11,10 @@ import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { sameContent } from "./Content.ts"
 import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import {
-  anew,
-  cancelled,
-  fresh,
-  type Move,
-  type Moved,
-  mover,
-  type Named,
-  Refusal,
-  refuse,
-  sameContent
-} from "./Move.ts"
+import { anew, cancelled, fresh, type Move, type Moved, mover, type Named, Refusal, refuse } from "./Move.ts"
 import { canonical } from "./Needs.ts"
 import {
   AttemptAbandoned,
@@ -111,7 +101,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       attempt: record.attempt,
       agent: record.agent,
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
-      dueAt: record.state === "parked" ? record.dueAt : undefined
+      dueAt: record.state === "parked" ? record.dueAt : undefined,
+      ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
     })
 
   // What is kept too long does no harm, and is looked at again at the next end.

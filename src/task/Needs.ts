@@ -18,9 +18,6 @@ export const Capabilities = Schema.Array(short).pipe(
   Schema.check(Schema.isMaxLength(MAX_CAPABILITIES, { message: `expected at most ${MAX_CAPABILITIES} capabilities` }))
 )
 
-/** What tasks have in common that should go to one agent. */
-export const Label = short
-
 interface Needing {
   readonly capabilities?: ReadonlyArray<string>
 }
@@ -40,14 +37,10 @@ export const ofLane = (lane: string): Needing =>
   lane === "" ? {} : { capabilities: JSON.parse(lane) as ReadonlyArray<string> }
 
 /** The same task, its requirements as every home keeps them. */
-export const canonical = <A extends Needing & { readonly label?: string }>(spec: A): A => {
-  const { capabilities, label, ...rest } = spec
+export const canonical = <A extends Needing>(spec: A): A => {
+  const { capabilities, ...rest } = spec
   const all = sorted(capabilities)
-  return {
-    ...rest,
-    ...(all.length === 0 ? {} : { capabilities: all }),
-    ...(label === undefined ? {} : { label: label.toWellFormed() })
-  } as A
+  return { ...rest, ...(all.length === 0 ? {} : { capabilities: all }) } as A
 }
 
 /** What of it this agent cannot do. */

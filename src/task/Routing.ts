@@ -12,6 +12,7 @@ import { millisOf } from "../domain/Monotonic.ts"
 import { brief, type Event } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { AgentLoads } from "./AgentLoad.ts"
+import { affinityOf } from "./Labels.ts"
 import { type Policy, type Route, route } from "./Router.ts"
 import type { PluginError } from "./RoutingError.ts"
 import * as RoutingPlugin from "./RoutingPlugin.ts"
@@ -95,7 +96,7 @@ export class Choosing {
 
   private choose(task: TaskRecord, idle: ReadonlyArray<AgentSnapshot>, asked: Asked): string {
     const candidates = idle.map((agent) => ({ ...agent, load: this.loads.of(agent.id, asked.now) }))
-    const { label } = task.spec
+    const label = affinityOf(task.spec)
     const situation = { random: asked.random, last: label === undefined ? undefined : this.loads.worksFor(label) }
     const given = this.ask(task, candidates, situation, asked)
     const found = given ?? strategies[DEFAULT_STRATEGY](task, candidates, situation)?.id ?? candidates[0]?.id
@@ -176,7 +177,7 @@ export const make = Effect.gen(function* () {
     }),
     /** It was given to this agent. */
     given: ({ spec }: TaskRecord, agent: string) =>
-      Effect.map(Clock.currentTimeMillis, (now) => choosing.loads.given(agent, spec.label, now)),
+      Effect.map(Clock.currentTimeMillis, (now) => choosing.loads.given(agent, affinityOf(spec), now)),
     /** How the attempt ended. */
     ended: (agent: string, how: "succeeded" | "failed" | "broken off") =>
       Effect.map(Clock.currentTimeMillis, (now) => choosing.loads.ended(agent, how, now))

@@ -18,7 +18,7 @@ export interface RoutingTask {
   readonly prompt: string
   readonly agent: string | undefined
   readonly capabilities: ReadonlyArray<string>
-  readonly label: string | undefined
+  readonly labels: Readonly<Record<string, string>>
   readonly priority: number
   /** How often it was begun. */
   readonly attempt: number
@@ -65,7 +65,7 @@ export const taskOf = ({ attempt, id, spec, submittedAt }: TaskRecord): RoutingT
   prompt: spec.prompt,
   agent: spec.agent,
   capabilities: [...(spec.capabilities ?? [])],
-  label: spec.label,
+  labels: spec.labels ?? {},
   priority: spec.priority ?? 0,
   attempt,
   submittedAt

@@ -64,20 +64,20 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
   `,
-  "ALTER TABLE contents ADD COLUMN session TEXT",
   // What a task requires is part of its lane.
   `
   ALTER TABLE tasks ADD COLUMN needs TEXT NOT NULL DEFAULT '';
   DROP INDEX queue;
   CREATE INDEX queue ON tasks (type, wanted, needs, fresh, turn, place) WHERE state = 'queued';
-  ALTER TABLE contents ADD COLUMN label TEXT;
-  `
+  `,
+  // What is rarely said, as one object: see `more`.
+  "ALTER TABLE contents ADD COLUMN more TEXT"
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.needs, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, c.session, c.label, r.result`
+  c.evidence, c.not_before, c.after, c.more, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -89,12 +89,17 @@ export const json = (value: unknown): string | null => (value === undefined ? nu
 const number = (value: Value | undefined) => (typeof value === "number" ? value : undefined)
 const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
 
+/** What has no column of its own. */
+export const more = ({ budget, files, labels, session, traceparent }: TaskSpec): string | null => {
+  const text = JSON.stringify({ budget, files, labels, session, traceparent })
+  return text === "{}" ? null : text
+}
+
 export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
   const after = parsed<unknown>(row["after"])
-  const session = parsed<unknown>(row["session"])
   const [wanted] = String(row["wanted"]).split(" ")
   const due = number(row["due_at"])
   const spec = {
@@ -103,13 +108,12 @@ export const recordOf = (row: Row): TaskRecord => {
     prompt: row["prompt"],
     ...(wanted === "" ? {} : { agent: wanted }),
     ...ofLane(String(row["needs"])),
-    ...(row["label"] === null ? {} : { label: row["label"] }),
     ...(schema === undefined ? {} : { schema }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
     ...(after === undefined ? {} : { after }),
-    ...(session === undefined ? {} : { session })
+    ...parsed<object>(row["more"])
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -6,7 +6,7 @@ import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { laneOf } from "./Needs.ts"
-import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
+import { attemptOf, COLUMNS, INLINE, JOINS, json, more, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
@@ -79,17 +79,10 @@ export class SqliteStore implements LedgerStore {
       dueAt ?? null,
       beside ? null : spec.prompt
     )
-    const rare = [
-      json(spec.schema),
-      json(spec.evidence),
-      spec.notBefore ?? null,
-      json(spec.after),
-      json(spec.session),
-      spec.label ?? null
-    ]
+    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after), more(spec)]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, session, label) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, more) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?)",
       beside ? spec.prompt : null,
       ...rare
     )
@@ -226,11 +219,16 @@ export class SqliteStore implements LedgerStore {
       .map(recordOf)
   }
 
-  list({ agent, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+  list({ agent, labels, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
     const wanted: ReadonlyArray<readonly [string, string | number | undefined]> = [
       ["t.state IN (SELECT value FROM json_each(?))", states === undefined ? undefined : JSON.stringify(states)],
       ["t.type = ?", type],
       ["t.agent = ?", agent],
+      [
+        `NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE NOT EXISTS
+         (SELECT 1 FROM json_each(c.more, '$.labels') h WHERE h.key = w.key AND h.value = w.value))`,
+        labels === undefined ? undefined : JSON.stringify(labels)
+      ],
       ["t.submitted_at < ?", submittedBefore],
       ["t.submitted_at > ?", submittedAfter]
     ]

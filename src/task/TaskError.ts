@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "its prompt, type, agent, capabilities, schema, evidence or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent, capabilities, schema, evidence, files, budget or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {
@@ -212,6 +212,24 @@ export class EvidenceMissing extends Schema.TaggedError<EvidenceMissing, Fault>(
   override get message() {
     const said = this.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")
     return `task "${this.task}" is not proven to be complete: ${said}`
+  }
+}
+
+/** A file that a task comes with cannot be copied. Nothing was accepted. */
+export class FileUnusable extends Schema.TaggedError<FileUnusable, Fault>("mister-smith/FileUnusable")("FileUnusable", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "a task's files are copied when it is submitted: each must be a file that the node can read"
+    })
+  }
+  override get message() {
+    return `a file of task "${this.task}" cannot be taken: ${this.file}: ${this.reason}`
   }
 }
 

@@ -8,6 +8,7 @@ import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import { Inputs } from "../../src/task/Inputs.ts"
 import { Routing } from "../../src/task/Routing.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -109,6 +110,7 @@ const dispatching = (
     yield* Layer.build(
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
+        Layer.provide(Layer.mock(Inputs, {})),
         Layer.provide(Layer.succeed(TaskLedger, ledger)),
         Layer.provide(ProcessTree.layerBare),
         Layer.provide(Layer.succeedContext(around))
@@ -118,6 +120,30 @@ const dispatching = (
   })
 
 describe("Dispatcher", () => {
+  it.effect("gives an attempt what is left of a budget, and begins none where nothing is left", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const cut = { _tag: "Interrupted", message: "cut off", severity: "low", recovery: "ignore", retriesTask: true }
+      const usage = { ...noUsage, turns: 2, inputTokens: 30, outputTokens: 10 }
+      worker.perform = () =>
+        Effect.succeed({ outcome: Result.fail(cut) as unknown as Attempt["outcome"], usage, session: undefined })
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit({ ...task({ id: "t" }), budget: { turns: 4, tokens: 1000 } })
+      yield* TestClock.adjust("1 hour")
+      const result = yield* ledger.result("t")
+      assert.strictEqual(result.fault?.kind, "BudgetSpent")
+      assert.include(result.fault?.message ?? "", "4 of 4 turns")
+      assert.strictEqual(result.usage.turns, 4)
+      assert.deepStrictEqual(
+        worker.performed.map(({ budget }) => budget),
+        [
+          { limit: { turns: 4, tokens: 1000 }, spent: noUsage },
+          { limit: { turns: 4, tokens: 1000 }, spent: usage }
+        ]
+      )
+    })
+  )
+
   it.effect("goes on with what an earlier run had under way, before anything else", () =>
     Effect.gen(function* () {
       const worker = puppet("worker")

@@ -8,6 +8,9 @@ export interface Content {
   /** What it requires, as it was written: a letter each, the same ones in another order are the same. */
   readonly needs: string
   readonly priority: number
+  /** Which bound, and which label: the one makes another task, the other does not. */
+  readonly budget: number | undefined
+  readonly label: string | undefined
   /** So long after it was submitted. */
   readonly delay: number
   readonly after: ReadonlyArray<{ readonly task: string; readonly onFailure: "cancel" | "run" }>
@@ -50,7 +53,12 @@ export class LedgerModel {
     for (const [id, content] of batch) {
       const known = this.tasks.get(id) ?? coming.get(id)
       if (known === undefined) coming.set(id, content)
-      else if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
+      else if (
+        known.type !== content.type ||
+        known.prompt !== content.prompt ||
+        known.agent !== content.agent ||
+        known.budget !== content.budget
+      )
         return "TaskConflict"
       else if (inOrder(known.needs) !== inOrder(content.needs)) return "TaskConflict"
     }

@@ -35,6 +35,8 @@ const content = fc.record({
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
   needs: fc.constantFrom("", "", "", "g", "gr", "rg", "rgr"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
+  budget: fc.constantFrom(undefined, undefined, undefined, undefined, 5),
+  label: fc.constantFrom(undefined, undefined, "one", "two"),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
@@ -101,7 +103,7 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, needs, priority, prompt, type }: Content) => ({
+const spec = (name: string, { after, agent, budget, delay, label, needs, priority, prompt, type }: Content) => ({
   ...task({
     id: name,
     type,
@@ -110,6 +112,8 @@ const spec = (name: string, { after, agent, delay, needs, priority, prompt, type
     ...(agent === undefined ? {} : { agent })
   }),
   ...(priority === 0 ? {} : { priority }),
+  ...(budget === undefined ? {} : { budget: { turns: budget } }),
+  ...(label === undefined ? {} : { labels: { label } }),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -191,6 +195,8 @@ const view = (record: TaskRecord) => ({
   needs: (record.spec.capabilities ?? []).join(""),
   priority: record.spec.priority ?? 0,
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
+  budget: record.spec.budget?.turns,
+  label: record.spec.labels?.["label"],
   after: (record.spec.after ?? []) as ModelTask["after"],
   state: record.state,
   attempt: record.attempt,

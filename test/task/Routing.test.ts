@@ -168,8 +168,11 @@ describe("a routing plugin", () => {
       )
       return offered.at(-1)?.id
     })
-    assert.deepStrictEqual(it.route(record({ priority: 3, label: "l" }), agents), { _tag: "Take", agent: "b" })
-    assert.deepInclude(seen[0], { id: "t", type: "task", priority: 3, label: "l", capabilities: [] })
+    assert.deepStrictEqual(it.route(record({ priority: 3, labels: { affinity: "l" } }), agents), {
+      _tag: "Take",
+      agent: "b"
+    })
+    assert.deepInclude(seen[0], { id: "t", type: "task", priority: 3, labels: { affinity: "l" }, capabilities: [] })
     assert.deepStrictEqual(seen.slice(1), [
       ["a", "b"],
       ["last", "now", "random"]

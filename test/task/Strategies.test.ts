@@ -181,8 +181,8 @@ describe("sticky", () => {
     statistics.given("b", "login", 1)
     const fleet = [agent("a"), agent("b")]
     const last = statistics.worksFor("login")
-    assert.strictEqual(strategies.sticky(of({ label: "login" }), fleet, situation(0, last))?.id, "b")
-    assert.isUndefined(strategies.sticky(of({ label: "login" }), fleet.slice(0, 1), situation(0, last)))
+    assert.strictEqual(strategies.sticky(of({ labels: { affinity: "login" } }), fleet, situation(0, last))?.id, "b")
+    assert.isUndefined(strategies.sticky(of({ labels: { affinity: "login" } }), fleet.slice(0, 1), situation(0, last)))
     assert.isUndefined(statistics.worksFor("other"))
   })
 

@@ -50,6 +50,30 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         }
         const schema = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), schema: { type: "object" } }))
         assert.strictEqual(schema._tag, "TaskConflict")
+        for (const other of [{ evidence: [{ git: "clean" as const }] }, { budget: { turns: 1 } }, { files: ["/a"] }]) {
+          const error = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), ...other }))
+          assert.strictEqual(error._tag, "TaskConflict", JSON.stringify(other))
+        }
+        const whole = {
+          ...task({ id: "w" }),
+          files: ["/a/b", { path: "/c", name: "d" }],
+          evidence: [{ git: "clean" as const }],
+          budget: { turns: 1, tokens: 2, costUsd: 0.5 }
+        }
+        yield* ledger.submit(whole)
+        // The same, said otherwise; and what is no content.
+        const more = { priority: 3, notBefore: "1 hour", after: upon("t"), labels: { a: "b" } }
+        yield* ledger.submit({
+          ...whole,
+          ...more,
+          files: [
+            { path: "/a/b", name: "b" },
+            { path: "/c", name: "d" }
+          ],
+          budget: { costUsd: 0.5, tokens: 2, turns: 1 }
+        })
+        assert.deepEqual((yield* ledger.get("w")).spec, whole)
+        yield* ledger.submit({ ...task({ id: "t" }), evidence: [], files: [] })
       })
     )
 
@@ -92,6 +116,60 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         assert.notProperty((yield* ledger.submit(task({ id: "u" }))).spec, "agent")
         assert.strictEqual((yield* ledger.get("u")).spec.schema, undefined)
       })
+    )
+
+    test(
+      "keeps labels and finds tasks by all that are named",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = { ...task({ id: "a" }), labels: { team: "web", "it's": "100%", stage: "1" } }
+        yield* ledger.submitAll([
+          given,
+          { ...task({ id: "b" }), labels: { team: "web" } },
+          { ...task({ id: "c" }), labels: { team: "db" } },
+          task({ id: "d" })
+        ])
+        assert.deepEqual((yield* ledger.get("a")).spec, given)
+        const found = (labels: Readonly<Record<string, string>>) => Effect.map(ledger.list({ labels }), ids)
+        assert.deepEqual(yield* found({ team: "web" }), ["b", "a"])
+        assert.deepEqual(yield* found({ stage: "1", team: "web" }), ["a"])
+        assert.deepEqual(yield* found({ "it's": "100%" }), ["a"])
+        assert.deepEqual(yield* found({ team: "we" }), [])
+        assert.deepEqual(yield* found({ web: "team" }), [])
+        assert.deepEqual(yield* found({ toString: "web" }), [])
+        assert.deepEqual(yield* found({}), ["d", "c", "b", "a"])
+        assert.deepEqual(ids(yield* ledger.list({ labels: { team: "web" }, limit: 1 })), ["b"])
+      })
+    )
+
+    test(
+      "tells of the trace that a task belongs to, in its moves and in its result",
+      Effect.gen(function* () {
+        const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        const ledger = yield* TaskLedger
+        const events = yield* (yield* EventBus).subscribe
+        yield* ledger.submitAll([
+          { ...task({ id: "t" }), traceparent },
+          { ...task({ id: "c" }), traceparent }
+        ])
+        yield* perform("t")
+        yield* ledger.cancel("c", "no")
+        yield* ledger.submit(task({ id: "u" }))
+        yield* perform("u")
+        assert.strictEqual((yield* ledger.result("t")).traceparent, traceparent)
+        assert.strictEqual((yield* ledger.get("c")).result?.traceparent, traceparent)
+        assert.notProperty(yield* ledger.result("u"), "traceparent")
+        const told = yield* Stream.runCollect(Stream.take(events, 8))
+        for (const event of told) {
+          if (event.type !== "task.state") continue
+          assert.strictEqual(
+            event.traceparent,
+            event.task === "u" ? undefined : traceparent,
+            `${event.task} ${event.to}`
+          )
+        }
+        assert.strictEqual(told.length, 8)
+      }).pipe(Effect.scoped)
     )
 
     test(

@@ -8,13 +8,13 @@ export const task = ({
   agent,
   capabilities,
   id,
-  label,
+  labels,
   priority,
   prompt,
   type
 }: {
   readonly capabilities?: ReadonlyArray<string>
-  readonly label?: string
+  readonly labels?: Readonly<Record<string, string>>
   readonly priority?: number
   readonly id?: string
   readonly prompt?: string
@@ -24,7 +24,7 @@ export const task = ({
   ...(id === undefined ? {} : { id: TaskId.make(id) }),
   ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
   ...(capabilities === undefined ? {} : { capabilities }),
-  ...(label === undefined ? {} : { label }),
+  ...(labels === undefined ? {} : { labels }),
   ...(priority === undefined ? {} : { priority }),
   type: TaskType.make(type ?? "task"),
   prompt: prompt ?? "do it"
