@@ -122,7 +122,10 @@ export class MisterSmith extends Context.Service<
         })
       ),
       Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
+          kept: { ...KEPT, tasks: config.tasksKept },
+          interruptions: config.retry.interruptions
+        })
       ),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),

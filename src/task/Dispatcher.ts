@@ -17,13 +17,14 @@ import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { brokenOff } from "./BrokenOff.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import { route } from "./Router.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
-import { type TaskRecord, tries } from "./TaskRecord.ts"
+import { begun, type TaskRecord, tries } from "./TaskRecord.ts"
 
 /** What else can be asked of whoever gives out the tasks. */
 export class Dispatcher extends Context.Service<
@@ -139,6 +140,11 @@ export const layer = (retry: RetrySettings) =>
         function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
+          if (Result.isFailure(outcome) && brokenOff(outcome.failure)) {
+            const until = now + RetryPolicy.delayMillis(retry, task.interruptions + 1, outcome.failure, now)
+            const fault = report(outcome.failure)
+            return yield* ledger.park(task.id, task.attempt, { until, fault, usage: spent, interrupted: true })
+          }
           if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
             const until = now + RetryPolicy.delayMillis(retry, tries(task), outcome.failure, now)
             return yield* ledger.park(task.id, task.attempt, { until, fault: report(outcome.failure), usage: spent })
@@ -147,7 +153,7 @@ export const layer = (retry: RetrySettings) =>
             task: task.id,
             agent: agent.id,
             session,
-            attempts: tries(task),
+            attempts: begun(task),
             usage: spent,
             tookMillis: now - (task.startedAt ?? now)
           }
@@ -177,7 +183,7 @@ export const layer = (retry: RetrySettings) =>
           task: task.id,
           agent: undefined,
           session: undefined,
-          attempts: tries(task),
+          attempts: begun(task),
           usage: task.usage,
           tookMillis: 0
         }

@@ -10,10 +10,10 @@ import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { interrupt } from "./BrokenOff.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import {
   anew,
-  cancelled,
   fresh,
   type Move,
   type Moved,
@@ -21,8 +21,10 @@ import {
   type Named,
   Refusal,
   refuse,
-  sameContent
+  sameContent,
+  unfinished
 } from "./Move.ts"
+import { INTERRUPTIONS } from "./RetrySettings.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -51,7 +53,12 @@ const AGAIN = 5_000
 /** One transaction's view. What it refuses it throws, before it has written anything. */
 type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
 
-export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
+export const make = Effect.fnUntraced(function* (
+  home: () => LedgerStore,
+  kept: Kept,
+  /** How often a task may be broken off; see BrokenOff.ts. */
+  interruptions: number = INTERRUPTIONS
+) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
@@ -143,7 +150,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         if (record.state === "parked") move(record, "queued", { dueAt: undefined })
         else {
           const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
-          move(record, "queued", { leaseUntil: undefined, lastFault: fault }, fault)
+          interrupt(record, { fault }, interruptions, now, move)
         }
       }
       return store.nextDue()
@@ -275,8 +282,10 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
       })
     ),
-    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
+    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
       transact(true, (now, move) => {
+        const { fault, interrupted = false, until, usage } = why
+        if (interrupted) return void interrupt(held(id, attempt), why, interruptions, now, move)
         const given = { lastFault: fault, usage }
         if (until <= now) move(held(id, attempt), "queued", given, fault)
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
@@ -287,14 +296,14 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
         const fault = report(new TaskCancelled({ task: id, why }))
-        const result = cancelled(record, fault, now)
+        const result = unfinished(record, fault, now)
         return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
       })
     ),
-    recover: transact(true, (_now, move) =>
+    recover: transact(true, (now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
-        return move(record, "queued", { lastFault: fault }, fault)
+        return interrupt(record, { fault }, interruptions, now, move)
       })
     ),
     get: (id) => ask(() => find(id)),

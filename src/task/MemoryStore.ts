@@ -2,7 +2,7 @@
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 /** By priority: of each, they stand in their order. */
@@ -104,7 +104,7 @@ export class MemoryStore implements LedgerStore {
     const key = laneOf(record)
     const lane = this.lanes.get(key) ?? { begun: new Map(), fresh: new Map() }
     this.lanes.set(key, lane)
-    const queue = tries(record) > 0 ? lane.begun : lane.fresh
+    const queue = begun(record) > 0 ? lane.begun : lane.fresh
     const priority = priorityOf(record.spec)
     const same = queue.get(priority) ?? new Map<string, Turn>()
     this.latest = Math.max(this.latest, now)

@@ -5,7 +5,7 @@ import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../dom
 import type { LedgerStore } from "./LedgerStore.ts"
 import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
-import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 /** A move that was written. */
@@ -40,16 +40,16 @@ export const mover =
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
     const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
     store.update(next, from, now)
-    if (to === "running") store.writeAttempt(next.id, begun(next, now))
+    if (to === "running") store.writeAttempt(next.id, story(next, now))
     else if (from === "running") {
-      const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)
+      const attempt = store.attempt(record.id, record.attempt) ?? story(record, now)
       store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault })
     }
     moved.push({ from, record: next })
     return next
   }
 
-const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
+const story = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   attempt,
   agent: agent ?? "",
   begunAt: now,
@@ -72,6 +72,7 @@ export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => (
   ...start(spec, now, now, waits),
   attempt: 0,
   before: 0,
+  interruptions: 0,
   agent: undefined,
   submittedAt: now,
   startedAt: undefined,
@@ -86,6 +87,7 @@ export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => (
 export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, waits: boolean) => ({
   ...start(spec, submittedAt, now, waits),
   before: attempt,
+  interruptions: 0,
   startedAt: undefined,
   endedAt: undefined,
   lastFault: undefined,
@@ -93,7 +95,8 @@ export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, wa
   result: undefined
 })
 
-export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
+/** The result of a task that ends by what is written down here, and not by an answer. */
+export const unfinished = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
   task: record.id,
   status: "failed",
   text: "",
@@ -101,7 +104,7 @@ export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): 
   fault,
   agent: record.agent,
   session: undefined,
-  attempts: record.attempt - record.before,
+  attempts: begun(record),
   denied: [],
   usage: record.usage,
   tookMillis: now - (record.startedAt ?? now)

@@ -62,11 +62,14 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE contents ADD COLUMN after TEXT;
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
+  `,
+  `
+  ALTER TABLE tasks ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
   `
 ]
 
 /** All of a task, of which `t` is the row. */
-export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
+export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.interruptions, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
   c.evidence, c.not_before, c.after, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
@@ -103,6 +106,7 @@ export const recordOf = (row: Row): TaskRecord => {
     state,
     attempt: Number(row["attempt"]),
     before: Number(row["before"]),
+    interruptions: Number(row["interruptions"]),
     agent: string(row["agent"]),
     submittedAt: Number(row["submitted_at"]),
     startedAt: number(row["started_at"]),

@@ -6,7 +6,7 @@ import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
@@ -86,19 +86,20 @@ export class SqliteStore implements LedgerStore {
   }
 
   update(record: TaskRecord, from: TaskState, now: number): void {
-    const { agent, attempt, before, dueAt, endedAt, id, lastFault, leaseUntil, result, startedAt, state, usage } =
-      record
+    const { agent, attempt, before, dueAt, endedAt, id, interruptions, lastFault, leaseUntil } = record
+    const { result, startedAt, state, usage } = record
     this.db.run(
-      `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, agent = ?,
+      `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, interruptions = ?, agent = ?,
        started_at = ?, ended_at = ?, due_at = ?, usage = ?, fault = ? WHERE id = ?`,
       state,
-      tries(record) > 0 ? 0 : 1,
+      begun(record) > 0 ? 0 : 1,
       // Where it is not queued it has none that counts.
       this.turn(record, now),
       state === "queued" ? 1 : 0,
       state === "queued" ? ++this.place : 0,
       attempt,
       before,
+      interruptions,
       agent ?? null,
       startedAt ?? null,
       endedAt ?? null,

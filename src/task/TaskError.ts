@@ -86,6 +86,9 @@ export class AttemptSuperseded extends Schema.TaggedError<AttemptSuperseded, Fau
   }
 }
 
+const ended = (state: string) =>
+  state === "dead" ? "was given up" : state === "cancelled" ? "was cancelled" : `has ${state}`
+
 /** It has ended already, so that nothing of it can be cancelled. */
 export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smith/TaskEnded")("TaskEnded", {
   task: Schema.String,
@@ -95,7 +98,7 @@ export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smit
     follow(this, { severity: "low", recovery: "ignore", hint: "its result is kept, and can be asked for" })
   }
   override get message() {
-    return `task "${this.task}" has ended already: it ${this.state === "cancelled" ? "was" : "has"} ${this.state}`
+    return `task "${this.task}" has ended already: it ${ended(this.state)}`
   }
 }
 
@@ -125,8 +128,7 @@ export class DependencyFailed extends Schema.TaggedError<DependencyFailed, Fault
     })
   }
   override get message() {
-    const ended = this.state === "cancelled" ? "was cancelled" : "has failed"
-    return `task "${this.task}" was cancelled: "${this.on}", for which it waited, ${ended}`
+    return `task "${this.task}" was cancelled: "${this.on}", for which it waited, ${ended(this.state)}`
   }
 }
 
@@ -153,6 +155,23 @@ export class LeaseExpired extends Schema.TaggedError<LeaseExpired, Fault>("miste
   }
   override get message() {
     return `the lease of attempt ${this.attempt} of task "${this.task}" is over`
+  }
+}
+
+/** Each of its attempts was broken off, and none could show what it is worth. */
+export class BrokenOffTooOften extends Schema.TaggedError<BrokenOffTooOften, Fault>("mister-smith/BrokenOffTooOften")(
+  "BrokenOffTooOften",
+  { task: Schema.String, times: Schema.Number, last: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "ignore",
+      hint: "see whether the task itself ends the runtime or the machine; `task replay` gives it a new life, retry.interruptions is how often it may be broken off"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was broken off ${this.times} times, the last time because ${this.last}`
   }
 }
 

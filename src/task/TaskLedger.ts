@@ -58,13 +58,13 @@ export class TaskLedger extends Context.Service<
     renew(id: string, attempt: number, lease: number): Effect.Effect<void, Refused>
     /** running → succeeded or failed. */
     complete(id: string, attempt: number, result: TaskResult): Effect.Effect<void, Refused>
-    /** running → parked until it is due, and then queued again; queued at once where that is now. */
+    /** running → parked until it is due, and then queued again; queued at once where that is now; dead where it was broken off too often. */
     park(id: string, attempt: number, why: Parking): Effect.Effect<void, Refused>
     /** Ends a task that has not ended; an attempt under way is superseded by it. */
     cancel(id: string, why: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
     /**
      * For whoever gives out the tasks, before it gives out any: what an earlier life of it had running, without a lease,
-     * is queued again with its attempt counted. Answers with these.
+     * is queued again, or given up where that has happened too often. Answers with these.
      */
     readonly recover: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     get(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>

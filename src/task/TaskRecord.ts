@@ -12,6 +12,8 @@ export interface TaskRecord {
   readonly attempt: number
   /** Those of its attempts that were made before it was asked for again after it had failed. */
   readonly before: number
+  /** Those since then that were broken off by what was not their own failure; they count as no tries. */
+  readonly interruptions: number
   /** Who holds it, or held it last. */
   readonly agent: string | undefined
   readonly submittedAt: number
@@ -55,9 +57,14 @@ export interface TaskFilter {
 /** Why an attempt gives a task back, and when the next may begin. */
 export interface Parking {
   readonly until: number
+  /** It was broken off by what is not its own failure: it counts as no try, but only so often. Default false. */
+  readonly interrupted?: boolean
   readonly fault: FaultReport
   readonly usage: TaskUsage
 }
 
-/** The attempts that count since it was last asked for. */
-export const tries = ({ attempt, before }: TaskRecord): number => attempt - before
+/** How often it was begun since it was last asked for. */
+export const begun = ({ attempt, before }: TaskRecord): number => attempt - before
+
+/** Those of them that count. */
+export const tries = (record: TaskRecord): number => begun(record) - record.interruptions

@@ -6,7 +6,7 @@ import { report } from "../domain/Fault.ts"
 import { isFinal } from "../domain/Task.ts"
 import { edgesOf } from "./After.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
-import { cancelled, type Move, type Moved } from "./Move.ts"
+import { type Move, type Moved, unfinished } from "./Move.ts"
 import { waitsUntil } from "./NotBefore.ts"
 import { DependencyFailed } from "./TaskError.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
@@ -37,7 +37,7 @@ export const telling =
 export const cancelWith = (over: TaskRecord, waiter: TaskRecord, store: LedgerStore, now: number, move: Move) => {
   store.unwait(waiter.id)
   const fault = report(new DependencyFailed({ task: waiter.id, on: over.id, state: over.state }))
-  return move(waiter, "cancelled", { result: cancelled(waiter, fault, now), lastFault: fault, endedAt: now }, fault)
+  return move(waiter, "cancelled", { result: unfinished(waiter, fault, now), lastFault: fault, endedAt: now }, fault)
 }
 
 const release = (waiter: TaskRecord, store: LedgerStore, now: number, moved: Array<Moved>, move: Move) => {

@@ -24,6 +24,7 @@ export const record = (id: string, more: Partial<TaskRecord> = {}): TaskRecord =
   state: "queued",
   attempt: 0,
   before: 0,
+  interruptions: 0,
   endedAt: undefined,
   leaseUntil: undefined,
   agent: undefined,

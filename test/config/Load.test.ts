@@ -79,7 +79,13 @@ describe("a config file", () => {
           measureEvery: Duration.seconds(2)
         },
         supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
-        retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
+        retry: {
+          attempts: 3,
+          interruptions: 10,
+          delay: Duration.seconds(5),
+          factor: 2,
+          maxDelay: Duration.minutes(5)
+        },
         agents: [
           {
             id: "a",

@@ -3,6 +3,7 @@ import { Context, Deferred, Effect, Layer, PubSub, Result, Stream } from "effect
 import { TestClock } from "effect/testing"
 import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
 import { AgentPool } from "../../src/agent/AgentPool.ts"
+import { Interrupted, Overloaded } from "../../src/claude/ClaudeFailure.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -119,6 +120,36 @@ describe("Dispatcher", () => {
         worker.performed.map(({ attempt, task }) => `${task} ${attempt}`),
         ["cut-off 2", "new 1"]
       )
+    })
+  )
+
+  it.effect("counts no try where the agent was stopped under the task, but all where the task fails", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const ends = [
+        "Interrupted",
+        "Overloaded",
+        "Interrupted",
+        "Interrupted",
+        "Overloaded",
+        "Interrupted",
+        "Overloaded"
+      ]
+      worker.perform = ({ attempt }) => {
+        const end = ends[attempt - 1] ?? "none"
+        const fault =
+          end === "Interrupted"
+            ? new Interrupted({ by: "its agent's stop" })
+            : new Overloaded({ status: 529, detail: end })
+        return Effect.succeed({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
+      }
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit(task({ id: "t" }))
+      yield* TestClock.adjust("1 hour")
+      const { attempts, fault } = yield* ledger.result("t")
+      assert.strictEqual(attempts, ends.length)
+      assert.strictEqual(fault?.kind, "Overloaded")
+      assert.lengthOf(worker.performed, ends.length)
     })
   )
 

@@ -19,6 +19,7 @@ export interface ModelTask extends Content {
   state: TaskState
   attempt: number
   before: number
+  interruptions: number
   holder: string | undefined
   due: number | undefined
   lease: number | undefined
@@ -33,7 +34,10 @@ export interface ModelTask extends Content {
 
 export type Answer = "ok" | "TaskUnknown" | "TaskConflict" | "TaskInvalid" | "AttemptSuperseded" | "TaskEnded"
 
-const ended = (state: TaskState) => state === "succeeded" || state === "failed" || state === "cancelled"
+/** How often a task may be broken off. */
+export const INTERRUPTIONS = 2
+
+const ended = (state: TaskState) => ["succeeded", "failed", "cancelled", "dead"].includes(state)
 const failed = (state: TaskState) => ended(state) && state !== "succeeded"
 
 export class LedgerModel {
@@ -75,6 +79,7 @@ export class LedgerModel {
         state: "queued",
         attempt: 0,
         before: 0,
+        interruptions: 0,
         holder: undefined,
         due: undefined,
         lease: undefined,
@@ -87,7 +92,7 @@ export class LedgerModel {
         story: []
       }
       this.tasks.set(id, task)
-      Object.assign(task, { before: task.attempt, turns: 0, text: undefined })
+      Object.assign(task, { before: task.attempt, interruptions: 0, turns: 0, text: undefined })
       const state = (other: string) => (coming.has(other) ? "queued" : (this.tasks.get(other)?.state ?? "succeeded"))
       task.waits = new Set(task.after.map(({ task }) => task).filter((other) => !ended(state(other))))
       if (task.after.some(({ onFailure, task }) => onFailure === "cancel" && failed(state(task)))) doomed.push(task)
@@ -172,13 +177,29 @@ export class LedgerModel {
     })
   }
 
-  park(id: string, attempt: number, until: number, turns: number): Answer {
+  /** It was not its own fault, but only so often. */
+  private breakOff(task: ModelTask, until: number): void {
+    if (++task.interruptions > INTERRUPTIONS) {
+      this.leave(task, "dead")
+      task.text = ""
+      this.end([task])
+    } else this.pause(task, until)
+  }
+
+  park(id: string, attempt: number, until: number, turns: number, interrupted: boolean): Answer {
     return this.held(id, attempt, (task) => {
       task.turns = turns
-      if (until <= this.now) return this.queue(task)
+      if (interrupted) this.breakOff(task, until)
+      else this.pause(task, until)
+    })
+  }
+
+  private pause(task: ModelTask, until: number): void {
+    if (until <= this.now) this.queue(task)
+    else {
       this.leave(task, "parked")
       task.due = until
-    })
+    }
   }
 
   renew(id: string, attempt: number, lease: number): Answer {
@@ -196,7 +217,8 @@ export class LedgerModel {
   }
 
   recover(): void {
-    for (const task of this.tasks.values()) if (task.state === "running" && task.lease === undefined) this.queue(task)
+    for (const task of this.tasks.values())
+      if (task.state === "running" && task.lease === undefined) this.breakOff(task, this.now)
   }
 
   advance(millis: number): void {
@@ -206,7 +228,8 @@ export class LedgerModel {
     const then = this.now
     for (const task of due.sort((a, b) => (a.due ?? a.lease ?? 0) - (b.due ?? b.lease ?? 0))) {
       this.now = task.due ?? task.lease ?? then
-      this.queue(task)
+      if (task.state === "running") this.breakOff(task, this.now)
+      else if (task.state === "parked") this.queue(task)
     }
     this.now = then
   }

@@ -16,11 +16,12 @@ import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
-import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, type Content, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { done, fault, sqliteIn as inFile, memoryWith } from "./Homes.ts"
+import { type Answer, type Content, INTERRUPTIONS, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
+const sqliteIn = (dir: string) => inFile(dir, { interruptions: INTERRUPTIONS })
 type Ledger = TaskLedger["Service"]
 
 // --- what can happen --------------------------------------------------------------------------------------------------
@@ -79,7 +80,13 @@ const action = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: fc.constant("complete" as const), id, behind, good: fc.boolean() }) },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant("park" as const), id, behind, delay: fc.constantFrom(0, 100, 5_000) })
+    arbitrary: fc.record({
+      do: fc.constant("park" as const),
+      id,
+      behind,
+      delay: fc.constantFrom(0, 100, 5_000),
+      interrupted: fc.boolean()
+    })
   },
   {
     weight: 2,
@@ -155,8 +162,8 @@ const act = (
     }
     case "park": {
       const until = model.now + what.delay
-      return both(ledger.park(what.id, attempt, { until, fault, usage }), () =>
-        model.park(what.id, attempt, until, step)
+      return both(ledger.park(what.id, attempt, { until, fault, usage, interrupted: what.interrupted }), () =>
+        model.park(what.id, attempt, until, step, what.interrupted)
       )
     }
     case "renew":
@@ -187,6 +194,7 @@ const view = (record: TaskRecord) => ({
   state: record.state,
   attempt: record.attempt,
   before: record.before,
+  interruptions: record.interruptions,
   holder: record.agent,
   due: record.dueAt,
   lease: record.leaseUntil,
@@ -243,7 +251,7 @@ const opened = (scope: Scope.Scope, layer: Layer.Layer<TaskLedger, unknown>) =>
 
 const inMemory = (scope: Scope.Scope): Lives => {
   let ledger: Ledger | undefined
-  const first = Effect.tap(opened(scope, memory), (it) => Effect.sync(() => (ledger = it)))
+  const first = Effect.tap(opened(scope, memoryWith(INTERRUPTIONS)), (it) => Effect.sync(() => (ledger = it)))
   return { first, next: Effect.suspend(() => (ledger === undefined ? first : Effect.succeed(ledger))) }
 }
 

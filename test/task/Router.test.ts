@@ -20,6 +20,7 @@ const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
   state: "queued",
   attempt: 0,
   before: 0,
+  interruptions: 0,
   agent: undefined,
   submittedAt: 0,
   startedAt: undefined,

@@ -6,8 +6,10 @@ import { TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
+import { INTERRUPTIONS } from "../../src/task/RetrySettings.ts"
 import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
 import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
+import { tries } from "../../src/task/TaskRecord.ts"
 import { task } from "../utils/Specs.ts"
 import { done, failed, fault } from "./Homes.ts"
 
@@ -540,6 +542,62 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         yield* ledger.complete("bad", 2, done("bad", { text: "at last" }))
         assert.strictEqual((yield* Fiber.join(waiting)).text, "at last")
         assert.lengthOf(yield* ledger.history("bad"), 2)
+      })
+    )
+
+    test(
+      "counts what breaks an attempt off apart from its tries, however often it was begun",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "t" }), task({ id: "other" })])
+        yield* ledger.claim("t", "a")
+        yield* ledger.recover
+        yield* ledger.claim("t", "a", 1_000)
+        yield* TestClock.adjust(1_000)
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 3, { ...parking(0), interrupted: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", attempt: 3, before: 0, interruptions: 3 })
+        // It was begun, and goes on first.
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["t"])
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["t", "other"])), ["t"])
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 4, parking(0))
+        const record = yield* ledger.get("t")
+        assert.strictEqual(record.interruptions, 3)
+        assert.strictEqual(tries(record), 1)
+      })
+    )
+
+    test(
+      "gives up what is broken off too often: dead, with its story, and never before",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "t" }), { ...task({ id: "after" }), after: upon("t") }])
+        const waiting = yield* Effect.forkChild(ledger.result("t"), { startImmediately: true })
+        for (let n = 1; n <= INTERRUPTIONS; n++) {
+          yield* ledger.claim("t", "a")
+          assert.deepStrictEqual(
+            (yield* ledger.recover).map(({ state }) => state),
+            ["queued"]
+          )
+        }
+        yield* ledger.claim("t", "a")
+        assert.deepStrictEqual(
+          (yield* ledger.recover).map(({ state }) => state),
+          ["dead"]
+        )
+        const { attempts, fault, status } = yield* Fiber.join(waiting)
+        assert.deepInclude({ attempts, status }, { attempts: INTERRUPTIONS + 1, status: "failed" })
+        assert.strictEqual(fault?.kind, "BrokenOffTooOften")
+        assert.include(fault?.message, `${INTERRUPTIONS + 1} times`)
+        const history = yield* ledger.history("t")
+        assert.strictEqual(history.at(-1)?.ended, "dead")
+        assert.strictEqual(history.at(-1)?.fault?.kind, "AttemptAbandoned")
+        assert.strictEqual((yield* ledger.get("after")).state, "cancelled")
+        assert.include((yield* ledger.result("after")).fault?.message, "was given up")
+        // Asked for once more, it has all of its interruptions again.
+        yield* ledger.submitAll([task({ id: "t" })], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", interruptions: 0 })
       })
     )
 
