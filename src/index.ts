@@ -27,6 +27,7 @@ export {
 export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
 export {
+  BrokenOffTooOften,
   DependencyFailed,
   EvidenceMissing,
   LedgerFull,
@@ -34,8 +35,9 @@ export {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "./task/TaskError.ts"
 export type { SubmitOptions } from "./task/TaskLedger.ts"
-export type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
+export type { AttemptRecord, MissingProof, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 export type { TaskInput } from "./task/TaskSpec.ts"

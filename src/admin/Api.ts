@@ -15,7 +15,15 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import {
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskNotDead,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
@@ -124,8 +132,20 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
       success: TaskView,
       error: [...taskUnknown, status(TaskEnded, 409), status(TaskConflict, 409), status(LedgerFull, 503)]
     }).annotateMerge(
-      described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
+      described(
+        "Does a task once more that has failed, was given up or was cancelled; one that has not ended is answered as it is"
+      )
     ),
+    HttpApiEndpoint.post("replayTask", "/tasks/:id/replay", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409), status(LedgerFull, 503)]
+    }).annotateMerge(described("Gives a dead letter a new life: it goes back to the queue")),
+    HttpApiEndpoint.post("dropTask", "/tasks/:id/drop", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409)]
+    }).annotateMerge(described("A dead letter need not be kept: it counts as cancelled, and is forgotten in its turn")),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,

@@ -14,7 +14,15 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import {
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskNotDead,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
@@ -64,6 +72,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
             Effect.map(viewOf),
             Effect.mapError(only(TaskUnknown, TaskEnded, TaskConflict, LedgerFull, LedgerUnusable))
           ),
+        replayTask: ({ params: { id } }) =>
+          operated
+            .replay(id)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerFull, LedgerUnusable))),
+        dropTask: ({ params: { id } }) =>
+          operated.drop(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerUnusable))),
         result: ({ params: { id } }) =>
           operated
             .result(id)

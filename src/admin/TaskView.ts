@@ -35,6 +35,8 @@ const common = {
   state: TaskStateView,
   /** How often it was begun. */
   attempt: Schema.Finite,
+  /** How often it was broken off since it was last asked for, which was no try. */
+  interruptions: Schema.Finite,
   /** Who performs it, or did last. */
   agent: Schema.optional(Schema.String),
   submittedAt: Schema.Finite,
@@ -80,7 +82,11 @@ export const AttemptView = Schema.Struct({
   endedAt: Schema.optional(Schema.Finite),
   /** What the task became by it. */
   ended: Schema.optional(TaskStateView),
-  fault: Schema.optional(FaultView)
+  fault: Schema.optional(FaultView),
+  /** The agent's last words, of which the end is kept. */
+  words: Schema.optionalKey(Schema.String),
+  /** What its evidence was found to lack. */
+  missing: Schema.optionalKey(Schema.Array(Schema.Struct({ proof: Schema.String, found: Schema.String })))
 })
 
 /** A task with what was done for it. */
@@ -92,11 +98,12 @@ export const storyOf = (record: TaskRecord, history: ReadonlyArray<AttemptRecord
   history
 })
 
-const commonOf = ({ agent, attempt, dueAt, id, spec, startedAt, state, submittedAt }: TaskRecord) => ({
+const commonOf = ({ agent, attempt, dueAt, id, interruptions, spec, startedAt, state, submittedAt }: TaskRecord) => ({
   id,
   type: spec.type,
   state,
   attempt,
+  interruptions,
   agent,
   submittedAt,
   startedAt,

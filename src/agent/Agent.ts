@@ -63,6 +63,8 @@ export interface Attempt {
   readonly usage: TaskUsage
   /** The conversation it ran in. */
   readonly session: string | undefined
+  /** The last that the agent said in it, where it did not come to its answer. */
+  readonly words?: string | undefined
 }
 
 export interface Agent {
@@ -110,6 +112,8 @@ export interface Memory {
   conversation: Conversation | undefined
   /** The task whose turn is open. */
   performing: string | undefined
+  /** The last that was said in the attempt under way. */
+  words?: string | undefined
   /** The CLI of this life. */
   process: ClaudeSession["process"] | undefined
 }

@@ -8,6 +8,7 @@
 import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
+import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
 import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import type { AgentState } from "../domain/AgentState.ts"
@@ -21,6 +22,7 @@ import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import { wordsIn } from "./LastWords.ts"
 import * as Liveness from "./Liveness.ts"
 import { checkOutput } from "./StructuredOutput.ts"
 
@@ -69,15 +71,16 @@ export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
         slot = yield* begin(life, home, scope, job.work)
       }
       const before = yield* slot.session.spent
+      memory.words = undefined
       const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
       // What is over is not to be gone on with, unless the agent is to keep its one conversation.
       if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
         memory.conversation = undefined
       }
       const usage = usageSince(before, yield* slot.session.spent)
-      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId })
+      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId, words: memory.words })
       return outcome
-    }).pipe(Effect.onError((cause) => settle(job, cause)))
+    }).pipe(Effect.onError((cause) => settle(job, cause, memory.words)))
     if (Result.isFailure(outcome) && endsLife(outcome.failure)) return yield* outcome.failure
     yield* move("idle", "ready for the next task")
   }
@@ -97,10 +100,10 @@ const cancelled = (job: Job) =>
   Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
 
 /** Tells a job what has ended the life under it. A life that is stopped, perhaps for a sibling's sake, interrupts it. */
-const settle = (job: Job, cause: Cause.Cause<LifeError>): Effect.Effect<unknown> => {
+const settle = (job: Job, cause: Cause.Cause<LifeError>, words?: string): Effect.Effect<unknown> => {
   if (Cause.hasDies(cause)) return Deferred.failCause(job.done, Cause.die(Cause.squash(cause)))
   const fault = Option.getOrElse(Cause.findErrorOption(cause), () => new Interrupted({ by: "its agent's stop" }))
-  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined })
+  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined, words })
 }
 
 /** A CLI for this work, which goes on with the remembered conversation where the CLI still has it. */
@@ -120,7 +123,11 @@ const begin = Effect.fnUntraced(function* (
   const inner = yield* Scope.fork(scope)
   const isPaused = () => memory.process?.isPaused() ?? false
   const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence, isPaused), inner)
-  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear: liveness.hear }
+  const hear = (event: ClaudeEvent) => {
+    if (memory.performing !== undefined) memory.words = wordsIn(event) ?? memory.words
+    return liveness.hear(event)
+  }
+  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
     resume === undefined

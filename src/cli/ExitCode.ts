@@ -15,6 +15,7 @@ const MISTAKES = new Set([
   "TaskConflict",
   "TaskUnknown",
   "TaskEnded",
+  "TaskNotDead",
   "AgentUnknown",
   "ChildRunning",
   "AgentNotRunning",

@@ -100,6 +100,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
           return event.from === "running" && event.reason !== undefined
             ? p("yellow", `task ${event.task}: ${event.reason.message}; queued again`)
             : undefined
+        case "dead":
+          return p(
+            "red",
+            `task ${event.task}: given up: ${event.reason?.message ?? "its tries are used up"}; \`task replay ${event.task}\` gives it a new life`
+          )
         case "cancelled":
           return p("yellow", event.reason?.message ?? `task ${event.task}: cancelled`)
         default:

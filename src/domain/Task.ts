@@ -12,9 +12,10 @@ export type TaskState =
   /** for a person */
   | "waiting"
   | "succeeded"
+  /** its failure is final by its nature, or what it brought is not what was asked for */
   | "failed"
   | "cancelled"
-  /** given up after its last attempt, with its whole story kept */
+  /** given up: its tries are used up by failures that another might have cured, or it was broken off too often */
   | "dead"
 
 /** The one table of legal moves. */
@@ -62,6 +63,7 @@ export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
   readonly task: string
+  /** What was given up has failed too. */
   readonly status: "succeeded" | "failed"
   /** The agent's last words; empty where it failed before any. */
   readonly text: string

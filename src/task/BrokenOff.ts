@@ -23,7 +23,9 @@ export const interrupt = (record: TaskRecord, why: Why, limit: number, now: numb
   if (interruptions > limit) {
     const last = report(new BrokenOffTooOften({ task: record.id, times: interruptions, last: fault.message }))
     const result = unfinished({ ...record, usage }, last, now)
-    return move(record, "dead", { ...given, lastFault: last, result, endedAt: now }, fault)
+    return move(record, "dead", { ...given, lastFault: last, result, endedAt: now }, fault, why)
   }
-  return until <= now ? move(record, "queued", given, fault) : move(record, "parked", { ...given, dueAt: until }, fault)
+  return until <= now
+    ? move(record, "queued", given, fault, why)
+    : move(record, "parked", { ...given, dueAt: until }, fault, why)
 }

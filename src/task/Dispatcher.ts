@@ -5,7 +5,7 @@
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
  * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
- * other ends it at once. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * other ends it at once, and what it could not cure in all its tries is dead. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
  * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
@@ -130,24 +130,36 @@ export const layer = (retry: RetrySettings) =>
           followUp: evidence.length === 0 ? {} : { followUp: verify },
           judged: (ended: Attempt): Judged =>
             missing.length > 0 && Result.isSuccess(ended.outcome)
-              ? { ...ended, outcome: Result.fail(new EvidenceMissing({ task: id, missing })) }
-              : ended
+              ? { ...ended, missing, outcome: Result.fail(new EvidenceMissing({ task: id, missing })) }
+              : { ...ended, missing }
         }
       }
 
       /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Judged) {
+        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
+          const remains = { words, missing }
           if (Result.isFailure(outcome) && brokenOff(outcome.failure)) {
             const until = now + RetryPolicy.delayMillis(retry, task.interruptions + 1, outcome.failure, now)
             const fault = report(outcome.failure)
-            return yield* ledger.park(task.id, task.attempt, { until, fault, usage: spent, interrupted: true })
+            return yield* ledger.park(task.id, task.attempt, {
+              until,
+              fault,
+              usage: spent,
+              interrupted: true,
+              ...remains
+            })
           }
           if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
             const until = now + RetryPolicy.delayMillis(retry, tries(task), outcome.failure, now)
-            return yield* ledger.park(task.id, task.attempt, { until, fault: report(outcome.failure), usage: spent })
+            return yield* ledger.park(task.id, task.attempt, {
+              until,
+              fault: report(outcome.failure),
+              usage: spent,
+              ...remains
+            })
           }
           const common = {
             task: task.id,
@@ -158,7 +170,8 @@ export const layer = (retry: RetrySettings) =>
             tookMillis: now - (task.startedAt ?? now)
           }
           if (Result.isFailure(outcome)) {
-            return yield* ledger.complete(task.id, task.attempt, failed(common, report(outcome.failure)))
+            const end = mayRetryTask(outcome.failure) ? ledger.giveUp : ledger.complete
+            return yield* end(task.id, task.attempt, failed(common, report(outcome.failure)), remains)
           }
           const { denied, output, text } = outcome.success
           if (denied.length > 0)
@@ -232,6 +245,8 @@ const patiently =
 /** An attempt as the runtime sees it, whatever its agent says. */
 interface Judged extends Omit<Attempt, "outcome"> {
   readonly outcome: Result.Result<TurnOk, PerformError | EvidenceMissing>
+  /** When it was last looked at. */
+  readonly missing: ReadonlyArray<Evidence.Missing>
 }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })

@@ -6,7 +6,7 @@ import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
-import { isFinal, type TaskResult } from "../domain/Task.ts"
+import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
@@ -34,10 +34,11 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import type { Parking, TaskRecord } from "./TaskRecord.ts"
+import type { Parking, Remains, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 import { cancels, cancelWith, telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
@@ -251,6 +252,17 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
+  const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
+    transact<void, TaskUnknown | AttemptSuperseded>(true, (now, move) => {
+      const { fault, usage } = result
+      move(held(id, attempt), to, { result, usage, lastFault: fault, endedAt: now }, fault, remains)
+    })
+
+  const dead = (id: string): TaskRecord => {
+    const record = find(id)
+    return record.state === "dead" ? record : refuse(new TaskNotDead({ task: id, state: record.state }))
+  }
+
   const service: TaskLedger["Service"] = {
     submit: (spec, options) => Effect.map(submitAll([spec], options), ([record]) => record as TaskRecord),
     submitAll,
@@ -276,19 +288,17 @@ export const make = Effect.fnUntraced(function* (
       })
       alarm.set(until)
     }),
-    complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
-      transact(true, (now, move) => {
-        const { fault, status, usage } = result
-        move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
-      })
+    complete: Effect.fn("TaskLedger.complete")((id, attempt, result, remains) =>
+      end(id, attempt, result.status, result, remains)
     ),
+    giveUp: Effect.fn("TaskLedger.giveUp")((id, attempt, result, remains) => end(id, attempt, "dead", result, remains)),
     park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
       transact(true, (now, move) => {
         const { fault, interrupted = false, until, usage } = why
         if (interrupted) return void interrupt(held(id, attempt), why, interruptions, now, move)
         const given = { lastFault: fault, usage }
-        if (until <= now) move(held(id, attempt), "queued", given, fault)
-        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
+        if (until <= now) move(held(id, attempt), "queued", given, fault, why)
+        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
@@ -298,6 +308,17 @@ export const make = Effect.fnUntraced(function* (
         const fault = report(new TaskCancelled({ task: id, why }))
         const result = unfinished(record, fault, now)
         return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+      })
+    ),
+    replay: Effect.fn("TaskLedger.replay")(function* (id) {
+      const { spec } = yield* ask<TaskRecord, TaskUnknown | TaskNotDead>(() => dead(id))
+      const [record] = yield* submitAll([spec], { again: true })
+      return record as TaskRecord
+    }),
+    drop: Effect.fn("TaskLedger.drop")((id) =>
+      transact<TaskRecord, TaskUnknown | TaskNotDead>(true, (now, move) => {
+        const fault = report(new TaskCancelled({ task: id, why: "it was dropped from the dead letters" }))
+        return move(dead(id), "cancelled", { lastFault: fault, endedAt: now })
       })
     ),
     recover: transact(true, (now, move) =>

@@ -11,9 +11,11 @@ export interface Kept {
   readonly tasks: number
   /** Characters of their results. */
   readonly text: number
+  /** Dead letters, which count apart: what has ended well does not drive them out. */
+  readonly dead: number
 }
 
-export const KEPT: Kept = { tasks: 10_000, text: 1024 * 1024 * 1024 }
+export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 1024 * 1024 * 1024 }
 
 export interface LedgerStore {
   /** All or nothing; where `durable`, nothing that befalls the machine undoes it afterwards. */
@@ -48,6 +50,6 @@ export interface LedgerStore {
   nextDue(): number | undefined
   /** How many have not ended. */
   open(): number
-  /** Drops the oldest ended tasks over the bounds, but never the last. */
+  /** Drops the oldest ended tasks over the bounds, and the oldest dead letters over theirs, but never the last of either. */
   forget(kept: Kept): void
 }

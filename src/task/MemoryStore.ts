@@ -41,6 +41,8 @@ export class MemoryStore implements LedgerStore {
   private readonly lanes = new Map<string, Lane>()
   /** In the order in which they have ended. */
   private readonly ended = new Set<string>()
+  /** The same of dead letters. */
+  private readonly dead = new Set<string>()
   private readonly timed = new Map<string, number>()
   /** For whom each waits, and who waits for it. */
   private readonly waits = new Map<string, Set<string>>()
@@ -87,14 +89,16 @@ export class MemoryStore implements LedgerStore {
     const { id, state } = record
     const old = this.tasks.get(id)
     if (from === "queued") this.dequeue(record)
-    if (isFinal(from)) {
+    if (from === "dead") this.dead.delete(id)
+    else if (isFinal(from)) {
       this.ended.delete(id)
       this.text -= old === undefined ? 0 : textOf(old)
     }
     this.tasks.set(id, record)
     this.time(record)
     if (state === "queued") this.enqueue(record, now)
-    if (isFinal(state)) {
+    if (state === "dead") this.dead.add(id)
+    else if (isFinal(state)) {
       this.ended.add(id)
       this.text += textOf(record)
     }
@@ -220,18 +224,27 @@ export class MemoryStore implements LedgerStore {
   }
 
   open(): number {
-    return this.tasks.size - this.ended.size
+    return this.tasks.size - this.ended.size - this.dead.size
   }
 
   forget(kept: Kept): void {
+    for (const id of this.dead) {
+      if (this.dead.size <= Math.max(1, kept.dead)) break
+      this.dead.delete(id)
+      this.erase(id)
+    }
     for (const id of this.ended) {
       if (this.ended.size <= 1 || (this.ended.size <= kept.tasks && this.text <= kept.text)) return
       const record = this.tasks.get(id)
       this.ended.delete(id)
-      this.tasks.delete(id)
-      this.attempts.delete(id)
-      this.order.delete(id)
+      this.erase(id)
       this.text -= record === undefined ? 0 : textOf(record)
     }
+  }
+
+  private erase(id: string): void {
+    this.tasks.delete(id)
+    this.attempts.delete(id)
+    this.order.delete(id)
   }
 }

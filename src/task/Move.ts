@@ -5,7 +5,7 @@ import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../dom
 import type { LedgerStore } from "./LedgerStore.ts"
 import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
-import { type AttemptRecord, begun, type TaskRecord } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, MAX_WORDS, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 /** A move that was written. */
@@ -14,7 +14,14 @@ export interface Moved {
   readonly record: TaskRecord
 }
 
-export type Move = (record: TaskRecord, to: TaskState, change?: Partial<TaskRecord>, fault?: FaultReport) => TaskRecord
+export type Move = (
+  record: TaskRecord,
+  to: TaskState,
+  change?: Partial<TaskRecord>,
+  fault?: FaultReport,
+  /** Of the attempt that ends by it. */
+  remains?: Remains
+) => TaskRecord
 
 /** A task with its id. */
 export type Named = TaskSpec & { readonly id: TaskId }
@@ -33,17 +40,18 @@ export const refuse = <E>(error: E): never => {
 /** The only place where a state changes. The story of the attempt is written with it. */
 export const mover =
   (store: LedgerStore, now: number, moved: Array<Moved>): Move =>
-  (record, to, change = {}, fault) => {
+  (record, to, change = {}, fault, remains = {}) => {
     const from = record.state
-    // To be asked for again is no move of a task's life: it is another life.
-    if (!moves[from].includes(to) && !(isFinal(from) && (to === "queued" || to === "parked")))
+    // To be asked for again is no move of a task's life: it is another life. And what is dead may be dropped.
+    const beyond = isFinal(from) && (to === "queued" || to === "parked" || (from === "dead" && to === "cancelled"))
+    if (!moves[from].includes(to) && !beyond)
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
     const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
     store.update(next, from, now)
     if (to === "running") store.writeAttempt(next.id, story(next, now))
     else if (from === "running") {
       const attempt = store.attempt(record.id, record.attempt) ?? story(record, now)
-      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault })
+      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault, ...kept(remains) })
     }
     moved.push({ from, record: next })
     return next
@@ -56,6 +64,13 @@ const story = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   endedAt: undefined,
   ended: undefined,
   fault: undefined
+})
+
+/** What is kept of it, within bounds. */
+const kept = ({ missing = [], words = "" }: Remains): Pick<AttemptRecord, "words" | "missing"> => ({
+  // Half a letter cannot be kept in every home.
+  ...(words === "" ? {} : { words: words.slice(-MAX_WORDS).toWellFormed() }),
+  ...(missing.length === 0 ? {} : { missing: missing.map(({ found, proof }) => ({ proof, found })) })
 })
 
 /** How a life of a task begins. */

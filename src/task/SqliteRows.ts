@@ -2,7 +2,7 @@
 import type { FaultReport } from "../domain/Fault.ts"
 import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
 import type { Row, Value } from "../state/Database.ts"
-import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import type { AttemptRecord, MissingProof, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 /** Names the ledger in the file's head: "MSml". */
@@ -65,6 +65,11 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   `,
   `
   ALTER TABLE tasks ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE attempts ADD COLUMN words TEXT;
+  ALTER TABLE attempts ADD COLUMN missing TEXT;
+  DROP INDEX ended;
+  CREATE INDEX ended ON tasks (ended_at, seq) WHERE ended_at IS NOT NULL AND state <> 'dead';
+  CREATE INDEX dead ON tasks (ended_at, seq) WHERE ended_at IS NOT NULL AND state = 'dead';
   `
 ]
 
@@ -128,11 +133,17 @@ const resultOf = (text: Value | undefined): TaskResult | undefined => {
     : { ...result, output: result.output, fault: result.fault, agent: result.agent, session: result.session }
 }
 
-export const attemptOf = (row: Row): AttemptRecord => ({
-  attempt: Number(row["attempt"]),
-  agent: String(row["agent"]),
-  begunAt: Number(row["begun_at"]),
-  endedAt: number(row["ended_at"]),
-  ended: string(row["ended"]) as TaskState | undefined,
-  fault: parsed<FaultReport>(row["fault"])
-})
+export const attemptOf = (row: Row): AttemptRecord => {
+  const words = string(row["words"])
+  const missing = parsed<ReadonlyArray<MissingProof>>(row["missing"])
+  return {
+    attempt: Number(row["attempt"]),
+    agent: String(row["agent"]),
+    begunAt: Number(row["begun_at"]),
+    endedAt: number(row["ended_at"]),
+    ended: string(row["ended"]) as TaskState | undefined,
+    fault: parsed<FaultReport>(row["fault"]),
+    ...(words === undefined ? {} : { words }),
+    ...(missing === undefined ? {} : { missing })
+  }
+}

@@ -1,5 +1,5 @@
 /** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
-import { noUsage, type TaskState } from "../domain/Task.ts"
+import { isFinal, noUsage, type TaskState } from "../domain/Task.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -10,6 +10,9 @@ import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./T
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
+/** As the indexes say it. */
+const ENDED = "ended_at IS NOT NULL AND state <> 'dead'"
+const DEAD = "ended_at IS NOT NULL AND state = 'dead'"
 const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
 
 export class SqliteStore implements LedgerStore {
@@ -18,8 +21,8 @@ export class SqliteStore implements LedgerStore {
   private place: number
   /** The latest time at which one came: a clock that is set back changes no order. */
   private latest: number
-  /** Ended tasks, and the characters of their results: as of now, where no transaction was undone. */
-  private ended: { tasks: number; text: number } | undefined
+  /** Dead letters, other ended tasks, and the characters of the results of those: as of now, where no transaction was undone. */
+  private ended: { tasks: number; text: number; dead: number } | undefined
 
   constructor(db: Database) {
     this.db = db
@@ -108,7 +111,7 @@ export class SqliteStore implements LedgerStore {
       json(lastFault),
       id
     )
-    if (result !== undefined) {
+    if (result !== undefined && !isFinal(from)) {
       const text = result.text.length
       this.db.run(
         "INSERT INTO results (seq, text, result) SELECT seq, ?, ? FROM tasks WHERE id = ?",
@@ -116,9 +119,14 @@ export class SqliteStore implements LedgerStore {
         JSON.stringify(result),
         id
       )
-      if (this.ended !== undefined) this.ended = { tasks: this.ended.tasks + 1, text: this.ended.text + text }
-    } else if (from === "failed" || from === "cancelled" || from === "dead") {
-      this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
+      if (this.ended === undefined) return
+      if (state === "dead") this.ended.dead++
+      else {
+        this.ended.tasks++
+        this.ended.text += text
+      }
+    } else if (isFinal(from)) {
+      if (result === undefined) this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
       this.ended = undefined
     }
   }
@@ -141,16 +149,19 @@ export class SqliteStore implements LedgerStore {
       .map(({ id }) => String(id))
   }
 
-  writeAttempt(id: string, { agent, attempt, begunAt, ended, endedAt, fault }: AttemptRecord): void {
+  writeAttempt(id: string, each: AttemptRecord): void {
+    const { agent, attempt, begunAt, ended, endedAt, fault, missing, words } = each
     this.db.run(
-      `INSERT OR REPLACE INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault)
-       SELECT seq, ?, ?, ?, ?, ?, ? FROM tasks WHERE id = ?`,
+      `INSERT OR REPLACE INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault, words, missing)
+       SELECT seq, ?, ?, ?, ?, ?, ?, ?, ? FROM tasks WHERE id = ?`,
       attempt,
       agent,
       begunAt,
       endedAt ?? null,
       ended ?? null,
       json(fault),
+      words ?? null,
+      json(missing),
       id
     )
     if (attempt > MAX_HISTORY)
@@ -246,34 +257,40 @@ export class SqliteStore implements LedgerStore {
   }
 
   open(): number {
-    return this.count("SELECT count(*) AS n FROM tasks") - this.endedNow().tasks
+    const { dead, tasks } = this.endedNow()
+    return this.count("SELECT count(*) AS n FROM tasks") - tasks - dead
   }
 
   private endedNow() {
     this.ended ??= {
-      tasks: this.count("SELECT count(*) AS n FROM tasks WHERE ended_at IS NOT NULL"),
-      text: this.count("SELECT sum(text) AS n FROM results")
+      tasks: this.count(`SELECT count(*) AS n FROM tasks WHERE ${ENDED}`),
+      text: this.count(`SELECT sum(r.text) AS n FROM results r JOIN tasks t ON t.seq = r.seq WHERE ${ENDED}`),
+      dead: this.count(`SELECT count(*) AS n FROM tasks WHERE ${DEAD}`)
     }
     return this.ended
   }
 
   forget(kept: Kept): void {
     const over = () => {
-      const { tasks, text } = this.endedNow()
-      return tasks > 1 && (tasks > kept.tasks || text > kept.text)
+      const { dead, tasks, text } = this.endedNow()
+      if (dead > Math.max(1, kept.dead)) return DEAD
+      return tasks > 1 && (tasks > kept.tasks || text > kept.text) ? ENDED : undefined
     }
-    if (!over()) return
+    if (over() === undefined) return
     this.transact(false, () => {
-      while (over()) {
+      for (let which = over(); which !== undefined; which = over()) {
         const oldest = this.db.get(
-          `SELECT t.seq, r.text FROM tasks t LEFT JOIN results r ON r.seq = t.seq WHERE t.ended_at IS NOT NULL
-           ORDER BY t.ended_at, t.seq LIMIT 1`
+          `SELECT t.seq, r.text FROM tasks t LEFT JOIN results r ON r.seq = t.seq WHERE ${which}
+           ORDER BY ended_at, t.seq LIMIT 1`
         )
         if (oldest === undefined) return
         for (const table of ["results", "contents", "attempts", "tasks"])
           this.db.run(`DELETE FROM ${table} WHERE seq = ?`, Number(oldest["seq"]))
-        const { tasks, text } = this.endedNow()
-        this.ended = { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0) }
+        const { dead, tasks, text } = this.endedNow()
+        this.ended =
+          which === DEAD
+            ? { tasks, text, dead: dead - 1 }
+            : { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0), dead }
       }
     })
   }

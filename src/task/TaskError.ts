@@ -102,6 +102,23 @@ export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smit
   }
 }
 
+/** Only a dead letter is replayed or dropped. */
+export class TaskNotDead extends Schema.TaggedError<TaskNotDead, Fault>("mister-smith/TaskNotDead")("TaskNotDead", {
+  task: Schema.String,
+  state: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "`tasks --state dead` lists the dead letters; `task retry` does once more what has failed or was cancelled too"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" is no dead letter: it is ${this.state}`
+  }
+}
+
 /** Somebody has cancelled it. */
 export class TaskCancelled extends Schema.TaggedError<TaskCancelled, Fault>("mister-smith/TaskCancelled")(
   "TaskCancelled",

@@ -39,7 +39,26 @@ export interface AttemptRecord {
   /** What the task became by it; undefined while it holds the task. */
   readonly ended: TaskState | undefined
   readonly fault: FaultReport | undefined
+  /** Left out where it had none. */
+  readonly words?: string
+  readonly missing?: ReadonlyArray<MissingProof>
 }
+
+/** What an attempt that brought no answer leaves behind. */
+export interface Remains {
+  /** The agent's last words, of which the end is kept. */
+  readonly words?: string | undefined
+  /** What its evidence was found to lack when it was last looked at. */
+  readonly missing?: ReadonlyArray<MissingProof> | undefined
+}
+
+export interface MissingProof {
+  readonly proof: string
+  readonly found: string
+}
+
+/** Characters kept of an agent's last words. */
+export const MAX_WORDS = 2_000
 
 /** Which tasks are listed. What is left out does not matter. */
 export interface TaskFilter {
@@ -55,7 +74,7 @@ export interface TaskFilter {
 }
 
 /** Why an attempt gives a task back, and when the next may begin. */
-export interface Parking {
+export interface Parking extends Remains {
   readonly until: number
   /** It was broken off by what is not its own failure: it counts as no try, but only so often. Default false. */
   readonly interrupted?: boolean

@@ -17,9 +17,9 @@ export const cancels = (ended: TaskRecord, waiter: Pick<TaskRecord, "spec">): bo
 
 export const telling =
   (store: LedgerStore, now: number, moved: Array<Moved>, move: Move): Move =>
-  (record, to, change, fault) => {
-    const next = move(record, to, change, fault)
-    if (!isFinal(to)) return next
+  (record, to, change, fault, remains) => {
+    const next = move(record, to, change, fault, remains)
+    if (!isFinal(to) || isFinal(record.state)) return next
     if (record.state === "parked") store.unwait(record.id)
     const ended = [next]
     // It grows on the way: a chain may be longer than the stack.

@@ -71,6 +71,7 @@ describe("a config file", () => {
         baseDir: "/base",
         dataDir: "/base/.mister-smith",
         tasksKept: 10_000,
+        deadTasksKept: 10_000,
         claude: { env: {}, startTimeout: Duration.seconds(60), maxLine: 32 * 1024 ** 2 },
         process: {
           stop: { interrupt: Duration.seconds(2), terminate: Duration.seconds(1), kill: Duration.seconds(5) },

@@ -3,7 +3,7 @@ import { Context, Deferred, Effect, Layer, PubSub, Result, Stream } from "effect
 import { TestClock } from "effect/testing"
 import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
 import { AgentPool } from "../../src/agent/AgentPool.ts"
-import { Interrupted, Overloaded } from "../../src/claude/ClaudeFailure.ts"
+import { Interrupted, Overloaded, RequestRejected } from "../../src/claude/ClaudeFailure.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -150,6 +150,29 @@ describe("Dispatcher", () => {
       assert.strictEqual(attempts, ends.length)
       assert.strictEqual(fault?.kind, "Overloaded")
       assert.lengthOf(worker.performed, ends.length)
+    })
+  )
+
+  it.effect("gives up what another attempt might have cured, and fails what none can", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      worker.perform = ({ task }) => {
+        const fault =
+          task === "busy"
+            ? new Overloaded({ status: 529, detail: "" })
+            : new RequestRejected({ status: 400, detail: "no" })
+        return Effect.succeed({ outcome: Result.fail(fault), usage: noUsage, session: undefined, words: "so far" })
+      }
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submitAll([task({ id: "busy" }), task({ id: "wrong" })])
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* ledger.get("wrong")).state, "failed")
+      assert.strictEqual((yield* ledger.get("busy")).state, "dead")
+      assert.deepInclude(yield* ledger.result("busy"), { status: "failed", attempts: 3 })
+      assert.deepStrictEqual(
+        (yield* ledger.history("busy")).map(({ ended, fault, words }) => `${ended} ${fault?.kind} ${words}`),
+        ["parked Overloaded so far", "parked Overloaded so far", "dead Overloaded so far"]
+      )
     })
   )
 

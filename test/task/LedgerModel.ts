@@ -32,7 +32,14 @@ export interface ModelTask extends Content {
   story: Array<string>
 }
 
-export type Answer = "ok" | "TaskUnknown" | "TaskConflict" | "TaskInvalid" | "AttemptSuperseded" | "TaskEnded"
+export type Answer =
+  | "ok"
+  | "TaskUnknown"
+  | "TaskConflict"
+  | "TaskInvalid"
+  | "AttemptSuperseded"
+  | "TaskEnded"
+  | "TaskNotDead"
 
 /** How often a task may be broken off. */
 export const INTERRUPTIONS = 2
@@ -99,12 +106,12 @@ export class LedgerModel {
       if (task.waits.size > 0 || doomed.includes(task)) this.leave(task, "parked")
       else this.begin(task)
     }
-    for (const task of doomed) if (!ended(task.state)) this.drop(task)
+    for (const task of doomed) if (!ended(task.state)) this.endAll(task)
     return "ok"
   }
 
   /** Cancelled, and with it those that wait for it. */
-  private drop(task: ModelTask): void {
+  private endAll(task: ModelTask): void {
     this.leave(task, "cancelled")
     task.text = ""
     task.waits.clear()
@@ -168,7 +175,7 @@ export class LedgerModel {
     task.since = this.now
   }
 
-  complete(id: string, attempt: number, state: "succeeded" | "failed", text: string, turns: number): Answer {
+  complete(id: string, attempt: number, state: "succeeded" | "failed" | "dead", text: string, turns: number): Answer {
     return this.held(id, attempt, (task) => {
       this.leave(task, state)
       task.text = text
@@ -212,8 +219,26 @@ export class LedgerModel {
     const task = this.tasks.get(id)
     if (task === undefined) return "TaskUnknown"
     if (ended(task.state)) return "TaskEnded"
-    this.drop(task)
+    this.endAll(task)
     return "ok"
+  }
+
+  private dead(id: string, then: (task: ModelTask) => void): Answer {
+    const task = this.tasks.get(id)
+    if (task === undefined) return "TaskUnknown"
+    if (task.state !== "dead") return "TaskNotDead"
+    then(task)
+    return "ok"
+  }
+
+  replay(id: string): Answer {
+    return this.dead(id, (task) => this.submit([[id, task]], true))
+  }
+
+  drop(id: string): Answer {
+    return this.dead(id, (task) => {
+      task.state = "cancelled"
+    })
   }
 
   recover(): void {

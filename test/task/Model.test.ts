@@ -77,7 +77,15 @@ const action = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("resubmit" as const), id, again: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("claim" as const), id, lease }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("next" as const), lease }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("complete" as const), id, behind, good: fc.boolean() }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("complete" as const),
+      id,
+      behind,
+      how: fc.constantFrom("succeeded", "failed", "dead")
+    })
+  },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -93,6 +101,7 @@ const action = fc.oneof(
     arbitrary: fc.record({ do: fc.constant("renew" as const), id, behind, lease: fc.constantFrom(50, 2_000) })
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("replay" as const, "drop" as const), id }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -154,12 +163,18 @@ const act = (
       return both(ledger.claim(head, "two", what.lease), () => model.claim(head, "two", what.lease))
     }
     case "complete": {
-      const status = what.good ? "succeeded" : "failed"
-      const result = done(what.id, { status, text: `text ${step}`, usage, fault: what.good ? undefined : fault })
-      return both(ledger.complete(what.id, attempt, result), () =>
-        model.complete(what.id, attempt, status, result.text, step)
+      const good = what.how === "succeeded"
+      const status = good ? "succeeded" : "failed"
+      const result = done(what.id, { status, text: `text ${step}`, usage, fault: good ? undefined : fault })
+      const end = what.how === "dead" ? ledger.giveUp : ledger.complete
+      return both(end(what.id, attempt, result), () =>
+        model.complete(what.id, attempt, what.how as "succeeded" | "failed" | "dead", result.text, step)
       )
     }
+    case "replay":
+      return both(ledger.replay(what.id), () => model.replay(what.id))
+    case "drop":
+      return both(ledger.drop(what.id), () => model.drop(what.id))
     case "park": {
       const until = model.now + what.delay
       return both(ledger.park(what.id, attempt, { until, fault, usage, interrupted: what.interrupted }), () =>

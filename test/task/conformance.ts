@@ -9,7 +9,7 @@ import { EventBus } from "../../src/event/EventBus.ts"
 import { INTERRUPTIONS } from "../../src/task/RetrySettings.ts"
 import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
 import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
-import { tries } from "../../src/task/TaskRecord.ts"
+import { MAX_WORDS, tries } from "../../src/task/TaskRecord.ts"
 import { task } from "../utils/Specs.ts"
 import { done, failed, fault } from "./Homes.ts"
 
@@ -598,6 +598,47 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         // Asked for once more, it has all of its interruptions again.
         yield* ledger.submitAll([task({ id: "t" })], { again: true })
         assert.deepInclude(yield* ledger.get("t"), { state: "queued", interruptions: 0 })
+      })
+    )
+
+    test(
+      "keeps the whole story of what was given up, gives it a new life where that is asked for, and drops it else",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const long = `${"x".repeat(MAX_WORDS)}the end`
+        const missing = [{ proof: "git clean", found: "2 files" }]
+        yield* ledger.submitAll([task({ id: "t" }), { ...task({ id: "after" }), after: upon("t") }, task({ id: "u" })])
+        for (const refused of [ledger.replay("t"), ledger.drop("t")])
+          assert.deepInclude(yield* Effect.flip(refused), { _tag: "TaskNotDead", state: "queued" })
+        for (const refused of [ledger.replay("none"), ledger.drop("none")])
+          assert.strictEqual((yield* Effect.flip(refused))._tag, "TaskUnknown")
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 1, { ...parking(0), words: long, missing })
+        yield* ledger.claim("t", "b")
+        const waiting = yield* Effect.forkChild(ledger.result("t"), { startImmediately: true })
+        yield* ledger.giveUp("t", 2, failed("t"), { words: "half \uD83D", missing: [] })
+        assert.strictEqual((yield* Effect.flip(ledger.giveUp("t", 2, failed("t"))))._tag, "AttemptSuperseded")
+        assert.strictEqual((yield* Fiber.join(waiting)).status, "failed")
+        assert.deepStrictEqual(ids(yield* ledger.list({ states: ["dead"] })), ["t"])
+        assert.strictEqual((yield* ledger.get("after")).state, "cancelled")
+        assert.strictEqual((yield* Effect.flip(ledger.cancel("t", "why")))._tag, "TaskEnded")
+        const [first, second] = yield* ledger.history("t")
+        assert.deepInclude(first, { ended: "queued", missing })
+        assert.strictEqual(first?.words, long.slice(-MAX_WORDS))
+        assert.deepInclude(second, { ended: "dead", words: "half \uFFFD" })
+        assert.notProperty(second, "missing")
+        assert.deepInclude(yield* ledger.replay("t"), { state: "queued", attempt: 2, before: 2, result: undefined })
+        assert.strictEqual((yield* ledger.claim("t", "a")).attempt, 3)
+        yield* ledger.giveUp("t", 3, failed("t"))
+        assert.lengthOf(yield* ledger.history("t"), 3)
+        const dropped = yield* ledger.drop("t")
+        assert.strictEqual(dropped.state, "cancelled")
+        // How it had ended stays known.
+        assert.deepEqual(yield* ledger.result("t"), failed("t"))
+        assert.strictEqual((yield* Effect.flip(ledger.drop("t")))._tag, "TaskNotDead")
+        assert.deepStrictEqual(yield* ledger.list({ states: ["dead"] }), [])
+        yield* ledger.submitAll([task({ id: "t" })], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", result: undefined })
       })
     )
 
