@@ -32,10 +32,12 @@ export {
   EvidenceMissing,
   LedgerFull,
   LedgerUnusable,
+  NotBegunInTime,
   TaskConflict,
   TaskEnded,
   TaskInvalid,
   TaskNotDead,
+  TaskOverdue,
   TaskUnknown
 } from "./task/TaskError.ts"
 export type { SubmitOptions } from "./task/TaskLedger.ts"

@@ -38,6 +38,8 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** What a turn may take, where that is less than the agent allows. */
+  readonly turnLimit?: Duration.Duration | undefined
   /**
    * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
    * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.

@@ -5,7 +5,19 @@
  * been told. A job that needs another output schema than the CLI was started with gets a CLI of its own, because the CLI
  * takes a schema only at its start.
  */
-import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
+import {
+  Cause,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type FileSystem,
+  Option,
+  type Path,
+  Queue,
+  Result,
+  Scope
+} from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
@@ -167,6 +179,7 @@ const perform = Effect.fnUntraced(function* (
   const conversation: Conversation = goesOn ? known : { task: work.task, prompt: uuid, session: undefined }
   memory.conversation = conversation
   slot.used = true
+  const taskTime = Duration.min(spec.limits.taskTime, work.turnLimit ?? Duration.infinity)
   const turn = (text: string, id: string) =>
     Effect.suspend(() => {
       memory.performing = work.task
@@ -175,8 +188,8 @@ const perform = Effect.fnUntraced(function* (
       slot.liveness.during,
       Effect.raceFirst(
         Effect.andThen(
-          elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
-          Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
+          elapsed(taskTime, slot.session.process.pausedMillis),
+          Effect.fail(new TaskTimedOut({ after: taskTime }))
         )
       ),
       Effect.ensuring(

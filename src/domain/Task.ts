@@ -20,10 +20,10 @@ export type TaskState =
 
 /** The one table of legal moves. */
 export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
-  queued: ["running", "cancelled"],
+  queued: ["running", "cancelled", "failed"],
   running: ["queued", "parked", "waiting", "succeeded", "failed", "cancelled", "dead"],
-  parked: ["queued", "cancelled", "dead"],
-  waiting: ["queued", "running", "cancelled", "dead"],
+  parked: ["queued", "cancelled", "failed", "dead"],
+  waiting: ["queued", "running", "cancelled", "failed", "dead"],
   succeeded: [],
   failed: [],
   cancelled: [],

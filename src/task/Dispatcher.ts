@@ -25,6 +25,8 @@ import { route } from "./Router.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { begun, type TaskRecord, tries } from "./TaskRecord.ts"
+import { retryOf } from "./TaskRetry.ts"
+import { turnLimit } from "./Timeouts.ts"
 
 /** What else can be asked of whoever gives out the tasks. */
 export class Dispatcher extends Context.Service<
@@ -97,7 +99,14 @@ export const layer = (retry: RetrySettings) =>
           Effect.gen(function* () {
             const { prompt, schema } = task.spec
             const { followUp, judged } = verifying(task, agent)
-            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...followUp }
+            const work = {
+              task: task.id,
+              prompt,
+              schema,
+              attempt: task.attempt,
+              turnLimit: turnLimit(task.spec),
+              ...followUp
+            }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -141,8 +150,9 @@ export const layer = (retry: RetrySettings) =>
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
           const remains = { words, missing }
+          const policy = retryOf(retry, task.spec)
           if (Result.isFailure(outcome) && brokenOff(outcome.failure)) {
-            const until = now + RetryPolicy.delayMillis(retry, task.interruptions + 1, outcome.failure, now)
+            const until = now + RetryPolicy.delayMillis(policy, task.interruptions + 1, outcome.failure, now)
             const fault = report(outcome.failure)
             return yield* ledger.park(task.id, task.attempt, {
               until,
@@ -152,8 +162,8 @@ export const layer = (retry: RetrySettings) =>
               ...remains
             })
           }
-          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
-            const until = now + RetryPolicy.delayMillis(retry, tries(task), outcome.failure, now)
+          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < policy.attempts) {
+            const until = now + RetryPolicy.delayMillis(policy, tries(task), outcome.failure, now)
             return yield* ledger.park(task.id, task.attempt, {
               until,
               fault: report(outcome.failure),

@@ -38,8 +38,9 @@ import {
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import type { Parking, Remains, TaskRecord } from "./TaskRecord.ts"
+import { nextDate, type Parking, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { overdue } from "./Timeouts.ts"
 import { cancels, cancelWith, telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
 
@@ -92,14 +93,14 @@ export const make = Effect.fnUntraced(function* (
   const announce = (moved: ReadonlyArray<Moved>) => {
     let ended = false
     for (const { from, record } of moved) {
-      const { attempt, dueAt, id, leaseUntil, result, state } = record
+      const { attempt, id, result, state } = record
       const was = from !== undefined && !isFinal(from)
       open += Number(!isFinal(state)) - Number(was)
       if (state === "running") waiting.held(id, attempt)
       else waiting.letGo(id)
       if (result !== undefined) waiting.ended(id, result)
       ended ||= isFinal(state)
-      const at = state === "parked" ? dueAt : leaseUntil
+      const at = nextDate(record)
       if (at !== undefined) alarm.set(at)
     }
     const told =
@@ -147,12 +148,16 @@ export const make = Effect.fnUntraced(function* (
 
   const alarm = yield* Alarm.make(
     transact(false, (now, move) => {
-      for (const record of store.due(now, BATCH)) {
-        if (record.state === "parked") move(record, "queued", { dueAt: undefined })
-        else {
-          const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
-          interrupt(record, { fault }, interruptions, now, move)
-        }
+      for (const { id } of store.due(now, BATCH)) {
+        // The end of one may have been the end of others.
+        const record = find(id)
+        const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
+        const late = isFinal(state) ? undefined : overdue(record, now)
+        if (late !== undefined) {
+          move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
+        } else if (state === "parked" && dueAt <= now) move(record, "queued")
+        else if (state === "running" && leaseUntil <= now)
+          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, interruptions, now, move)
       }
       return store.nextDue()
     }).pipe(

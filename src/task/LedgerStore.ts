@@ -44,7 +44,7 @@ export interface LedgerStore {
   list(filter: TaskFilter): ReadonlyArray<TaskRecord>
   /** Running without a lease. */
   unleased(): ReadonlyArray<TaskRecord>
-  /** Parked and due, or running on a lease that is over; at most `limit`, the earliest first. */
+  /** Of which a date has come (`nextDate`); at most `limit`, the earliest first. */
   due(now: number, limit: number): ReadonlyArray<TaskRecord>
   /** When the next will be due. */
   nextDue(): number | undefined

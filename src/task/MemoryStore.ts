@@ -2,7 +2,7 @@
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, nextDate, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 /** By priority: of each, they stand in their order. */
@@ -79,10 +79,10 @@ export class MemoryStore implements LedgerStore {
     if (record.state === "queued") this.enqueue(record, now)
   }
 
-  private time({ dueAt, id, leaseUntil, state }: TaskRecord): void {
-    const at = state === "parked" ? dueAt : state === "running" ? leaseUntil : undefined
-    if (at === undefined) this.timed.delete(id)
-    else this.timed.set(id, at)
+  private time(record: TaskRecord): void {
+    const at = nextDate(record)
+    if (at === undefined) this.timed.delete(record.id)
+    else this.timed.set(record.id, at)
   }
 
   update(record: TaskRecord, from: TaskState, now: number): void {

@@ -7,6 +7,7 @@ import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
 import { type AttemptRecord, begun, MAX_WORDS, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { beginsBy, endsBy } from "./Timeouts.ts"
 
 /** A move that was written. */
 export interface Moved {
@@ -46,7 +47,12 @@ export const mover =
     const beyond = isFinal(from) && (to === "queued" || to === "parked" || (from === "dead" && to === "cancelled"))
     if (!moves[from].includes(to) && !beyond)
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
-    const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
+    const changed: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
+    const next = {
+      ...changed,
+      beginBy: beginsBy(changed, to, now),
+      endBy: isFinal(to) ? undefined : changed.endBy
+    }
     store.update(next, from, now)
     if (to === "running") store.writeAttempt(next.id, story(next, now))
     else if (from === "running") {
@@ -76,9 +82,10 @@ const kept = ({ missing = [], words = "" }: Remains): Pick<AttemptRecord, "words
 /** How a life of a task begins. */
 const start = (spec: TaskSpec, submittedAt: number, now: number, waits: boolean) => {
   // Until when is not known before what it waits for has ended.
-  if (waits) return { state: "parked" as const, dueAt: undefined }
-  const dueAt = waitsUntil(spec, submittedAt, now)
-  return { state: dueAt === undefined ? ("queued" as const) : ("parked" as const), dueAt }
+  const dueAt = waits ? undefined : waitsUntil(spec, submittedAt, now)
+  const state: TaskState = waits || dueAt !== undefined ? "parked" : "queued"
+  const none = { attempt: 0, before: 0, spec }
+  return { state, dueAt, beginBy: beginsBy(none, state, now), endBy: endsBy(spec, now) }
 }
 
 export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => ({

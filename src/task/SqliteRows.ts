@@ -65,6 +65,12 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   `,
   `
   ALTER TABLE tasks ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tasks ADD COLUMN begin_by INTEGER;
+  ALTER TABLE tasks ADD COLUMN end_by INTEGER;
+  CREATE INDEX begin_by ON tasks (begin_by) WHERE begin_by IS NOT NULL;
+  CREATE INDEX end_by ON tasks (end_by) WHERE end_by IS NOT NULL;
+  ALTER TABLE contents ADD COLUMN timeouts TEXT;
+  ALTER TABLE contents ADD COLUMN retry TEXT;
   ALTER TABLE attempts ADD COLUMN words TEXT;
   ALTER TABLE attempts ADD COLUMN missing TEXT;
   DROP INDEX ended;
@@ -75,8 +81,8 @@ export const MIGRATIONS: ReadonlyArray<string> = [
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.interruptions, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, r.result`
+  t.ended_at, t.due_at, t.begin_by, t.end_by, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
+  c.evidence, c.not_before, c.after, c.timeouts, c.retry, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -93,6 +99,8 @@ export const recordOf = (row: Row): TaskRecord => {
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
   const after = parsed<unknown>(row["after"])
+  const timeouts = parsed<unknown>(row["timeouts"])
+  const retry = parsed<unknown>(row["retry"])
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
@@ -103,7 +111,9 @@ export const recordOf = (row: Row): TaskRecord => {
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
-    ...(after === undefined ? {} : { after })
+    ...(after === undefined ? {} : { after }),
+    ...(timeouts === undefined ? {} : { timeouts }),
+    ...(retry === undefined ? {} : { retry })
   } as TaskSpec
   return {
     id: String(row["id"]),
@@ -119,6 +129,8 @@ export const recordOf = (row: Row): TaskRecord => {
     // One column, one index: a date on which something must be done about it.
     dueAt: state === "running" ? undefined : due,
     leaseUntil: state === "running" ? due : undefined,
+    beginBy: number(row["begin_by"]),
+    endBy: number(row["end_by"]),
     lastFault: parsed<FaultReport>(row["fault"]),
     usage: parsed<TaskUsage>(row["usage"]) ?? noUsage,
     result: resultOf(row["result"])

@@ -10,6 +10,8 @@ import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./T
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
+/** On which something must be done about a task; each has its index. */
+const DATES = ["due_at", "begin_by", "end_by"]
 /** As the indexes say it. */
 const ENDED = "ended_at IS NOT NULL AND state <> 'dead'"
 const DEAD = "ended_at IS NOT NULL AND state = 'dead'"
@@ -63,11 +65,11 @@ export class SqliteStore implements LedgerStore {
   }
 
   insert(record: TaskRecord, now: number): void {
-    const { dueAt, id, spec, state, submittedAt } = record
+    const { beginBy, dueAt, endBy, id, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
-       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, begin_by, end_by, prompt)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?)`,
       id,
       spec.type,
       spec.agent ?? "",
@@ -77,12 +79,16 @@ export class SqliteStore implements LedgerStore {
       ++this.place,
       submittedAt,
       dueAt ?? null,
+      beginBy ?? null,
+      endBy ?? null,
       beside ? null : spec.prompt
     )
-    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after)]
+    const { after, evidence, notBefore = null, retry, schema, timeouts } = spec
+    const rare = [json(schema), json(evidence), notBefore, json(after), json(timeouts), json(retry)]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?)",
+      `INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, timeouts, retry)
+       VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?)`,
       beside ? spec.prompt : null,
       ...rare
     )
@@ -90,10 +96,10 @@ export class SqliteStore implements LedgerStore {
 
   update(record: TaskRecord, from: TaskState, now: number): void {
     const { agent, attempt, before, dueAt, endedAt, id, interruptions, lastFault, leaseUntil } = record
-    const { result, startedAt, state, usage } = record
+    const { beginBy, endBy, result, startedAt, state, usage } = record
     this.db.run(
       `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, interruptions = ?, agent = ?,
-       started_at = ?, ended_at = ?, due_at = ?, usage = ?, fault = ? WHERE id = ?`,
+       started_at = ?, ended_at = ?, due_at = ?, begin_by = ?, end_by = ?, usage = ?, fault = ? WHERE id = ?`,
       state,
       begun(record) > 0 ? 0 : 1,
       // Where it is not queued it has none that counts.
@@ -107,6 +113,8 @@ export class SqliteStore implements LedgerStore {
       startedAt ?? null,
       endedAt ?? null,
       (state === "running" ? leaseUntil : dueAt) ?? null,
+      beginBy ?? null,
+      endBy ?? null,
       usage === noUsage ? null : json(usage),
       json(lastFault),
       id
@@ -246,14 +254,26 @@ export class SqliteStore implements LedgerStore {
   }
 
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    const dates = DATES.map(
+      (at) =>
+        `SELECT * FROM (SELECT seq, ${at} AS at FROM tasks WHERE ${at} IS NOT NULL AND ${at} <= ? ORDER BY ${at}, seq LIMIT ?)`
+    )
     return this.db
-      .all(`${SELECT} WHERE t.due_at IS NOT NULL AND t.due_at <= ? ORDER BY t.due_at, t.seq LIMIT ?`, now, limit)
+      .all(
+        `SELECT ${COLUMNS} FROM (SELECT seq, min(at) AS at FROM (${dates.join(" UNION ALL ")}) GROUP BY seq) d
+         JOIN tasks t ON t.seq = d.seq ${JOINS} ORDER BY d.at, t.seq LIMIT ?`,
+        ...DATES.flatMap(() => [now, limit]),
+        limit
+      )
       .map(recordOf)
   }
 
   nextDue(): number | undefined {
-    const at = this.db.get("SELECT min(due_at) AS at FROM tasks WHERE due_at IS NOT NULL")?.["at"]
-    return typeof at === "number" ? at : undefined
+    const next = DATES.flatMap((date) => {
+      const at = this.db.get(`SELECT min(${date}) AS at FROM tasks WHERE ${date} IS NOT NULL`)?.["at"]
+      return typeof at === "number" ? [at] : []
+    })
+    return next.length === 0 ? undefined : Math.min(...next)
   }
 
   open(): number {

@@ -175,6 +175,40 @@ export class LeaseExpired extends Schema.TaggedError<LeaseExpired, Fault>("miste
   }
 }
 
+/** No agent has taken it within the time that it gives to the queue. */
+export class NotBegunInTime extends Schema.TaggedError<NotBegunInTime, Fault>("mister-smith/NotBegunInTime")(
+  "NotBegunInTime",
+  { task: Schema.String, within: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "start more agents that take its type, give it a higher priority, or raise its timeouts.queue"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was not begun within ${this.within}`
+  }
+}
+
+/** It is not over within the time that it gives to all of it. */
+export class TaskOverdue extends Schema.TaggedError<TaskOverdue, Fault>("mister-smith/TaskOverdue")("TaskOverdue", {
+  task: Schema.String,
+  within: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "its attempts tell what it waited for; raise its timeouts.whole, or make the task smaller"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was not over within ${this.within}`
+  }
+}
+
 /** Each of its attempts was broken off, and none could show what it is worth. */
 export class BrokenOffTooOften extends Schema.TaggedError<BrokenOffTooOften, Fault>("mister-smith/BrokenOffTooOften")(
   "BrokenOffTooOften",

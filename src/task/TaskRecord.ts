@@ -24,6 +24,9 @@ export interface TaskRecord {
   readonly dueAt: number | undefined
   /** Until when its attempt holds it without a word, milliseconds since the epoch. None: as long as the ledger is open. */
   readonly leaseUntil: number | undefined
+  /** Until when it must be begun, while it is in the queue for the first time of a life, and until when it must be over. */
+  readonly beginBy: number | undefined
+  readonly endBy: number | undefined
   readonly lastFault: FaultReport | undefined
   /** Over all attempts since it was asked for. */
   readonly usage: TaskUsage
@@ -83,7 +86,13 @@ export interface Parking extends Remains {
 }
 
 /** How often it was begun since it was last asked for. */
-export const begun = ({ attempt, before }: TaskRecord): number => attempt - before
+export const begun = ({ attempt, before }: Pick<TaskRecord, "attempt" | "before">): number => attempt - before
 
 /** Those of them that count. */
 export const tries = (record: TaskRecord): number => begun(record) - record.interruptions
+
+/** When something must be done about it next, if ever. */
+export const nextDate = ({ beginBy, dueAt, endBy, leaseUntil }: TaskRecord): number | undefined => {
+  const dates = [beginBy, dueAt, endBy, leaseUntil].filter((at) => at !== undefined)
+  return dates.length === 0 ? undefined : Math.min(...dates)
+}

@@ -4,6 +4,8 @@ import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
 import { NotBefore } from "./NotBefore.ts"
+import { TaskRetry } from "./TaskRetry.ts"
+import { Timeouts } from "./Timeouts.ts"
 
 /** The longest prompt, in characters. */
 export const MAX_PROMPT = 1024 * 1024
@@ -54,6 +56,12 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  timeouts: Schema.optionalKey(Timeouts).annotateKey({
+    description: "How long it may wait for an agent, be attempted, and take in all. Default: without end"
+  }),
+  retry: Schema.optionalKey(TaskRetry).annotateKey({
+    description: "When it is tried again. What is left out is as the config's retry says"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

@@ -19,6 +19,7 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../../src/task/TaskError.ts"
 import { TaskSpec } from "../../src/task/TaskSpec.ts"

@@ -27,6 +27,8 @@ export const record = (id: string, more: Partial<TaskRecord> = {}): TaskRecord =
   interruptions: 0,
   endedAt: undefined,
   leaseUntil: undefined,
+  beginBy: undefined,
+  endBy: undefined,
   agent: undefined,
   submittedAt: 1000,
   startedAt: undefined,

@@ -8,6 +8,8 @@ export interface Content {
   readonly priority: number
   /** So long after it was submitted. */
   readonly delay: number
+  /** How long it may wait in the queue, and take in all. */
+  readonly timeouts: { readonly queue?: number; readonly whole?: number }
   readonly after: ReadonlyArray<{ readonly task: string; readonly onFailure: "cancel" | "run" }>
 }
 
@@ -22,6 +24,8 @@ export interface ModelTask extends Content {
   interruptions: number
   holder: string | undefined
   due: number | undefined
+  beginBy: number | undefined
+  endBy: number | undefined
   lease: number | undefined
   place: number
   since: number
@@ -45,6 +49,9 @@ export type Answer =
 export const INTERRUPTIONS = 2
 
 const ended = (state: TaskState) => ["succeeded", "failed", "cancelled", "dead"].includes(state)
+/** When its next date is. */
+const next = ({ beginBy, due, endBy, lease }: ModelTask) =>
+  Math.min(...[beginBy, due, endBy, lease].map((at) => at ?? Number.POSITIVE_INFINITY))
 const failed = (state: TaskState) => ended(state) && state !== "succeeded"
 
 export class LedgerModel {
@@ -89,6 +96,8 @@ export class LedgerModel {
         interruptions: 0,
         holder: undefined,
         due: undefined,
+        beginBy: undefined,
+        endBy: undefined,
         lease: undefined,
         place: 0,
         since: this.now,
@@ -103,6 +112,7 @@ export class LedgerModel {
       const state = (other: string) => (coming.has(other) ? "queued" : (this.tasks.get(other)?.state ?? "succeeded"))
       task.waits = new Set(task.after.map(({ task }) => task).filter((other) => !ended(state(other))))
       if (task.after.some(({ onFailure, task }) => onFailure === "cancel" && failed(state(task)))) doomed.push(task)
+      task.endBy = task.timeouts.whole === undefined ? undefined : this.now + task.timeouts.whole
       if (task.waits.size > 0 || doomed.includes(task)) this.leave(task, "parked")
       else this.begin(task)
     }
@@ -137,6 +147,7 @@ export class LedgerModel {
     if (task === undefined) return "TaskUnknown"
     if (task.state !== "queued") return "AttemptSuperseded"
     task.state = "running"
+    task.beginBy = undefined
     task.attempt++
     task.holder = agent
     task.lease = lease === undefined ? undefined : this.now + lease
@@ -157,6 +168,8 @@ export class LedgerModel {
     task.state = state
     task.lease = undefined
     task.due = undefined
+    task.beginBy = undefined
+    if (ended(state)) task.endBy = undefined
   }
 
   /** A life of it. */
@@ -171,6 +184,7 @@ export class LedgerModel {
 
   private queue(task: ModelTask): void {
     this.leave(task, "queued")
+    if (task.attempt === task.before && task.timeouts.queue !== undefined) task.beginBy = this.now + task.timeouts.queue
     task.place = ++this.places
     task.since = this.now
   }
@@ -247,14 +261,18 @@ export class LedgerModel {
   }
 
   advance(millis: number): void {
-    this.now += millis
-    const due = [...this.tasks.values()].filter(({ due, lease }) => (due ?? lease ?? this.now + 1) <= this.now)
+    const then = this.now + millis
     // Each at its time, as it passes.
-    const then = this.now
-    for (const task of due.sort((a, b) => (a.due ?? a.lease ?? 0) - (b.due ?? b.lease ?? 0))) {
-      this.now = task.due ?? task.lease ?? then
-      if (task.state === "running") this.breakOff(task, this.now)
-      else if (task.state === "parked") this.queue(task)
+    while (true) {
+      const [task] = [...this.tasks.values()].sort((a, b) => next(a) - next(b))
+      if (task === undefined || next(task) > then) break
+      this.now = next(task)
+      if (task.endBy === this.now || task.beginBy === this.now) {
+        this.leave(task, "failed")
+        task.text = ""
+        this.end([task])
+      } else if (task.state === "running") this.breakOff(task, this.now)
+      else this.queue(task)
     }
     this.now = then
   }

@@ -36,6 +36,7 @@ const content = fc.record({
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
+  timeouts: fc.constantFrom({}, {}, {}, { queue: 70 }, { whole: 500 }, { queue: 3_000, whole: 5_000 }),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
     {
@@ -116,9 +117,12 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, priority, prompt, type }: Content) => ({
+const spec = (name: string, { after, agent, delay, priority, prompt, timeouts, type }: Content) => ({
   ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
   ...(priority === 0 ? {} : { priority }),
+  ...(Object.keys(timeouts).length === 0
+    ? {}
+    : { timeouts: Object.fromEntries(Object.entries(timeouts).map(([key, time]) => [key, `${time} millis`])) }),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -204,6 +208,9 @@ const view = (record: TaskRecord) => ({
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
   priority: record.spec.priority ?? 0,
+  timeouts: Object.fromEntries(
+    Object.entries(record.spec.timeouts ?? {}).map(([key, text]) => [key, Number(text.split(" ")[0])])
+  ) as ModelTask["timeouts"],
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
   after: (record.spec.after ?? []) as ModelTask["after"],
   state: record.state,
@@ -213,6 +220,8 @@ const view = (record: TaskRecord) => ({
   holder: record.agent,
   due: record.dueAt,
   lease: record.leaseUntil,
+  beginBy: record.beginBy,
+  endBy: record.endBy,
   turns: record.usage.turns,
   text: record.result?.text
 })

@@ -27,6 +27,8 @@ const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
   endedAt: undefined,
   dueAt: undefined,
   leaseUntil: undefined,
+  beginBy: undefined,
+  endBy: undefined,
   lastFault: undefined,
   usage: noUsage,
   result: undefined,

@@ -56,6 +56,30 @@ describe("the ledger's file", () => {
     })
   )
 
+  it.effect("ends in the next life what has run out of its time while nobody was there", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      yield* life(dir.path, (ledger) =>
+        Effect.gen(function* () {
+          yield* ledger.submitAll([
+            { ...task({ id: "queue" }), timeouts: { queue: "1 hour" } },
+            { ...task({ id: "whole" }), timeouts: { whole: "1 hour" } },
+            { ...task({ id: "later" }), timeouts: { whole: "1 day" } }
+          ])
+          yield* ledger.claim("whole", "a")
+        })
+      )
+      yield* TestClock.adjust("2 hours")
+      yield* life(dir.path, (ledger) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* ledger.result("queue")).fault?.kind, "NotBegunInTime")
+          assert.strictEqual((yield* ledger.result("whole")).fault?.kind, "TaskOverdue")
+          assert.strictEqual((yield* ledger.get("later")).state, "queued")
+        })
+      )
+    })
+  )
+
   it.effect("of the first version is brought up to date, with its queue in its order", () =>
     Effect.gen(function* () {
       using dir = tempDir()

@@ -643,6 +643,83 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     )
 
     test(
+      "ends what is not begun in its time, counted from when it could have begun, and only before it was begun",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const timeouts = { queue: "10 seconds" }
+        const given = { ...task({ id: "t" }), timeouts, notBefore: "1 minute" }
+        yield* ledger.submitAll([
+          given,
+          { ...task({ id: "begun" }), timeouts },
+          { ...task({ id: "x" }), after: upon("t") }
+        ])
+        assert.deepEqual((yield* ledger.get("t")).spec, given)
+        yield* ledger.claim("begun", "a")
+        yield* ledger.park("begun", 1, parking(0))
+        yield* TestClock.adjust("69 seconds")
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", beginBy: 70_000 })
+        assert.strictEqual((yield* ledger.get("begun")).state, "queued")
+        yield* TestClock.adjust("1 second")
+        const { attempts, fault, status } = yield* ledger.result("t")
+        assert.deepInclude(
+          { attempts, kind: fault?.kind, status },
+          { attempts: 0, kind: "NotBegunInTime", status: "failed" }
+        )
+        assert.include(fault?.message, "within 10 seconds")
+        assert.deepInclude(yield* ledger.get("t"), { state: "failed", endedAt: 70_000, beginBy: undefined })
+        assert.strictEqual((yield* ledger.get("x")).state, "cancelled")
+        // Another life has all of its time again, less what it has waited for already.
+        yield* ledger.submitAll([given], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", beginBy: 80_000 })
+        yield* ledger.claim("t", "a")
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* ledger.get("t")).state, "running")
+      })
+    )
+
+    test(
+      "ends what is not over in its time, whatever it does or waits for, and supersedes who is at it",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const whole = (id: string) => ({ ...task({ id, type: id }), timeouts: { whole: "1 minute" } })
+        yield* ledger.submitAll([
+          task({ id: "never" }),
+          whole("running"),
+          whole("queued"),
+          whole("paused"),
+          { ...whole("waiting"), after: upon("never") },
+          { ...whole("behind"), after: upon("waiting") },
+          whole("done")
+        ])
+        for (const id of ["running", "paused", "done"])
+          yield* ledger.claim(id, "a", id === "running" ? 3_600_000 : undefined)
+        yield* ledger.park("paused", 1, parking(1_000_000))
+        yield* ledger.complete("done", 1, done("done"))
+        const released = yield* Effect.forkChild(ledger.released("running", 1), { startImmediately: true })
+        yield* TestClock.adjust("59 seconds")
+        assert.deepStrictEqual(yield* ledger.list({ states: ["failed"] }), [])
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(released)
+        const states = (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
+        assert.deepStrictEqual(states, [
+          "done succeeded",
+          "behind cancelled",
+          "waiting failed",
+          "paused failed",
+          "queued failed",
+          "running failed",
+          "never queued"
+        ])
+        assert.strictEqual((yield* ledger.result("running")).fault?.kind, "TaskOverdue")
+        const late = yield* Effect.flip(ledger.complete("running", 1, done("running")))
+        assert.strictEqual(late._tag, "AttemptSuperseded")
+        assert.deepInclude((yield* ledger.history("running"))[0], { ended: "failed", endedAt: 60_000 })
+        yield* ledger.submitAll([whole("running")], { again: true })
+        assert.strictEqual((yield* ledger.get("running")).endBy, 120_000)
+      })
+    )
+
+    test(
       "reports every move once, in order, and says that something has changed",
       Effect.gen(function* () {
         const ledger = yield* TaskLedger
