@@ -169,7 +169,9 @@ export class LedgerModel {
     task.lease = undefined
     task.due = undefined
     task.beginBy = undefined
-    if (ended(state)) task.endBy = undefined
+    if (!ended(state)) return
+    task.endBy = undefined
+    task.waits.clear()
   }
 
   /** A life of it. */
