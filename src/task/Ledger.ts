@@ -5,7 +5,7 @@
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
-import { TaskId } from "../domain/Ids.ts"
+import { seriesOf, TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { circle, edgesOf } from "./After.ts"
@@ -80,7 +80,7 @@ export const make = Effect.fnUntraced(function* (
         }
         try {
           const answer = store.transact(durable, () =>
-            work(now, telling(store, now, moved, mover(store, now, moved)), accept)
+            work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
           )
           return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
         } catch (error) {
@@ -170,9 +170,10 @@ export const make = Effect.fnUntraced(function* (
     )
   )
 
-  const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
+  /** What is there already and fits `redo` is done once more. */
+  const submitting = Effect.fn("TaskLedger.submitAll")(function* (
     specs: ReadonlyArray<TaskSpec>,
-    options: SubmitOptions = {}
+    redo: (record: TaskRecord) => boolean
   ) {
     const named: Array<Named> = []
     for (const spec of specs) {
@@ -180,7 +181,6 @@ export const make = Effect.fnUntraced(function* (
       const prompt = spec.prompt.toWellFormed()
       named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
-    const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
       true,
       (now, move, accept) => {
@@ -189,17 +189,19 @@ export const make = Effect.fnUntraced(function* (
         const conflicts = new Set<string>()
         /** What begins a life with this. */
         const coming = new Map<string, TaskSpec>()
-        let again = 0
+        const again = new Set<string>()
+        const going = new Set<string>()
         for (const spec of named) {
-          const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+          const record = known.get(spec.id) ?? there(spec)
           const content = record?.spec ?? added.get(spec.id)
           if (content === undefined) {
             added.set(spec.id, spec)
             coming.set(spec.id, spec)
           } else if (!sameContent(content, spec)) conflicts.add(spec.id)
           if (record === undefined) continue
-          if (redo(record) && !known.has(spec.id)) {
-            again++
+          if (!known.has(spec.id) && redo(record) && !going.has(record.series ?? "")) {
+            again.add(spec.id)
+            if (record.series !== undefined) going.add(record.series)
             coming.set(spec.id, record.spec)
           }
           known.set(spec.id, record)
@@ -207,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
         const [conflict, ...others] = conflicts
         if (conflict !== undefined)
           return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
-        const more = added.size + again
+        const more = added.size + again.size
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
           const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
@@ -240,8 +242,8 @@ export const make = Effect.fnUntraced(function* (
           const record = known.get(spec.id)
           const next =
             record === undefined
-              ? begin(spec.id, spec, (waits) => accept(fresh(spec, now, waits)))
-              : redo(record)
+              ? begin(spec.id, spec, (waits) => accept(beginning(spec, now, waits)))
+              : again.delete(spec.id)
                 ? revive(record)
                 : record
           known.set(spec.id, next)
@@ -256,6 +258,24 @@ export const make = Effect.fnUntraced(function* (
       }
     )
   })
+
+  /** What has not succeeded; an occurrence only where its series does not go on by itself. */
+  const failedOnes = ({ series, state }: TaskRecord) =>
+    isFinal(state) && state !== "succeeded" && (series === undefined || store.openOf(series).length === 0)
+
+  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false }: SubmitOptions = {}) =>
+    submitting(specs, again ? failedOnes : () => false)
+
+  /** The task, or that of its series which is open. */
+  const there = ({ id, schedule }: Named): TaskRecord | undefined =>
+    (store.has(id) ? store.get(id) : undefined) ?? (schedule === undefined ? undefined : store.openOf(seriesOf(id))[0])
+
+  const beginning = (spec: Named, now: number, waits: boolean): TaskRecord => {
+    const record = fresh(spec, now, waits)
+    return spec.schedule !== undefined && record.occursAt === undefined
+      ? refuse(new TaskInvalid({ problem: `"${spec.id}" has a schedule without a time that comes` }))
+      : record
+  }
 
   const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
     transact<void, TaskUnknown | AttemptSuperseded>(true, (now, move) => {
@@ -310,14 +330,20 @@ export const make = Effect.fnUntraced(function* (
       transact(true, (now, move) => {
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
-        const fault = report(new TaskCancelled({ task: id, why }))
-        const result = unfinished(record, fault, now)
-        return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        const cancel = (one: TaskRecord) => {
+          const fault = report(new TaskCancelled({ task: one.id, why }))
+          const result = unfinished(one, fault, now)
+          return move(one, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        }
+        const answer = cancel(record)
+        // A series ends as a whole.
+        if (record.series !== undefined) for (const other of store.openOf(record.series)) cancel(other)
+        return answer
       })
     ),
     replay: Effect.fn("TaskLedger.replay")(function* (id) {
       const { spec } = yield* ask<TaskRecord, TaskUnknown | TaskNotDead>(() => dead(id))
-      const [record] = yield* submitAll([spec], { again: true })
+      const [record] = yield* submitting([spec], ({ state }) => state === "dead")
       return record as TaskRecord
     }),
     drop: Effect.fn("TaskLedger.drop")((id) =>

@@ -48,6 +48,8 @@ export interface LedgerStore {
   due(now: number, limit: number): ReadonlyArray<TaskRecord>
   /** When the next will be due. */
   nextDue(): number | undefined
+  /** Those of a series that have not ended, in the order in which they were accepted. */
+  openOf(series: string): ReadonlyArray<TaskRecord>
   /** How many have not ended. */
   open(): number
   /** Drops the oldest ended tasks over the bounds, and the oldest dead letters over theirs, but never the last of either. */

@@ -49,6 +49,8 @@ export class MemoryStore implements LedgerStore {
   private readonly waitedFor = new Map<string, Set<string>>()
   /** As it was accepted: the order of what is due at the same time. */
   private readonly order = new Map<string, number>()
+  /** Of each series, those that have not ended. */
+  private readonly series = new Map<string, Set<string>>()
   private text = 0
   private place = 0
   /** The latest time at which one came: a clock that is set back changes no order. */
@@ -75,8 +77,23 @@ export class MemoryStore implements LedgerStore {
   insert(record: TaskRecord, now: number): void {
     this.tasks.set(record.id, record)
     this.order.set(record.id, ++this.accepted)
+    this.join(record)
     this.time(record)
     if (record.state === "queued") this.enqueue(record, now)
+  }
+
+  private join({ id, series, state }: TaskRecord): void {
+    if (series === undefined) return
+    const open = this.series.get(series) ?? new Set()
+    if (isFinal(state)) open.delete(id)
+    else open.add(id)
+    if (open.size === 0) this.series.delete(series)
+    else this.series.set(series, open)
+  }
+
+  openOf(series: string): ReadonlyArray<TaskRecord> {
+    const open = [...(this.series.get(series) ?? [])].flatMap((id) => this.tasks.get(id) ?? [])
+    return open.sort((one, other) => (this.order.get(one.id) ?? 0) - (this.order.get(other.id) ?? 0))
   }
 
   private time(record: TaskRecord): void {
@@ -95,6 +112,7 @@ export class MemoryStore implements LedgerStore {
       this.text -= old === undefined ? 0 : textOf(old)
     }
     this.tasks.set(id, record)
+    this.join(record)
     this.time(record)
     if (state === "queued") this.enqueue(record, now)
     if (state === "dead") this.dead.add(id)

@@ -1,9 +1,10 @@
 /** What a move makes of a task: which may follow which, what is written with it, and what is refused. */
 import type { FaultReport } from "../domain/Fault.ts"
-import type { TaskId } from "../domain/Ids.ts"
+import { seriesOf, type TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
 import { waitsUntil } from "./NotBefore.ts"
+import { nextTime } from "./ScheduleSpec.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
 import { type AttemptRecord, begun, MAX_WORDS, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -79,19 +80,36 @@ const kept = ({ missing = [], words = "" }: Remains): Pick<AttemptRecord, "words
   ...(missing.length === 0 ? {} : { missing: missing.map(({ found, proof }) => ({ proof, found })) })
 })
 
+type Dated = Pick<TaskRecord, "spec" | "submittedAt" | "occursAt">
+
+/** Until when it waits, where that is not over; of an occurrence, until its time. */
+export const dueOf = ({ occursAt, spec, submittedAt }: Dated, now: number): number | undefined =>
+  occursAt === undefined ? waitsUntil(spec, submittedAt, now) : occursAt > now ? occursAt : undefined
+
 /** How a life of a task begins. */
-const start = (spec: TaskSpec, submittedAt: number, now: number, waits: boolean) => {
+const start = (task: Dated, now: number, waits: boolean) => {
+  const { occursAt, spec } = task
   // Until when is not known before what it waits for has ended.
-  const dueAt = waits ? undefined : waitsUntil(spec, submittedAt, now)
+  const dueAt = waits ? undefined : dueOf(task, now)
   const state: TaskState = waits || dueAt !== undefined ? "parked" : "queued"
   const none = { attempt: 0, before: 0, spec }
-  return { state, dueAt, beginBy: beginsBy(none, state, now), endBy: endsBy(spec, now) }
+  // An occurrence is not late before its time.
+  const since = Math.max(now, occursAt ?? now)
+  return { state, dueAt, beginBy: beginsBy(none, state, now), endBy: endsBy(spec, since) }
 }
 
-export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => ({
+/** For a scheduled task, the first time that is allowed. */
+const firstTime = ({ schedule, ...spec }: TaskSpec, now: number) => {
+  const from = waitsUntil(spec, now, now)
+  return schedule === undefined ? undefined : nextTime(schedule, from === undefined ? now : from - 1)
+}
+
+export const fresh = (spec: Named, now: number, waits: boolean, occursAt = firstTime(spec, now)): TaskRecord => ({
   id: spec.id,
   spec,
-  ...start(spec, now, now, waits),
+  series: spec.schedule === undefined ? undefined : seriesOf(spec.id),
+  occursAt,
+  ...start({ spec, submittedAt: now, occursAt }, now, waits),
   attempt: 0,
   before: 0,
   interruptions: 0,
@@ -106,9 +124,9 @@ export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => (
 })
 
 /** The number of its attempt goes on, so that late reports of its former life stay refused. */
-export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, waits: boolean) => ({
-  ...start(spec, submittedAt, now, waits),
-  before: attempt,
+export const anew = (record: TaskRecord, now: number, waits: boolean) => ({
+  ...start(record, now, waits),
+  before: record.attempt,
   interruptions: 0,
   startedAt: undefined,
   endedAt: undefined,
@@ -137,4 +155,5 @@ export const sameContent = (a: TaskSpec, b: TaskSpec) =>
   a.prompt === b.prompt &&
   a.agent === b.agent &&
   JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
-  JSON.stringify(a.evidence) === JSON.stringify(b.evidence)
+  JSON.stringify(a.evidence) === JSON.stringify(b.evidence) &&
+  JSON.stringify(a.schedule) === JSON.stringify(b.schedule)

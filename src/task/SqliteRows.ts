@@ -69,6 +69,10 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE tasks ADD COLUMN end_by INTEGER;
   CREATE INDEX begin_by ON tasks (begin_by) WHERE begin_by IS NOT NULL;
   CREATE INDEX end_by ON tasks (end_by) WHERE end_by IS NOT NULL;
+  ALTER TABLE tasks ADD COLUMN series TEXT;
+  ALTER TABLE tasks ADD COLUMN occurs_at INTEGER;
+  CREATE INDEX series ON tasks (series) WHERE series IS NOT NULL AND ended_at IS NULL;
+  ALTER TABLE contents ADD COLUMN schedule TEXT;
   ALTER TABLE contents ADD COLUMN timeouts TEXT;
   ALTER TABLE contents ADD COLUMN retry TEXT;
   ALTER TABLE attempts ADD COLUMN words TEXT;
@@ -81,8 +85,8 @@ export const MIGRATIONS: ReadonlyArray<string> = [
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.interruptions, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.begin_by, t.end_by, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, c.timeouts, c.retry, r.result`
+  t.ended_at, t.due_at, t.begin_by, t.end_by, t.series, t.occurs_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
+  c.evidence, c.not_before, c.after, c.timeouts, c.retry, c.schedule, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -99,6 +103,7 @@ export const recordOf = (row: Row): TaskRecord => {
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
   const after = parsed<unknown>(row["after"])
+  const schedule = parsed<unknown>(row["schedule"])
   const timeouts = parsed<unknown>(row["timeouts"])
   const retry = parsed<unknown>(row["retry"])
   const due = number(row["due_at"])
@@ -112,6 +117,7 @@ export const recordOf = (row: Row): TaskRecord => {
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
     ...(after === undefined ? {} : { after }),
+    ...(schedule === undefined ? {} : { schedule }),
     ...(timeouts === undefined ? {} : { timeouts }),
     ...(retry === undefined ? {} : { retry })
   } as TaskSpec
@@ -131,6 +137,8 @@ export const recordOf = (row: Row): TaskRecord => {
     leaseUntil: state === "running" ? due : undefined,
     beginBy: number(row["begin_by"]),
     endBy: number(row["end_by"]),
+    series: string(row["series"]),
+    occursAt: number(row["occurs_at"]),
     lastFault: parsed<FaultReport>(row["fault"]),
     usage: parsed<TaskUsage>(row["usage"]) ?? noUsage,
     result: resultOf(row["result"])

@@ -65,11 +65,11 @@ export class SqliteStore implements LedgerStore {
   }
 
   insert(record: TaskRecord, now: number): void {
-    const { beginBy, dueAt, endBy, id, spec, state, submittedAt } = record
+    const { beginBy, dueAt, endBy, id, occursAt, series, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, begin_by, end_by, prompt)
-       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, begin_by, end_by, series, occurs_at, prompt)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
       id,
       spec.type,
       spec.agent ?? "",
@@ -81,14 +81,16 @@ export class SqliteStore implements LedgerStore {
       dueAt ?? null,
       beginBy ?? null,
       endBy ?? null,
+      series ?? null,
+      occursAt ?? null,
       beside ? null : spec.prompt
     )
-    const { after, evidence, notBefore = null, retry, schema, timeouts } = spec
-    const rare = [json(schema), json(evidence), notBefore, json(after), json(timeouts), json(retry)]
+    const { after, evidence, notBefore = null, retry, schedule, schema, timeouts } = spec
+    const rare = [json(schema), json(evidence), notBefore, json(after), json(timeouts), json(retry), json(schedule)]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      `INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, timeouts, retry)
-       VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, timeouts, retry, schedule)
+       VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?)`,
       beside ? spec.prompt : null,
       ...rare
     )
@@ -274,6 +276,12 @@ export class SqliteStore implements LedgerStore {
       return typeof at === "number" ? [at] : []
     })
     return next.length === 0 ? undefined : Math.min(...next)
+  }
+
+  openOf(series: string): ReadonlyArray<TaskRecord> {
+    return this.db
+      .all(`${SELECT} WHERE t.series = ? AND t.series IS NOT NULL AND t.ended_at IS NULL ORDER BY t.seq`, series)
+      .map(recordOf)
   }
 
   open(): number {

@@ -27,6 +27,9 @@ export interface TaskRecord {
   /** Until when it must be begun, while it is in the queue for the first time of a life, and until when it must be over. */
   readonly beginBy: number | undefined
   readonly endBy: number | undefined
+  /** Of a scheduled task: the id of the first of its series, and the time for which this one is meant. */
+  readonly series: string | undefined
+  readonly occursAt: number | undefined
   readonly lastFault: FaultReport | undefined
   /** Over all attempts since it was asked for. */
   readonly usage: TaskUsage

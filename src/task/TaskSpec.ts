@@ -4,6 +4,7 @@ import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
 import { NotBefore } from "./NotBefore.ts"
+import { ScheduleSpec } from "./ScheduleSpec.ts"
 import { TaskRetry } from "./TaskRetry.ts"
 import { Timeouts } from "./Timeouts.ts"
 
@@ -56,6 +57,10 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  schedule: Schema.optionalKey(ScheduleSpec).annotateKey({
+    description:
+      'When it is done again and again: a cron expression such as "0 3 * * *" (UTC), or { "cron": "0 3 * * *", "timeZone": "Europe/Berlin" }. Default: once'
   }),
   timeouts: Schema.optionalKey(Timeouts).annotateKey({
     description: "How long it may wait for an agent, be attempted, and take in all. Default: without end"

@@ -29,6 +29,8 @@ export const record = (id: string, more: Partial<TaskRecord> = {}): TaskRecord =
   leaseUntil: undefined,
   beginBy: undefined,
   endBy: undefined,
+  series: undefined,
+  occursAt: undefined,
   agent: undefined,
   submittedAt: 1000,
   startedAt: undefined,

@@ -29,6 +29,8 @@ const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
   leaseUntil: undefined,
   beginBy: undefined,
   endBy: undefined,
+  series: undefined,
+  occursAt: undefined,
   lastFault: undefined,
   usage: noUsage,
   result: undefined,

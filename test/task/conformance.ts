@@ -719,6 +719,159 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
       })
     )
 
+    const nightly = { ...task({ id: "nightly" }), schedule: "0 3 * * *" }
+    const day = 86_400_000
+    const three = 3 * 3_600_000
+    const occurrence = (n: number) => `nightly@1970-01-0${n + 1}T03:00:00Z`
+    const states = Effect.gen(function* () {
+      const ledger = yield* TaskLedger
+      return (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
+    })
+
+    test(
+      "does a scheduled task at its time, and accepts the next occurrence as it ends, however it ends",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit({ ...nightly, notBefore: "1 hour", timeouts: { whole: "2 hours" } })
+        assert.deepInclude(yield* ledger.get("nightly"), {
+          state: "parked",
+          dueAt: three,
+          endBy: three + 7_200_000,
+          series: "nightly",
+          occursAt: three
+        })
+        yield* TestClock.adjust(three)
+        assert.deepStrictEqual(yield* states, ["nightly queued"])
+        yield* perform("nightly")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} parked`, "nightly succeeded"])
+        assert.deepInclude(yield* ledger.get(occurrence(1)), { dueAt: day + three, series: "nightly", attempt: 0 })
+        assert.deepEqual((yield* ledger.get(occurrence(1))).spec, {
+          ...nightly,
+          timeouts: { whole: "2 hours" },
+          id: TaskId.make(occurrence(1))
+        })
+        // Given up, failed, out of its time: the series goes on.
+        yield* TestClock.adjust(day)
+        yield* ledger.claim(occurrence(1), "a")
+        yield* ledger.giveUp(occurrence(1), 1, failed(occurrence(1)))
+        yield* TestClock.adjust(day)
+        yield* ledger.claim(occurrence(2), "a")
+        yield* ledger.complete(occurrence(2), 1, failed(occurrence(2)))
+        yield* TestClock.adjust(day + 7_200_000)
+        assert.deepStrictEqual(yield* states, [
+          `${occurrence(4)} parked`,
+          `${occurrence(3)} failed`,
+          `${occurrence(2)} failed`,
+          `${occurrence(1)} dead`,
+          "nightly succeeded"
+        ])
+      })
+    )
+
+    test(
+      "never lets two occurrences meet, and makes up for missed times once at most",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* TestClock.adjust(2.5 * day)
+        assert.deepStrictEqual(yield* states, ["nightly running"])
+        yield* ledger.complete("nightly", 1, done("nightly"))
+        assert.deepStrictEqual(yield* states, [`${occurrence(3)} parked`, "nightly succeeded"])
+        // It waits for somebody for days: one is due, and no more.
+        yield* TestClock.adjust(3 * day)
+        assert.deepStrictEqual(yield* states, [`${occurrence(3)} queued`, "nightly succeeded"])
+        yield* perform(occurrence(3))
+        assert.deepStrictEqual((yield* states)[0], `${occurrence(6)} parked`)
+      })
+    )
+
+    test(
+      "ends a series with the cancellation of any open occurrence, and takes it up again where that is asked for",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* ledger.giveUp("nightly", 1, failed("nightly"))
+        // A series that goes on is not begun twice, whether its first is still known or not.
+        assert.strictEqual((yield* ledger.submitAll([nightly], { again: true }))[0]?.state, "dead")
+        yield* ledger.replay("nightly")
+        yield* ledger.cancel(occurrence(1), "why")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} cancelled`, "nightly cancelled"])
+        yield* TestClock.adjust(day)
+        assert.lengthOf(yield* ledger.list(), 2)
+        yield* ledger.submitAll([nightly], { again: true })
+        yield* perform("nightly")
+        assert.deepStrictEqual((yield* states)[0], `${occurrence(2)} parked`)
+        const conflict = yield* Effect.flip(ledger.submit({ ...nightly, schedule: "0 4 * * *" }))
+        assert.strictEqual(conflict._tag, "TaskConflict")
+      })
+    )
+
+    test(
+      "replays an occurrence beside its series, which goes on once",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* ledger.giveUp("nightly", 1, failed("nightly"))
+        yield* ledger.replay("nightly")
+        yield* perform("nightly")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} parked`, "nightly succeeded"])
+      })
+    )
+
+    test(
+      "waits with the first occurrence only for other tasks, and goes on where they have cancelled it",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "build" }), { ...nightly, after: upon("build") }])
+        yield* TestClock.adjust(day)
+        assert.strictEqual((yield* ledger.get("nightly")).state, "parked")
+        yield* ledger.claim("build", "a")
+        yield* ledger.complete("build", 1, failed("build"))
+        assert.strictEqual((yield* ledger.get("nightly")).state, "cancelled")
+        assert.deepInclude(yield* ledger.get(occurrence(1)), { state: "parked", dueAt: day + three })
+        const late = { ...nightly, id: TaskId.make("late"), schedule: { cron: "30 1 * * *", timeZone: "+01:00" } }
+        assert.strictEqual((yield* ledger.submit(late)).dueAt, day + 30 * 60_000)
+        const never = yield* Effect.flip(
+          ledger.submit({ ...nightly, id: TaskId.make("never"), notBefore: "9999999999 days" })
+        )
+        assert.strictEqual(never._tag, "TaskInvalid")
+      })
+    )
+
+    test(
+      "loses no date and rings no oftener than it must where the clock is set, by a day, either way",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const now = 10 * day
+        yield* TestClock.setTime(now)
+        yield* ledger.submitAll([
+          { ...task({ id: "soon" }), notBefore: "1 hour" },
+          { ...task({ id: "overdue" }), timeouts: { whole: "2 hours" } }
+        ])
+        yield* TestClock.adjust(1)
+        // Back: the date is the date.
+        yield* TestClock.setTime(now - day)
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* ledger.get("soon")).state, "parked")
+        yield* ledger.submit({ ...task({ id: "between" }), notBefore: "1 minute" })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* ledger.get("between")).state, "queued")
+        yield* TestClock.adjust(day)
+        assert.strictEqual((yield* ledger.get("soon")).state, "queued")
+        yield* ledger.submit({ ...task({ id: "later" }), notBefore: "23 hours" })
+        yield* TestClock.setTime(now + 2 * day)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* ledger.get("later")).state, "queued")
+        assert.strictEqual((yield* ledger.get("overdue")).state, "failed")
+      })
+    )
+
     test(
       "reports every move once, in order, and says that something has changed",
       Effect.gen(function* () {
