@@ -2,7 +2,10 @@
 import { Schema } from "effect"
 import { TASK_STATES, type TaskResult } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
+import { ScheduleSpec } from "../task/ScheduleSpec.ts"
 import type { AttemptRecord, TaskRecord } from "../task/TaskLedger.ts"
+import { TaskRetry } from "../task/TaskRetry.ts"
+import { Timeouts } from "../task/Timeouts.ts"
 import { FaultView } from "./FaultView.ts"
 
 export const TaskStateView = Schema.Literals(TASK_STATES)
@@ -68,6 +71,14 @@ export const TaskView = Schema.Struct({
   /** The agent that must do it. */
   only: Schema.optional(Schema.String),
   schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
+  /** Of a scheduled task: the first of its series, and when it is done. */
+  series: Schema.optional(Schema.String),
+  schedule: Schema.optional(ScheduleSpec),
+  timeouts: Schema.optional(Timeouts),
+  retry: Schema.optional(TaskRetry),
+  /** Until when it must be begun, and over. */
+  beginBy: Schema.optional(Schema.Finite),
+  endBy: Schema.optional(Schema.Finite),
   lastFault: Schema.optional(FaultView),
   usage: UsageView,
   result: Schema.optional(ResultView)
@@ -122,6 +133,12 @@ export const viewOf = (record: TaskRecord): TaskView => ({
   prompt: record.spec.prompt,
   only: record.spec.agent,
   schema: record.spec.schema,
+  series: record.series,
+  schedule: record.spec.schedule,
+  timeouts: record.spec.timeouts,
+  retry: record.spec.retry,
+  beginBy: record.beginBy,
+  endBy: record.endBy,
   lastFault: record.lastFault,
   usage: record.usage,
   result: record.result === undefined ? undefined : resultViewOf(record.result)

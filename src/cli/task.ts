@@ -42,6 +42,12 @@ const attempts = (history: TaskStory["history"], p: Paint): ReadonlyArray<string
     ]
   })
 
+const scheduleWords = ({ id, schedule, series }: Pick<TaskStory, "id" | "schedule" | "series">) => {
+  if (schedule === undefined) return undefined
+  const [cron, zone = "UTC"] = typeof schedule === "string" ? [schedule] : [schedule.cron, schedule.timeZone]
+  return `${cron} (${zone})${series === undefined || series === id ? "" : `, of the series ${series}`}`
+}
+
 const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
   const { history, result, ...view } = harmless(raw)
   const { costUsd, inputTokens, outputTokens, turns } = view.usage
@@ -55,6 +61,9 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
+    ["begin by", view.beginBy === undefined ? undefined : time(view.beginBy)],
+    ["end by", view.endBy === undefined ? undefined : time(view.endBy)],
+    ["schedule", scheduleWords(view)],
     ["took", result === undefined ? undefined : seconds(result.tookMillis)],
     [
       "cost",

@@ -280,6 +280,46 @@ describe("a task", () => {
   })
 })
 
+describe("a dead letter", () => {
+  it("is listed, tells its story, is given a new life or dropped; nothing else is", async () => {
+    await using it = await fleet()
+    const { tell } = await serving(it, { retry: { attempts: 1 } })
+    const limited = { status: 429, headers: { "retry-after": "600" } }
+    const first = await tell("submit", fake(limited, { text: "at last" }), "--id", "t", "--wait")
+    assert.strictEqual(first.code, 1, first.stderr)
+    assert.strictEqual((await tell("submit", fake(limited), "--id", "u", "--wait")).code, 1)
+    await tell("submit", fake({ text: "ok" }), "--id", "done", "--wait")
+    assert.deepStrictEqual(texts((await tell("tasks", "--state", "dead", "--json")).lines, "id"), ["t", "u"])
+    const [story] = (await tell("task", "t", "--json")).lines
+    const history = story?.["history"] as ReadonlyArray<Record<string, unknown>>
+    assert.deepInclude(history[0], { attempt: 1, ended: "dead" })
+    assert.include(history[0]?.["fault"], { kind: "RateLimited" })
+    const replayed = await tell("task", "replay", "t", "--json")
+    assert.strictEqual(replayed.code, 0, replayed.stderr)
+    assert.deepInclude(replayed.lines[0], { id: "t" })
+    assert.strictEqual(
+      (await tell("submit", fake(limited, { text: "at last" }), "--id", "t", "--wait")).stdout,
+      "at last\n"
+    )
+    const dropped = await tell("task", "drop", "u")
+    assert.strictEqual(dropped.stdout, 'task "u" is cancelled\n')
+    assert.deepStrictEqual((await tell("tasks", "--state", "dead", "--json")).lines, [])
+    for (const [verb, id] of [
+      ["replay", "done"],
+      ["drop", "done"],
+      ["replay", "none"],
+      ["drop", "none"]
+    ] as const) {
+      const refused = await tell("task", verb, id)
+      assert.strictEqual(refused.code, 2)
+      assert.match(
+        refused.stderr,
+        id === "done" ? /is no dead letter: it is succeeded[\s\S]*hint: / : /there is no task/
+      )
+    }
+  })
+})
+
 describe("agents", () => {
   it("are told together by the name of their group, or all; what fails is told, and the others do it", async () => {
     await using it = await fleet()
