@@ -10,6 +10,8 @@ export interface Content {
   readonly delay: number
   /** How long it may wait in the queue, and take in all. */
   readonly timeouts: { readonly queue?: number; readonly whole?: number }
+  /** Is it done again every minute? */
+  readonly often: boolean
   readonly after: ReadonlyArray<{ readonly task: string; readonly onFailure: "cancel" | "run" }>
 }
 
@@ -24,6 +26,8 @@ export interface ModelTask extends Content {
   interruptions: number
   holder: string | undefined
   due: number | undefined
+  /** The minute for which an occurrence is meant. */
+  occurs: number | undefined
   beginBy: number | undefined
   endBy: number | undefined
   lease: number | undefined
@@ -33,6 +37,8 @@ export interface ModelTask extends Content {
   waits: Set<string>
   turns: number
   text: string | undefined
+  /** By somebody, which ends its series. */
+  dropped: boolean
   story: Array<string>
 }
 
@@ -49,6 +55,9 @@ export type Answer =
 export const INTERRUPTIONS = 2
 
 const ended = (state: TaskState) => ["succeeded", "failed", "cancelled", "dead"].includes(state)
+const MINUTE = 60_000
+const minuteAfter = (at: number) => (Math.floor(at / MINUTE) + 1) * MINUTE
+const first = (id: string) => id.split("@")[0]
 /** When its next date is. */
 const next = ({ beginBy, due, endBy, lease }: ModelTask) =>
   Math.min(...[beginBy, due, endBy, lease].map((at) => at ?? Number.POSITIVE_INFINITY))
@@ -64,13 +73,18 @@ export class LedgerModel {
     for (const [id, content] of batch) {
       const known = this.tasks.get(id) ?? coming.get(id)
       if (known === undefined) coming.set(id, content)
-      else if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
+      else if (
+        known.type !== content.type ||
+        known.prompt !== content.prompt ||
+        known.agent !== content.agent ||
+        known.often !== content.often
+      )
         return "TaskConflict"
     }
     const fresh = new Set(coming.keys())
     for (const [id] of batch) {
       const known = this.tasks.get(id)
-      if (again && known !== undefined && failed(known.state)) coming.set(id, known)
+      if (again && known !== undefined && failed(known.state) && !this.goesOn(known)) coming.set(id, known)
     }
     for (const [id, { after }] of coming)
       if (fresh.has(id) && after.some(({ task }) => !coming.has(task) && !this.tasks.has(task))) return "TaskInvalid"
@@ -82,6 +96,12 @@ export class LedgerModel {
       for (const id of free) left.delete(id)
     }
     if (left.size > 0) return "TaskInvalid"
+    this.live(coming, batch)
+    return "ok"
+  }
+
+  /** They begin a life. */
+  private live(coming: ReadonlyMap<string, Content>, batch: ReadonlyArray<readonly [string, Content]>): void {
     const doomed: Array<ModelTask> = []
     for (const id of new Set(batch.map(([id]) => id))) {
       const content = coming.get(id)
@@ -96,6 +116,7 @@ export class LedgerModel {
         interruptions: 0,
         holder: undefined,
         due: undefined,
+        occurs: undefined,
         beginBy: undefined,
         endBy: undefined,
         lease: undefined,
@@ -105,19 +126,22 @@ export class LedgerModel {
         waits: new Set(),
         turns: 0,
         text: undefined,
+        dropped: false,
         story: []
       }
+      task.dropped = false
       this.tasks.set(id, task)
       Object.assign(task, { before: task.attempt, interruptions: 0, turns: 0, text: undefined })
       const state = (other: string) => (coming.has(other) ? "queued" : (this.tasks.get(other)?.state ?? "succeeded"))
       task.waits = new Set(task.after.map(({ task }) => task).filter((other) => !ended(state(other))))
       if (task.after.some(({ onFailure, task }) => onFailure === "cancel" && failed(state(task)))) doomed.push(task)
-      task.endBy = task.timeouts.whole === undefined ? undefined : this.now + task.timeouts.whole
+      if (task.often) task.occurs ??= minuteAfter(task.delay === 0 ? this.now : this.now + task.delay - 1)
+      const since = Math.max(this.now, task.occurs ?? 0)
+      task.endBy = task.timeouts.whole === undefined ? undefined : since + task.timeouts.whole
       if (task.waits.size > 0 || doomed.includes(task)) this.leave(task, "parked")
       else this.begin(task)
     }
     for (const task of doomed) if (!ended(task.state)) this.endAll(task)
-    return "ok"
   }
 
   /** Cancelled, and with it those that wait for it. */
@@ -126,6 +150,38 @@ export class LedgerModel {
     task.text = ""
     task.waits.clear()
     this.end([task])
+  }
+
+  /** Is another of its series open? */
+  private goesOn({ id, often }: ModelTask): boolean {
+    return often && [...this.tasks.values()].some((other) => first(other.id) === first(id) && !ended(other.state))
+  }
+
+  private follow(over: ModelTask): void {
+    if (!over.often || over.dropped || this.goesOn(over)) return
+    let at = minuteAfter(Math.max(this.now, over.occurs ?? 0))
+    const id = () => `${first(over.id)}@${new Date(at).toISOString().replace(".000", "")}`
+    while (this.tasks.has(id())) at = minuteAfter(at)
+    const { whole } = over.timeouts
+    this.tasks.set(id(), {
+      ...over,
+      id: id(),
+      after: [],
+      delay: 0,
+      state: "parked",
+      attempt: 0,
+      before: 0,
+      interruptions: 0,
+      holder: undefined,
+      due: at,
+      occurs: at,
+      endBy: whole === undefined ? undefined : at + whole,
+      submitted: this.now,
+      waits: new Set(),
+      turns: 0,
+      text: undefined,
+      story: []
+    })
   }
 
   private end(ends: Array<ModelTask>): void {
@@ -139,6 +195,7 @@ export class LedgerModel {
           ends.push(task)
         } else if (task.waits.size === 0) this.begin(task)
       }
+      this.follow(over)
     }
   }
 
@@ -176,7 +233,7 @@ export class LedgerModel {
 
   /** A life of it. */
   private begin(task: ModelTask): void {
-    const due = task.submitted + task.delay
+    const due = task.occurs ?? task.submitted + task.delay
     if (due <= this.now) this.queue(task)
     else {
       this.leave(task, "parked")
@@ -235,7 +292,14 @@ export class LedgerModel {
     const task = this.tasks.get(id)
     if (task === undefined) return "TaskUnknown"
     if (ended(task.state)) return "TaskEnded"
-    this.endAll(task)
+    const others = task.often
+      ? [...this.tasks.values()].filter((other) => first(other.id) === first(id) && !ended(other.state))
+      : [task]
+    for (const other of [task, ...others]) {
+      if (ended(other.state)) continue
+      other.dropped = true
+      this.endAll(other)
+    }
     return "ok"
   }
 
@@ -248,7 +312,7 @@ export class LedgerModel {
   }
 
   replay(id: string): Answer {
-    return this.dead(id, (task) => this.submit([[id, task]], true))
+    return this.dead(id, (task) => this.live(new Map([[id, task]]), [[id, task]]))
   }
 
   drop(id: string): Answer {

@@ -36,6 +36,7 @@ const content = fc.record({
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
+  often: fc.constantFrom(false, false, false, true),
   timeouts: fc.constantFrom({}, {}, {}, { queue: 70 }, { whole: 500 }, { queue: 3_000, whole: 5_000 }),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
@@ -101,6 +102,7 @@ const action = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("renew" as const), id, behind, lease: fc.constantFrom(50, 2_000) })
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("finish" as const), good: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("replay" as const, "drop" as const), id }) },
   {
@@ -117,12 +119,13 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, priority, prompt, timeouts, type }: Content) => ({
+const spec = (name: string, { after, agent, delay, often, priority, prompt, timeouts, type }: Content) => ({
   ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
   ...(priority === 0 ? {} : { priority }),
   ...(Object.keys(timeouts).length === 0
     ? {}
     : { timeouts: Object.fromEntries(Object.entries(timeouts).map(([key, time]) => [key, `${time} millis`])) }),
+  ...(often ? { schedule: "* * * * *" } : {}),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -179,6 +182,15 @@ const act = (
       return both(ledger.replay(what.id), () => model.replay(what.id))
     case "drop":
       return both(ledger.drop(what.id), () => model.drop(what.id))
+    case "finish": {
+      const running = [...model.tasks.values()].findLast(({ state }) => state === "running")
+      if (running === undefined) return Effect.succeed(["ok", "ok"])
+      const end = what.good ? ledger.complete : ledger.giveUp
+      const result = done(running.id, { status: what.good ? "succeeded" : "failed", text: "x", usage })
+      return both(end(running.id, running.attempt, result), () =>
+        model.complete(running.id, running.attempt, what.good ? "succeeded" : "dead", "x", step)
+      )
+    }
     case "park": {
       const until = model.now + what.delay
       return both(ledger.park(what.id, attempt, { until, fault, usage, interrupted: what.interrupted }), () =>
@@ -208,6 +220,8 @@ const view = (record: TaskRecord) => ({
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
   priority: record.spec.priority ?? 0,
+  often: record.spec.schedule !== undefined,
+  occurs: record.occursAt,
   timeouts: Object.fromEntries(
     Object.entries(record.spec.timeouts ?? {}).map(([key, text]) => [key, Number(text.split(" ")[0])])
   ) as ModelTask["timeouts"],
@@ -245,8 +259,8 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 })
 
 const expected = (model: LedgerModel) => ({
-  tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, waits: ____, ...task }) =>
-    structuredClone(task)
+  tasks: [...model.tasks.values()].map(
+    ({ place: _, since: __, submitted: ___, waits: ____, dropped: _____, ...task }) => structuredClone(task)
   ),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],
