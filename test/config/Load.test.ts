@@ -87,6 +87,15 @@ describe("a config file", () => {
           factor: 2,
           maxDelay: Duration.minutes(5)
         },
+        logs: {
+          level: "info",
+          modules: {},
+          file: true,
+          format: "json",
+          maxFile: 10 * 2 ** 20,
+          maxAge: Duration.days(7),
+          maxTotal: 200 * 2 ** 20
+        },
         agents: [
           {
             id: "a",
