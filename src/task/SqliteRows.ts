@@ -63,6 +63,7 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
   `,
+  "ALTER TABLE contents ADD COLUMN session TEXT",
   `
   ALTER TABLE tasks ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE tasks ADD COLUMN begin_by INTEGER;
@@ -86,7 +87,7 @@ export const MIGRATIONS: ReadonlyArray<string> = [
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.interruptions, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.begin_by, t.end_by, t.series, t.occurs_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, c.timeouts, c.retry, c.schedule, r.result`
+  c.evidence, c.not_before, c.after, c.timeouts, c.retry, c.schedule, c.session, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -106,12 +107,14 @@ export const recordOf = (row: Row): TaskRecord => {
   const schedule = parsed<unknown>(row["schedule"])
   const timeouts = parsed<unknown>(row["timeouts"])
   const retry = parsed<unknown>(row["retry"])
+  const session = parsed<unknown>(row["session"])
+  const [wanted] = String(row["wanted"]).split(" ")
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
     type: row["type"],
     prompt: row["prompt"],
-    ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
+    ...(wanted === "" ? {} : { agent: wanted }),
     ...(schema === undefined ? {} : { schema }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
@@ -119,7 +122,8 @@ export const recordOf = (row: Row): TaskRecord => {
     ...(after === undefined ? {} : { after }),
     ...(schedule === undefined ? {} : { schedule }),
     ...(timeouts === undefined ? {} : { timeouts }),
-    ...(retry === undefined ? {} : { retry })
+    ...(retry === undefined ? {} : { retry }),
+    ...(session === undefined ? {} : { session })
   } as TaskSpec
   return {
     id: String(row["id"]),

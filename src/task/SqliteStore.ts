@@ -2,6 +2,7 @@
 import { isFinal, noUsage, type TaskState } from "../domain/Task.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
+import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
@@ -72,7 +73,7 @@ export class SqliteStore implements LedgerStore {
        VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
       id,
       spec.type,
-      spec.agent ?? "",
+      wantedOf(spec),
       state,
       priorityOf(spec),
       this.turn(record, now),
@@ -85,12 +86,21 @@ export class SqliteStore implements LedgerStore {
       occursAt ?? null,
       beside ? null : spec.prompt
     )
-    const { after, evidence, notBefore = null, retry, schedule, schema, timeouts } = spec
-    const rare = [json(schema), json(evidence), notBefore, json(after), json(timeouts), json(retry), json(schedule)]
+    const { after, evidence, notBefore = null, retry, schedule, schema, session, timeouts } = spec
+    const rare = [
+      json(schema),
+      json(evidence),
+      notBefore,
+      json(after),
+      json(timeouts),
+      json(retry),
+      json(schedule),
+      json(session)
+    ]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      `INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, timeouts, retry, schedule)
-       VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, timeouts, retry, schedule, session)
+       VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       beside ? spec.prompt : null,
       ...rare
     )
