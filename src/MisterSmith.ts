@@ -52,6 +52,7 @@ import {
   type TaskConflict,
   type TaskEnded,
   TaskInvalid,
+  type TaskNotDead,
   type TaskUnknown
 } from "./task/TaskError.ts"
 import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
@@ -87,6 +88,10 @@ export class MisterSmith extends Context.Service<
     perform(task: TaskInput): Effect.Effect<TaskResult, SubmitError | TaskUnknown | SupervisorGaveUp>
     /** Ends a task that has not ended, and the work on it. */
     cancel(task: string, why?: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
+    /** Gives a dead letter a new life: it goes back to the queue. */
+    replay(task: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | SubmitError>
+    /** A dead letter need not be kept: it counts as cancelled, and is forgotten in its turn. */
+    drop(task: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | LedgerUnusable>
     task(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
     /** The attempts at a task, first to last. */
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
@@ -138,7 +143,10 @@ export class MisterSmith extends Context.Service<
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
     MisterSmith.layerOn(config).pipe(
       Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
+          kept: { ...KEPT, tasks: config.tasksKept, dead: config.deadTasksKept },
+          interruptions: config.retry.interruptions
+        })
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
@@ -225,6 +233,8 @@ const make = Effect.gen(function* () {
       return yield* result((yield* submit(task)).id)
     }),
     cancel: (task, why = "on request") => ledger.cancel(task, why),
+    replay: ledger.replay,
+    drop: ledger.drop,
     task: ledger.get,
     attempts: ledger.history,
     tasks: ledger.list({ limit: 1_000 }),

@@ -32,16 +32,20 @@ export type { AgentLoad } from "./task/AgentLoad.ts"
 export { PluginBroken, PluginMissing, PluginNotAFunction } from "./task/RoutingError.ts"
 export type { RoutingAgent, RoutingContext, RoutingPlugin, RoutingTask } from "./task/RoutingPlugin.ts"
 export {
+  BrokenOffTooOften,
   DependencyFailed,
   EvidenceMissing,
   FileUnusable,
   LedgerFull,
   LedgerUnusable,
+  NotBegunInTime,
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
+  TaskOverdue,
   TaskUnknown
 } from "./task/TaskError.ts"
 export type { SubmitOptions } from "./task/TaskLedger.ts"
-export type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
+export type { AttemptRecord, MissingProof, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 export type { TaskInput } from "./task/TaskSpec.ts"

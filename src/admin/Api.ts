@@ -24,6 +24,7 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
@@ -142,13 +143,25 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
       success: TaskView,
       error: [...taskUnknown, status(TaskEnded, 409), status(TaskConflict, 409), status(LedgerFull, 503)]
     }).annotateMerge(
-      described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
+      described(
+        "Does a task once more that has failed, was given up or was cancelled; one that has not ended is answered as it is"
+      )
     ),
     HttpApiEndpoint.get("explainTask", "/tasks/:id/explain", {
       params: id,
       success: Schema.Struct({ task: Schema.String, why: Schema.String }),
       error: taskUnknown
     }).annotateMerge(described("Why a task is where it is, in a sentence: for whom or what it waits, or how it ended")),
+    HttpApiEndpoint.post("replayTask", "/tasks/:id/replay", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409), status(LedgerFull, 503)]
+    }).annotateMerge(described("Gives a dead letter a new life: it goes back to the queue")),
+    HttpApiEndpoint.post("dropTask", "/tasks/:id/drop", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409)]
+    }).annotateMerge(described("A dead letter need not be kept: it counts as cancelled, and is forgotten in its turn")),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,

@@ -22,6 +22,7 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
@@ -81,6 +82,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
             Effect.map((why) => ({ task: id, why })),
             Effect.mapError(only(TaskUnknown, LedgerUnusable))
           ),
+        replayTask: ({ params: { id } }) =>
+          operated
+            .replay(id)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerFull, LedgerUnusable))),
+        dropTask: ({ params: { id } }) =>
+          operated.drop(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerUnusable))),
         result: ({ params: { id } }) =>
           operated
             .result(id)

@@ -24,6 +24,10 @@ export class Operated extends Context.Service<
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, Fault>
     /** Ends a task that has not ended, and the work on it. */
     cancel(task: string, why?: string): Effect.Effect<TaskRecord, Fault>
+    /** A dead letter goes back to the queue. */
+    replay(task: string): Effect.Effect<TaskRecord, Fault>
+    /** A dead letter counts as cancelled. */
+    drop(task: string): Effect.Effect<TaskRecord, Fault>
     /** The latest first. */
     tasks(filter: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, Fault>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>

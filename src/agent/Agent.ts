@@ -46,6 +46,8 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** What a turn may take, where that is less than the agent allows. */
+  readonly turnLimit?: Duration.Duration | undefined
   /** The conversation that it is to go on with, where an earlier attempt has not begun to. */
   readonly session?: Continued
   /** What all attempts at the task may cost together, and what the earlier ones have. */
@@ -85,6 +87,8 @@ export interface Attempt {
   readonly usage: TaskUsage
   /** The conversation it ran in. */
   readonly session: string | undefined
+  /** The last that the agent said in it, where it did not come to its answer. */
+  readonly words?: string | undefined
 }
 
 export interface Agent {
@@ -126,6 +130,8 @@ export interface Memory {
   conversation: Conversation | undefined
   /** The task whose turn is open. */
   performing: string | undefined
+  /** The last that was said in the attempt under way. */
+  words?: string | undefined
   /** The conversation that its CLI is in, as far as that is known. */
   at: string | undefined
   /** The CLI of this life. */

@@ -5,7 +5,19 @@
  * been told. A job that needs another output schema than the CLI was started with gets a CLI of its own, because the CLI
  * takes a schema only at its start.
  */
-import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
+import {
+  Cause,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type FileSystem,
+  Option,
+  type Path,
+  Queue,
+  Result,
+  Scope
+} from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
@@ -25,6 +37,7 @@ import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
 import * as Budget from "./Budget.ts"
+import { wordsIn } from "./LastWords.ts"
 import * as Liveness from "./Liveness.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 import { checkOutput } from "./StructuredOutput.ts"
@@ -75,15 +88,16 @@ export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
         slot = yield* begin(life, home, scope, job.work)
       }
       const before = yield* slot.session.spent
+      memory.words = undefined
       const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
       // What is over is not to be gone on with, unless the agent is to keep its one conversation.
       if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
         memory.conversation = undefined
       }
       const usage = usageSince(before, yield* slot.session.spent)
-      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId })
+      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId, words: memory.words })
       return outcome
-    }).pipe(Effect.onError((cause) => settle(job, cause)))
+    }).pipe(Effect.onError((cause) => settle(job, cause, memory.words)))
     if (Result.isFailure(outcome) && endsLife(outcome.failure)) return yield* outcome.failure
     yield* move("idle", "ready for the next task")
   }
@@ -103,10 +117,10 @@ const cancelled = (job: Job) =>
   Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
 
 /** Tells a job what has ended the life under it. A life that is stopped, perhaps for a sibling's sake, interrupts it. */
-const settle = (job: Job, cause: Cause.Cause<LifeError>): Effect.Effect<unknown> => {
+const settle = (job: Job, cause: Cause.Cause<LifeError>, words?: string): Effect.Effect<unknown> => {
   if (Cause.hasDies(cause)) return Deferred.failCause(job.done, Cause.die(Cause.squash(cause)))
   const fault = Option.getOrElse(Cause.findErrorOption(cause), () => new Interrupted({ by: "its agent's stop" }))
-  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined })
+  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined, words })
 }
 
 /** A CLI for this work, which goes on with the remembered conversation where the CLI still has it. */
@@ -128,6 +142,7 @@ const begin = Effect.fnUntraced(function* (
   const hear = (event: ClaudeEvent) =>
     Effect.suspend(() => {
       tally.hear(event)
+      if (memory.performing !== undefined) memory.words = wordsIn(event) ?? memory.words
       return Effect.andThen(liveness.hear(event), note(life, sessions, event))
     })
   const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
@@ -227,6 +242,7 @@ const perform = Effect.fnUntraced(function* (
     : { task: work.task, prompt: uuid, session: at, cwd: home.workspace }
   memory.conversation = conversation
   slot.used = true
+  const taskTime = Duration.min(spec.limits.taskTime, work.turnLimit ?? Duration.infinity)
   yield* sessions.remember(id, conversation)
   const atFirst = yield* slot.session.spent
   const bounded = <A, E, R>(turn: Effect.Effect<A, E, R>) =>
@@ -243,8 +259,8 @@ const perform = Effect.fnUntraced(function* (
       bounded,
       Effect.raceFirst(
         Effect.andThen(
-          elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
-          Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
+          elapsed(taskTime, slot.session.process.pausedMillis),
+          Effect.fail(new TaskTimedOut({ after: taskTime }))
         )
       ),
       Effect.ensuring(

@@ -40,6 +40,15 @@ export const ConfigFile = Schema.Struct({
     description:
       "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
   }),
+  deadTasksKept: Schema.Int.pipe(
+    Schema.check(
+      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.dead))
+  ).annotateKey({
+    description:
+      "How many tasks that were given up are kept as dead letters, beside tasksKept others; the oldest go first. Default 10000"
+  }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"
   }),

@@ -19,6 +19,27 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['retry.delay (line 1): expected a duration such as "30 seconds" or "5 minutes", found 5; write "5 seconds"']
   ],
   [
+    "a schedule that is none, never comes, or is of no zone",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "schedule": "61 * * * *" }, { "prompt": "x", "schedule": { "cron": "0 0 30 2 *", "timeZone": "Mars/X" } }, { "prompt": "x", "schedule": { "cron": "0 0 * * *", "zone": "x" } }] }`,
+    [
+      'tasks[0].schedule (line 1): expected a cron expression: minute, hour, day, month and weekday, such as "0 3 * * *", found "61 * * * *"',
+      'tasks[1].schedule.cron (line 1): expected a time that comes, and this never does, found "0 0 30 2 *"',
+      'tasks[1].schedule.timeZone (line 1): expected a time zone such as "Europe/Berlin", "UTC" or "+02:00", found "Mars/X"',
+      "tasks[2].schedule.zone (line 1): there is no such key; known here: cron, timeZone"
+    ]
+  ],
+  [
+    "a task whose times or pauses cannot be",
+    `{ ${agents}, "retry": { "maxDelay": "10 seconds" }, "tasks": [{ "prompt": "x", "timeouts": { "queue": "2 hours", "whole": "1 hour", "attempt": "61 minutes" } }, { "prompt": "x", "retry": { "delay": "1 minute" } }, { "prompt": "x", "retry": { "attempts": 0 }, "timeouts": { "whole": "0 seconds" } }] }`,
+    [
+      'tasks[0].timeouts.queue (line 1): expected at most timeouts.whole (1 hour), found "2 hours"',
+      'tasks[0].timeouts.attempt (line 1): expected at most timeouts.whole (1 hour), found "61 minutes"',
+      'tasks[1].retry.delay (line 1): expected at most maxDelay (10 seconds by default), found "1 minute"',
+      "tasks[2].retry.attempts (line 1): expected a whole number from 1 to 100, found 0",
+      'tasks[2].timeouts.whole (line 1): expected a duration such as "30 seconds" or "5 minutes", longer than nothing, found "0 seconds"'
+    ]
+  ],
+  [
     "a size in a unit that nobody knows",
     `{ ${agents}, "claude": { "maxLine": "3 bananas" } }`,
     [
@@ -331,7 +352,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, routing, logs, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, logs, agents, tasks`
     )
   ],
   [
