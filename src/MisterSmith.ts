@@ -9,6 +9,8 @@ import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { Workspaces } from "./agent/Workspace.ts"
+import type { WorkspaceBlocked } from "./agent/WorkspaceError.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
@@ -35,6 +37,7 @@ import {
 import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
+import * as WorkspaceKeeper from "./task/WorkspaceKeeper.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
 export type StartError =
@@ -44,6 +47,7 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | WorkspaceBlocked
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -110,9 +114,11 @@ export class MisterSmith extends Context.Service<
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
+      Layer.provideMerge(WorkspaceKeeper.layer),
       Layer.provideMerge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Workspaces.layer(config.workspaces)),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,

@@ -26,7 +26,14 @@ export const ResultView = Schema.Struct({
   attempts: Schema.Finite,
   denied: Schema.Array(Schema.String),
   usage: UsageView,
-  tookMillis: Schema.Finite
+  tookMillis: Schema.Finite,
+  workspace: Schema.optionalKey(
+    Schema.Struct({
+      path: Schema.String,
+      branch: Schema.optionalKey(Schema.String),
+      head: Schema.optionalKey(Schema.String)
+    })
+  )
 })
 
 const common = {

@@ -9,7 +9,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, 
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
-import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import { noUsage, type TaskUsage, type TaskWorkspace } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
@@ -26,6 +26,7 @@ import {
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import type { WorkspaceError } from "./WorkspaceError.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
@@ -52,7 +53,7 @@ export interface WorkPlace {
 }
 
 /** Why an attempt failed. */
-export type PerformError = LifeError | AgentGone | AgentDefect
+export type PerformError = LifeError | AgentGone | AgentDefect | WorkspaceError
 
 /** What ends a life. */
 export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound
@@ -63,6 +64,8 @@ export interface Attempt {
   readonly usage: TaskUsage
   /** The conversation it ran in. */
   readonly session: string | undefined
+  /** The place that the task has for itself. */
+  readonly workspace?: TaskWorkspace
 }
 
 export interface Agent {

@@ -56,6 +56,9 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
         : `${dollars(costUsd)} (${turns} ${turns === 1 ? "turn" : "turns"}, ${inputTokens} tokens in, ${outputTokens} out)`
     ],
     ["session", result?.session],
+    ["workspace", result?.workspace?.path],
+    ["branch", result?.workspace?.branch],
+    ["commit", result?.workspace?.head],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
     ["hint", view.lastFault?.hint],

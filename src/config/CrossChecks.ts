@@ -20,6 +20,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...first(MAX_TOLD + 1, order(tasks)),
     ...first(MAX_TOLD + 1, takers(groups, tasks)),
     ...delays(root),
+    ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
 }
@@ -185,6 +186,20 @@ function* delays(root: unknown): Iterable<Finding> {
   for (const index of list(valueAt(root, ["agents"])).keys()) {
     const path = ["agents", index, "restart"]
     yield* pauses(root, path, "initialDelay", () => restartPauses(valueAt(root, [...path, "policy"])))
+  }
+}
+
+/** A conversation is resumed only in the directory in which it began. */
+function* conversations(root: unknown): Iterable<Finding> {
+  for (const [index, agent] of list(valueAt(root, ["agents"])).entries()) {
+    const kind = text(valueAt(agent, ["workspace", "kind"]))
+    if (valueAt(agent, ["session"]) !== "keep" || (kind !== "fresh" && kind !== "worktree")) continue
+    const path = ["agents", index, "session"]
+    yield {
+      path,
+      expected: `expected per_task, because each task has a workspace of its own (${kind})`,
+      ...found("keep", path)
+    }
   }
 }
 

@@ -59,6 +59,15 @@ export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
   costUsd: after.costUsd - before.costUsd
 })
 
+/** Where a task was performed, and where work stands there. */
+export interface TaskWorkspace {
+  readonly path: string
+  /** Of a git worktree of the task's own. */
+  readonly branch?: string
+  /** The commit that it is at. */
+  readonly head?: string
+}
+
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
   readonly task: string
@@ -76,4 +85,6 @@ export interface TaskResult {
   readonly usage: TaskUsage
   /** From the start of the first attempt to the end of the last, pauses included. */
   readonly tookMillis: number
+  /** Of the last attempt, where it got one of its own. */
+  readonly workspace?: TaskWorkspace
 }

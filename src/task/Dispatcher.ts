@@ -136,7 +136,7 @@ export const layer = (retry: RetrySettings) =>
 
       /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Judged) {
+        function* (task: TaskRecord, agent: Agent, { outcome, session, usage, workspace }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
           if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
@@ -149,7 +149,8 @@ export const layer = (retry: RetrySettings) =>
             session,
             attempts: tries(task),
             usage: spent,
-            tookMillis: now - (task.startedAt ?? now)
+            tookMillis: now - (task.startedAt ?? now),
+            ...(workspace === undefined ? {} : { workspace })
           }
           if (Result.isFailure(outcome)) {
             return yield* ledger.complete(task.id, task.attempt, failed(common, report(outcome.failure)))
@@ -230,7 +231,7 @@ interface Judged extends Omit<Attempt, "outcome"> {
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
 
-type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
+type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis" | "workspace">
 
 const failed = (common: Common, fault: FaultReport): TaskResult => ({
   ...common,
