@@ -336,8 +336,8 @@ export const resume = Effect.fn("Worktree.resume")(function* (
     return { _tag: "Gone" }
   }
   if (emptied) return yield* new WorkspaceBlocked({ path, reason: "it cannot be removed" })
-  // git takes this file away first.
-  if (known !== undefined && !existsSync(join(path, ".git"))) yield* git.line(repository, ["worktree", "repair", path])
+  // git may take this file away first. It writes it again, and complains that it was not there.
+  if (known !== undefined && !existsSync(join(path, ".git"))) yield* git.run(repository, ["worktree", "repair"])
   if (making && known?.locked === INITIALIZING) {
     // Of the git that was making it, in a place where no other has been.
     rmSync(join(yield* gitDirOf(git, path), "index.lock"), { force: true })
