@@ -8,6 +8,7 @@ import { WorkspaceSettings } from "../agent/WorkspaceSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
+import { LogSettings } from "../observability/LogSettings.ts"
 import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { KEPT } from "../task/LedgerStore.ts"
@@ -50,6 +51,9 @@ export const ConfigFile = Schema.Struct({
   }),
   retry: RetrySettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "When a task is tried again"
+  }),
+  logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What is logged, and the files it goes to"
   }),
   workspaces: WorkspaceSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How much is kept of what tasks leave in workspaces of their own"
