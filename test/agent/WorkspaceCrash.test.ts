@@ -365,7 +365,7 @@ describe.skipIf(!hasGit)("whatever is done, and wherever the runtime dies", () =
                     yield* node.workspaces.tidy(over(...tasks.filter(() => random(2) === 0), "none"))
                   }
                 })
-              yield* until(data, 1 + random(60), script, 1 + random(2))
+              yield* until(data, 1 + random(160), script, 1 + random(2))
               const left = texts(repo, data)
               const lost = [...written].filter((text) => !left.has(text))
               assert.deepStrictEqual(lost, [], `SEED=${seed}, round ${round}`)

@@ -1,5 +1,5 @@
 /** Workspaces as a user meets them: the compiled binary, the real CLI, real git. */
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { git, hasGit, repository, revOf } from "../agent/Places.ts"
@@ -170,5 +170,33 @@ describe("a task in a fresh directory", () => {
       assert.strictEqual(readFileSync(join(place(it.dir, task), "count"), "utf8").trim(), "0")
       assert.deepStrictEqual(workspaceOf(lines, task), { path: place(it.dir, task) })
     }
+  })
+})
+
+describe.skipIf(!hasGit)("mister-smith doctor", () => {
+  const said = (lines: ReadonlyArray<Line>) =>
+    lines
+      .filter((line) => line["name"] === "workspaces")
+      .map((line) => `${line["verdict"]} ${line["says"]} ${line["hint"]}`)
+
+  it("lists what is stray, and what to type", async () => {
+    await using it = await fleet()
+    const repo = repository(join(it.dir, "repo"))
+    const config = { agents: [coder()], tasks: [{ id: "t", prompt: fake(bash("echo x > new"), { text: "done" }) }] }
+    assert.strictEqual((await it.once(config)).code, 0)
+    const examine = async () =>
+      (await finish(["doctor", it.config(config), "--json"], { cwd: it.dir, env: { ANTHROPIC_API_KEY: "k" } })).lines
+    assert.deepStrictEqual(said(await examine()), ["ok 1 in use or kept, nothing is stray undefined"])
+    const root = join(it.dir, ".mister-smith", "workspaces")
+    git(repo, "worktree", "add", "--quiet", "-b", "stray", join(root, "stray"))
+    git(repo, "update-ref", "refs/mister-smith/archive/old", "HEAD")
+    mkdirSync(join(root, "plain"))
+    rmSync(join(root, "t"), { recursive: true })
+    const found = said(await examine()).join("\n")
+    assert.match(found, /warning .*workspaces\/t is not there/)
+    assert.match(found, /knows a worktree .*workspaces\/t that is not there .*worktree prune/)
+    assert.match(found, /the worktree .*workspaces\/stray of .* has no record .*worktree remove .*stray/)
+    assert.match(found, /warning .*workspaces\/plain has no record/)
+    assert.match(found, /ok .*an archive: refs\/mister-smith\/archive\/old .*update-ref -d/)
   })
 })
