@@ -265,6 +265,55 @@ describe.skipIf(!hasGit)("a worktree", () => {
   )
 })
 
+describe.skipIf(!hasGit)("what comes at the last moment", () => {
+  /** Just before git removes it, so many times. */
+  const late = (data: string, times: number) => {
+    let done = 0
+    return (what: string) =>
+      Effect.sync(() => {
+        if (done === times || !what.startsWith("before git worktree remove")) return
+        put(join(data, "workspaces/t"), `late${++done}`, "precious")
+      })
+  }
+
+  on("keeps a worktree that was found to be clean and merged", ({ data, repo }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const node = yield* life(data, { step: late(data, 1) })
+        const path = yield* attempt(node, "t", worktree(repo))
+        yield* node.workspaces.tidy(over())
+        assert.strictEqual(textOf(join(path, "late1")), "precious")
+        assert.strictEqual(git(path, "rev-parse", "--abbrev-ref", "HEAD"), "mister-smith/t")
+      })
+    )
+  )
+
+  on("keeps a worktree that was archived, and it is again as it was", ({ data, repo }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const node = yield* life(data, { step: late(data, 2), settings: { kept: 1 } })
+        const path = yield* attempt(node, "t", worktree(repo), (path) => {
+          commit(path, "work", "w")
+          put(path, "new", "n")
+        })
+        yield* node.workspaces.tidy(over())
+        // Tried twice before it is refused.
+        assert.deepInclude(yield* Effect.flip(attempt(node, "next", worktree(repo))), { _tag: "WorkspacesFull" })
+        assert.strictEqual(textOf(join(path, "late2")), "precious")
+        assert.strictEqual(git(path, "rev-parse", "--abbrev-ref", "HEAD"), "mister-smith/t")
+        assert.strictEqual(git(path, "status", "--porcelain"), "?? late1\n?? late2\n?? new")
+        // The next time all of it goes, and all of it is there.
+        yield* attempt(node, "next", worktree(repo))
+        const ref = "refs/mister-smith/archive/t.3"
+        assert.deepStrictEqual(
+          ["work", "new", "late1", "late2"].map((file) => git(repo, "show", `${ref}:${file}`)),
+          ["w", "n", "precious", "precious"]
+        )
+      })
+    )
+  )
+})
+
 describe.skipIf(!hasGit)("over a limit", () => {
   on(
     "the oldest worktree is archived to a ref with all that was not committed, and comes back as it was",
