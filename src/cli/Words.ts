@@ -116,6 +116,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `task ${event.task}: not proven to be complete: ${event.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")}${event.sentBack ? `; ${event.agent} is told` : ""}`
       )
+    case "routing.fallback":
+      return p(
+        "yellow",
+        `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
+      )
     case "workspace.made":
       return `task ${p("cyan", event.task)}: works in ${event.path}${event.branch === undefined ? "" : ` on ${event.branch}`}${event.again ? ", which is as it was" : ""}`
     case "workspace.kept":
