@@ -22,6 +22,8 @@ import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
 import { type Move, Moves } from "./agent/Moves.ts"
 import { Sessions } from "./agent/Sessions.ts"
+import { Workspaces } from "./agent/Workspace.ts"
+import type { WorkspaceBlocked } from "./agent/WorkspaceError.ts"
 import type { Config } from "./config/Config.ts"
 import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
@@ -58,6 +60,7 @@ import {
 import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
+import * as WorkspaceKeeper from "./task/WorkspaceKeeper.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
 export type StartError =
@@ -69,6 +72,7 @@ export type StartError =
   | LedgerUnusable
   | StateUnusable
   | PluginError
+  | WorkspaceBlocked
 
 export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -160,11 +164,13 @@ export class MisterSmith extends Context.Service<
   static readonly layerOn = (config: Config) =>
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
+      Layer.provideMerge(WorkspaceKeeper.layer),
       Layer.provideMerge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
+      Layer.provideMerge(Workspaces.layer(config.workspaces)),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,

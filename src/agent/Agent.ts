@@ -9,7 +9,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, 
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
-import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import { noUsage, type TaskUsage, type TaskWorkspace } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
@@ -34,6 +34,7 @@ import type { AgentSpec } from "./AgentSpec.ts"
 import type { Budget } from "./Budget.ts"
 import { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
+import type { WorkspaceError } from "./WorkspaceError.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
@@ -66,6 +67,8 @@ export interface Continued {
   readonly of: string
   /** As the CLI calls it. */
   readonly session: string
+  /** The task with which it began: it goes on where that was performed, because a CLI resumes only there. */
+  readonly place: string
   readonly onMissing: "fail" | "anew"
 }
 
@@ -76,7 +79,7 @@ export interface WorkPlace {
 }
 
 /** Why an attempt failed. */
-export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing
+export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing | WorkspaceError
 
 /** What ends a life. */
 export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
@@ -89,6 +92,8 @@ export interface Attempt {
   readonly session: string | undefined
   /** The last that the agent said in it, where it did not come to its answer. */
   readonly words?: string | undefined
+  /** The place that the task has for itself. */
+  readonly workspace?: TaskWorkspace
 }
 
 export interface Agent {

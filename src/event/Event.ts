@@ -113,6 +113,29 @@ export type Event =
       readonly why: "threw" | "slow" | "promise" | "unfit"
       readonly detail: string
     }
+  /** A task has got a place of its own to work in, or has got it back. */
+  | {
+      readonly type: "workspace.made"
+      readonly task: string
+      readonly agent: string
+      readonly kind: "fresh" | "worktree"
+      readonly path: string
+      readonly branch: string | undefined
+      /** It had been put away, and is as it was. */
+      readonly again: boolean
+    }
+  /** The workspace of a task that has ended is left as it is. */
+  | { readonly type: "workspace.kept"; readonly task: string; readonly path: string; readonly why: string }
+  /** The workspace of a task that has ended is gone. Nothing that was in it is lost. */
+  | {
+      readonly type: "workspace.removed"
+      readonly task: string
+      readonly path: string
+      /** Where it is not deleted too. */
+      readonly branch: string | undefined
+      /** The ref that holds what was in no branch. */
+      readonly archive: string | undefined
+    }
   /** A decision of a supervisor, with its reason. */
   | {
       readonly type: "supervisor.decision"

@@ -174,7 +174,7 @@ export const layer = (retry: RetrySettings) =>
 
       /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words }: Judged) {
+        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words, workspace }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
           const remains = { words, missing }
@@ -205,7 +205,8 @@ export const layer = (retry: RetrySettings) =>
             session,
             attempts: begun(task),
             usage: spent,
-            tookMillis: now - (task.startedAt ?? now)
+            tookMillis: now - (task.startedAt ?? now),
+            ...(workspace === undefined ? {} : { workspace })
           }
           if (Result.isFailure(outcome)) {
             const end = mayRetryTask(outcome.failure) ? ledger.giveUp : ledger.complete
@@ -296,7 +297,7 @@ const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   return new NoTaker({ task: id, type: spec.type, ...lacking })
 }
 
-type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
+type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis" | "workspace">
 
 const failed = (common: Common, fault: FaultReport): TaskResult => ({
   ...common,
