@@ -12,6 +12,7 @@ import { join } from "node:path"
 import { ByteSize, Clock, Deferred, Effect, Exit, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { VERSION } from "../domain/Version.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { SocketUnusable } from "./AdminError.ts"
 import { routes } from "./Handlers.ts"
 import { socketIn, tooLong } from "./Socket.ts"
@@ -47,6 +48,7 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   )
   const born = join(nursery, "s")
   const server = createServer()
+  server.on("request", (_, response) => response.once("finish", () => crashPoint("ack.sent")))
   yield* HttpRouter.serve(routes(self, closing), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(MAX_BODY))),
     Layer.provide(listen(() => server, { path: born, gracefulShutdownTimeout: GRACE })),
@@ -56,7 +58,9 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   yield* Effect.acquireRelease(
     attempt(() => {
       chmodSync(born, 0o600)
+      crashPoint("socket.before")
       renameSync(born, socket)
+      crashPoint("socket.after")
       rmSync(nursery, { recursive: true })
     }),
     () => Effect.ignore(attempt(() => rmSync(socket, { force: true })))

@@ -7,6 +7,7 @@ import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -15,6 +16,7 @@ import {
   SupervisorEnded
 } from "../supervision/ChildError.ts"
 import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import type { TaskRecord } from "../task/TaskRecord.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
@@ -39,10 +41,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function* (handlers) {
       const operated = yield* Operated
       return handlers.handleAll({
-        submit: ({ payload }) =>
-          operated
+        submit: ({ payload }) => {
+          crashPoint("ack.before")
+          return operated
             .submit(payload)
-            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
+            .pipe(Effect.map(kept), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable)))
+        },
         tasks: ({ query: { agent, limit = LISTED, state, type } }) =>
           operated.tasks({ agent, limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
@@ -75,6 +79,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
       })
     })
   )
+
+/** From here on the answer to who submits is on its way. */
+const kept = (record: TaskRecord) => {
+  crashPoint("ack.kept")
+  return viewOf(record)
+}
 
 /** What succeeded has nothing to be done once more for. */
 const retry = Effect.fnUntraced(function* (operated: Operated["Service"], id: string) {

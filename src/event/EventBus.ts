@@ -3,6 +3,7 @@
  * `capacity` events loses the oldest and is told so by an `events.gap`, never silently.
  */
 import { Clock, Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Event, Published } from "./Event.ts"
 
 /** Events kept for a slow subscriber. */
@@ -23,9 +24,10 @@ export class EventBus extends Context.Service<
       let seq = 0
       return EventBus.of({
         publish: (event) =>
-          Effect.flatMap(Clock.currentTimeMillis, (at) =>
-            Effect.asVoid(PubSub.publish(events, { ...event, seq: ++seq, at }))
-          ),
+          Effect.flatMap(Clock.currentTimeMillis, (at) => {
+            crashPoint("publish.before")
+            return Effect.map(PubSub.publish(events, { ...event, seq: ++seq, at }), () => crashPoint("publish.after"))
+          }),
         subscribe: Effect.suspend(() => {
           let last = seq
           return Effect.map(PubSub.subscribe(events), (subscription) =>

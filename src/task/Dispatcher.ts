@@ -17,6 +17,7 @@ import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
@@ -104,7 +105,9 @@ export const layer = (retry: RetrySettings) =>
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
             // What has been done is written down, even where all of this is to end.
+            crashPoint("settle.before")
             if (ended !== undefined) yield* written(settle(task, agent, judged(ended)))
+            crashPoint("settle.after")
           })
         )
       )
@@ -115,7 +118,9 @@ export const layer = (retry: RetrySettings) =>
         let sentBack = false
         const verify = Effect.fnUntraced(
           function* ({ denied }: TurnOk, place: WorkPlace) {
+            crashPoint("verify.before")
             missing = yield* Evidence.verify(evidence, { ...place, denied })
+            crashPoint("verify.after")
             if (missing.length === 0) return undefined
             const last = sentBack
             sentBack = true

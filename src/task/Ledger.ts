@@ -8,6 +8,7 @@ import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -60,7 +61,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   let open = store.open()
 
   /** `E` is what `work` may refuse. */
-  const transact = <A, E = never>(durable: boolean, work: Work<A>) =>
+  const transact = <A, E = never>(step: LedgerStep, durable: boolean, work: Work<A>) =>
     Effect.uninterruptible(
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const moved: Array<Moved> = []
@@ -70,10 +71,14 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
           return record
         }
         try {
-          const answer = store.transact(durable, () =>
-            work(now, telling(store, now, moved, mover(store, now, moved)), accept)
-          )
-          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
+          crashPoint(`ledger.${step}.before`)
+          const answer = store.transact(durable, () => {
+            const done = work(now, telling(store, now, moved, mover(store, now, moved)), accept)
+            crashPoint(`ledger.${step}.within`)
+            return done
+          })
+          crashPoint(`ledger.${step}.written`)
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved), answer)
         } catch (error) {
           return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
         }
@@ -99,6 +104,9 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
   }
 
+  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>) =>
+    Effect.map(announce(moved), () => crashPoint(`ledger.${step}.told`))
+
   const tell = ({ from, record }: Moved) =>
     bus.publish({
       type: "task.state",
@@ -114,6 +122,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   // What is kept too long does no harm, and is looked at again at the next end.
   const forget = Effect.sync(() => {
     try {
+      crashPoint("ledger.forget.before")
       store.forget(kept)
     } catch {}
   })
@@ -138,7 +147,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   }
 
   const alarm = yield* Alarm.make(
-    transact(false, (now, move) => {
+    transact("due", false, (now, move) => {
       for (const record of store.due(now, BATCH)) {
         if (record.state === "parked") move(record, "queued", { dueAt: undefined })
         else {
@@ -169,6 +178,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     }
     const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
+      "submit",
       true,
       (now, move, accept) => {
         const known = new Map<string, TaskRecord>()
@@ -249,7 +259,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     submitAll,
     // Should the machine go down at once, nobody is left who could have seen this attempt.
     claim: Effect.fn("TaskLedger.claim")((id, agent, lease) =>
-      transact(false, (now, move) => {
+      transact("claim", false, (now, move) => {
         const record = find(id)
         const attempt = record.attempt + 1
         if (record.state !== "queued")
@@ -263,27 +273,27 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       })
     ),
     renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
-      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
+      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>("renew", false, (now) => {
         store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
       alarm.set(until)
     }),
     complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
-      transact(true, (now, move) => {
+      transact("complete", true, (now, move) => {
         const { fault, status, usage } = result
         move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
       })
     ),
     park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
-      transact(true, (now, move) => {
+      transact("park", true, (now, move) => {
         const given = { lastFault: fault, usage }
         if (until <= now) move(held(id, attempt), "queued", given, fault)
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
-      transact(true, (now, move) => {
+      transact("cancel", true, (now, move) => {
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
         const fault = report(new TaskCancelled({ task: id, why }))
@@ -291,7 +301,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
       })
     ),
-    recover: transact(true, (_now, move) =>
+    recover: transact("recover", true, (_now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
         return move(record, "queued", { lastFault: fault }, fault)

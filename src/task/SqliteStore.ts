@@ -1,5 +1,6 @@
 /** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
 import { noUsage, type TaskState } from "../domain/Task.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -273,7 +274,9 @@ export class SqliteStore implements LedgerStore {
           this.db.run(`DELETE FROM ${table} WHERE seq = ?`, Number(oldest["seq"]))
         const { tasks, text } = this.endedNow()
         this.ended = { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0) }
+        crashPoint("ledger.forget.within")
       }
     })
+    crashPoint("ledger.forget.after")
   }
 }
