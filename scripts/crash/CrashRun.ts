@@ -29,6 +29,10 @@ export interface CrashRunOptions {
   /** Runs the submitter. */
   readonly bun: string
   readonly log: (line: string) => void
+  /** Of the node's config, beside what is the test's own. */
+  readonly config?: Record<string, unknown>
+  /** Looks at more than the ledger when all is over, such as what a feature keeps beside it: a sentence for what is wrong. */
+  readonly alsoCheck?: (dataDir: string) => ReadonlyArray<string>
 }
 
 export interface CrashReport {
@@ -91,7 +95,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   const acknowledged = join(dir, "acknowledged")
   const config = join(dir, "config.json")
   mkdirSync(journal, { recursive: true })
-  writeFileSync(config, JSON.stringify(configOf({ agents: options.agents, tasks: plan.first, journal })))
+  const more = options.config ?? {}
+  writeFileSync(config, JSON.stringify(configOf({ agents: options.agents, tasks: plan.first, journal, more })))
   writeFileSync(join(dir, "asked.json"), JSON.stringify(plan.asked))
 
   const problems: Array<string> = []
@@ -130,6 +135,10 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
       told = resolve
     })
     let works = false
+    let begins = () => {}
+    const isWorking = new Promise<void>((resolve) => {
+      begins = resolve
+    })
     one.onEvent((event) => {
       if (event["type"] === "runtime.started") {
         started.push(since())
@@ -143,6 +152,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
       if (event["type"] === "task.state" && event["to"] === "running" && !works) {
         works = true
         working.push(since())
+        begins()
       }
     })
     let over = false
@@ -159,12 +169,13 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
       }
     }
     void isUp.then(knock)
-    return { one, isUp }
+    return { one, isUp, isWorking }
   }
 
-  /** A moment of the start, or of the work after it. */
-  const moment = async (isUp: Promise<void>) => {
+  /** A moment of the start, or of the work after it; the first of all comes in the middle of work. */
+  const moment = async ({ isUp, isWorking }: ReturnType<typeof begin>, kill: number) => {
     const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+    if (kill === 1) return isWorking.then(() => sleep(random.next() * 200))
     if (random.chance(0.3)) return sleep(random.next() * 400)
     await isUp
     return sleep(random.next() * 1_000)
@@ -173,8 +184,9 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   try {
     for (let kill = 1; kill <= kills; kill++) {
       allow(Math.ceil((plan.asked.length * kill) / kills))
-      const { isUp, one } = begin()
-      await Promise.race([moment(isUp), one.exit])
+      const begun = begin()
+      const { one } = begun
+      await Promise.race([moment(begun, kill), one.exit])
       const { pid } = one.child
       const owner = Node.ownerOf(dataDir)
       if (owner !== undefined) for (const each of Node.alive(owner)) lives.add(each.life)
@@ -254,7 +266,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     tookSeconds: Math.round((performance.now() - began) / 1000),
     recovery: { started: spread(started), working: spread(working), answering: spread(answering) },
     check: checked,
-    problems: [...problems, ...checked.problems]
+    problems: [...problems, ...checked.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
   }
 }
 
