@@ -108,6 +108,18 @@ export class MisterSmith extends Context.Service<
   static readonly layerWithEvents = (
     config: Config
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
+    MisterSmith.layerOn(config).pipe(
+      Layer.provideMerge(
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+      ),
+      Layer.provideMerge(announce(config)),
+      Layer.provideMerge(ProcessTree.layer),
+      Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
+      Layer.provideMerge(SecureRandom.layerWebCrypto)
+    )
+
+  /** The node on whatever world it is given: where processes are started, tasks kept and dice thrown is the caller's affair. */
+  static readonly layerOn = (config: Config) =>
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
       Layer.provideMerge(Dispatcher.layer(config.retry)),
@@ -120,14 +132,7 @@ export class MisterSmith extends Context.Service<
           baseDir: config.baseDir,
           stopTime: longestStop(config.process.stop)
         })
-      ),
-      Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
-      ),
-      Layer.provideMerge(announce(config)),
-      Layer.provideMerge(ProcessTree.layer),
-      Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
-      Layer.provideMerge(SecureRandom.layerWebCrypto)
+      )
     )
 }
 

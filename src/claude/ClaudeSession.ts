@@ -87,6 +87,8 @@ interface OpenTurn {
   readonly wantsOutput: boolean
   /** The id of its message. */
   readonly uuid: string | undefined
+  /** A turn has begun since the message was sent: what belongs to the turn before it has been said. */
+  begun: boolean
   /** The CLI has echoed the message: it is in the turn that runs. */
   echoed: boolean
 }
@@ -154,6 +156,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         break
       case "system/init":
         sessionId = event.session_id
+        if (open !== undefined) open.begun = true
         version = event.claude_code_version ?? version
         break
       case "assistant":
@@ -181,8 +184,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         crashPoint("turn.answered")
         spent = spentUpTo(event, spent)
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
-        // came meanwhile, was folded into that turn.
-        if (open !== undefined && (open.echoed || !selfBegun(event)))
+        // came meanwhile, was folded into that turn. One that says twice that it is done has not done what it is told next.
+        if (open !== undefined && (open.echoed || (!selfBegun(event) && (open.begun || event.is_error))))
           yield* finish(
             open,
             judgeTurn({
@@ -280,6 +283,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
       wantsOutput: options.wantsOutput ?? false,
       uuid: options.uuid,
+      begun: false,
       echoed: false
     }
     evidence = {}
