@@ -14,6 +14,7 @@ import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import * as Logging from "./observability/Logging.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
 import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
@@ -114,6 +115,7 @@ export class MisterSmith extends Context.Service<
       ),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
+      Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
       Layer.provideMerge(SecureRandom.layerWebCrypto)
     )
@@ -135,6 +137,11 @@ export class MisterSmith extends Context.Service<
       )
     )
 }
+
+const namesOf = ({ agents }: Config) =>
+  agents.flatMap(({ id, replicas }) =>
+    replicas === 1 ? [id] : Array.from({ length: replicas }, (_, index) => `${id}-${index + 1}`)
+  )
 
 const announce = ({ agents, name }: Config) =>
   Layer.effectDiscard(

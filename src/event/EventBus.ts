@@ -1,10 +1,15 @@
 /**
  * Carries events to whoever listens, without ever making the one who reports wait. A subscriber that is slower than
- * `capacity` events loses the oldest and is told so by an `events.gap`, never silently.
+ * `capacity` events loses the oldest and is told so by an `events.gap`, never silently. What is published holds no secret:
+ * it passes Redaction here, once for all who listen.
  */
 import { Clock, Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
+import { redactIn } from "../domain/Redaction.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import type { Event, Published } from "./Event.ts"
+
+/** What names something is no text of anybody, and readers look for it as it is. */
+const NAMES = new Set(["type", "agent", "task", "supervisor", "child", "from", "to"])
 
 /** Events kept for a slow subscriber. */
 export const CAPACITY = 4096
@@ -13,6 +18,8 @@ export class EventBus extends Context.Service<
   EventBus,
   {
     publish(event: Event): Effect.Effect<void>
+    /** The number of the last event; 0 before the first. */
+    readonly last: Effect.Effect<number>
     /** Live once the Effect completes; ends with the Scope. */
     readonly subscribe: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
   }
@@ -26,8 +33,10 @@ export class EventBus extends Context.Service<
         publish: (event) =>
           Effect.flatMap(Clock.currentTimeMillis, (at) => {
             crashPoint("publish.before")
-            return Effect.map(PubSub.publish(events, { ...event, seq: ++seq, at }), () => crashPoint("publish.after"))
+            const published = { ...redactIn(event, NAMES), seq: ++seq, at }
+            return Effect.map(PubSub.publish(events, published), () => crashPoint("publish.after"))
           }),
+        last: Effect.sync(() => seq),
         subscribe: Effect.suspend(() => {
           let last = seq
           return Effect.map(PubSub.subscribe(events), (subscription) =>
