@@ -250,6 +250,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     if (left.length > 0) problems.push(`alive at the end: ${JSON.stringify(left)}`)
     const groups = Node.cgroups(owner)
     if (groups.length > 0) problems.push(`cgroups at the end: ${groups}`)
+    const litter = Node.litter(dataDir)
+    if (litter.length > 0) problems.push(`in the data directory at the end: ${litter}`)
   }
 
   if (submitterEnded !== 0) problems.push(`the submitter ended with ${submitterEnded}: ${submitterSaid}`)

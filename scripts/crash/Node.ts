@@ -136,6 +136,17 @@ export const cgroups = (owner: string): ReadonlyArray<string> => {
   return found
 }
 
+/** What only a running node has in its data directory: sockets, and records of runs. */
+export const litter = (dataDir: string): ReadonlyArray<string> => {
+  return readdirSync(dataDir, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(dataDir, entry.name)
+    if (entry.isSocket()) return [path]
+    if (!entry.isDirectory()) return []
+    const inside = readdirSync(path, { withFileTypes: true })
+    return inside.flatMap((each) => (each.isSocket() || entry.name === "runs" ? [join(path, each.name)] : []))
+  })
+}
+
 /** Who outlives a node that is killed, to end what it had started. */
 export const guardianOf = (pid: number): number | undefined => {
   for (const name of readdirSync("/proc")) {

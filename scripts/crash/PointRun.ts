@@ -130,6 +130,8 @@ export const pointRun = async ({ binary, dir, nth = 1, point }: PointRunOptions)
   if (left.length > 0) problems.push(`alive at the end: ${JSON.stringify(left)}`)
   const groups = Node.cgroups(owner)
   if (groups.length > 0) problems.push(`cgroups at the end: ${groups}`)
+  const litter = Node.litter(dataDir)
+  if (litter.length > 0) problems.push(`in the data directory at the end: ${litter}`)
   const checked = check({
     dataDir,
     journal,

@@ -6,7 +6,7 @@
  * or fill its memory, as bodies are bounded and readers of events cost no more than the History; what was begun for a
  * caller who has gone away is given up, except that no agent is left half stopped; closed with its Scope.
  */
-import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs"
+import { chmodSync, mkdirSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { ByteSize, Clock, Deferred, Effect, Exit, Layer } from "effect"
@@ -20,6 +20,9 @@ import { SocketHttp } from "./SocketHttp.ts"
 
 /** The largest body, in bytes: a prompt of its greatest length with every character escaped, and a schema. */
 export const MAX_BODY = 8 * 1024 * 1024
+
+/** Where the socket is made. With its own name in it no longer than the socket's, whose path is near its limit. */
+const NURSERY = ".door"
 
 /** Requests that are being answered when the node stops may take so long to end, milliseconds. */
 const GRACE = 1000
@@ -43,7 +46,13 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
     Effect.try({ try: act, catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) }) })
   // It is made where nobody else can come, and moved to its place, over one that was left, when its mode is right.
   const nursery = yield* Effect.acquireRelease(
-    attempt(() => mkdtempSync(join(dataDir, "s"))),
+    attempt(() => {
+      const path = join(dataDir, NURSERY)
+      // A runtime that was killed meanwhile has left it.
+      rmSync(path, { recursive: true, force: true })
+      mkdirSync(path, { mode: 0o700 })
+      return path
+    }),
     (made) => Effect.ignore(attempt(() => rmSync(made, { recursive: true, force: true })))
   )
   const born = join(nursery, "s")
