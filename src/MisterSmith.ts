@@ -9,6 +9,8 @@ import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { type Move, Moves } from "./agent/Moves.ts"
+import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
@@ -20,6 +22,8 @@ import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { TreeUsage } from "./process/Usage.ts"
+import * as SqliteStateStore from "./state/SqliteStateStore.ts"
+import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
@@ -45,6 +49,7 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | StateUnusable
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -89,6 +94,8 @@ export class MisterSmith extends Context.Service<
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
     explain(agent: string): Effect.Effect<string, AgentUnknown>
+    /** What an agent has been of late, first to last, in earlier runs too. */
+    moves(agent: string): Effect.Effect<ReadonlyArray<Move>, AgentUnknown>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -113,6 +120,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(
         SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
       ),
+      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
@@ -127,6 +135,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Dispatcher.layer(config.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,
@@ -168,6 +177,7 @@ const make = Effect.gen(function* () {
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
+  const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
@@ -200,6 +210,8 @@ const make = Effect.gen(function* () {
     usage,
     tree,
     explain,
+    // Who can be explained is there.
+    moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
     drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
     drained: Deferred.await(drained),
     events: bus.subscribe,

@@ -12,6 +12,7 @@ import { inModule } from "../observability/Log.ts"
 import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import {
   anew,
@@ -208,7 +209,9 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const more = added.size + again
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          const nowhere = [...edgesOf(spec).keys()].filter(
+            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
+          )
           if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
         }
         const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()
