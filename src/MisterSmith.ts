@@ -3,7 +3,18 @@
  * to know how the house is wired.
  */
 import { join } from "node:path"
-import { Context, Deferred, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  type FileSystem,
+  Layer,
+  type Path,
+  Schema,
+  type Scope,
+  type Stream
+} from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
@@ -12,7 +23,7 @@ import { AgentTree, type LimitError, type PauseError, type StartAgentError, type
 import { type Move, Moves } from "./agent/Moves.ts"
 import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
-import type { TaskResult } from "./domain/Task.ts"
+import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
@@ -26,8 +37,12 @@ import * as SqliteStateStore from "./state/SqliteStateStore.ts"
 import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
+import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { explain as explainTask } from "./task/Explain.ts"
 import { KEPT } from "./task/LedgerStore.ts"
+import * as Routing from "./task/Routing.ts"
+import type { PluginError } from "./task/RoutingError.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type LedgerFull,
@@ -50,6 +65,7 @@ export type StartError =
   | HostError
   | LedgerUnusable
   | StateUnusable
+  | PluginError
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -96,6 +112,8 @@ export class MisterSmith extends Context.Service<
     explain(agent: string): Effect.Effect<string, AgentUnknown>
     /** What an agent has been of late, first to last, in earlier runs too. */
     moves(agent: string): Effect.Effect<ReadonlyArray<Move>, AgentUnknown>
+    /** Why a task is where it is: who could take it and what they do, until when it is parked, for which tasks it waits. */
+    explainTask(task: string): Effect.Effect<string, TaskUnknown | LedgerUnusable>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -143,7 +161,9 @@ export class MisterSmith extends Context.Service<
           baseDir: config.baseDir,
           stopTime: longestStop(config.process.stop)
         })
-      )
+      ),
+      // Before any agent has begun: a plugin that cannot be loaded leaves nothing behind.
+      Layer.provideMerge(Routing.layer(config.routing))
     )
 }
 
@@ -179,6 +199,8 @@ const make = Effect.gen(function* () {
   const dispatcher = yield* Dispatcher.Dispatcher
   const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
+  const routing = yield* Routing.Routing
+  let draining = false
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
@@ -212,7 +234,26 @@ const make = Effect.gen(function* () {
     explain,
     // Who can be explained is there.
     moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
-    drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
+    explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
+      const task = yield* ledger.get(id)
+      const agents = yield* pool.snapshot
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
+        Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
+      )
+      return explainTask(task, {
+        now: yield* Clock.currentTimeMillis,
+        agents,
+        meant: Routing.meantBy(routing),
+        performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
+        awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
+        draining
+      })
+    }),
+    drain: Effect.suspend(() => {
+      draining = true
+      return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
+    }),
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended
