@@ -7,6 +7,7 @@ import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -25,6 +26,7 @@ import {
   TaskNotDead,
   TaskUnknown
 } from "../task/TaskError.ts"
+import type { TaskRecord } from "../task/TaskRecord.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
@@ -49,13 +51,15 @@ const tasks = (closing: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function* (handlers) {
       const operated = yield* Operated
       return handlers.handleAll({
-        submit: ({ payload }) =>
-          operated
+        submit: ({ payload }) => {
+          crashPoint("ack.before")
+          return operated
             .submit(payload)
             .pipe(
-              Effect.map(viewOf),
+              Effect.map(kept),
               Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
-            ),
+            )
+        },
         tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
           operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
@@ -99,6 +103,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
       })
     })
   )
+
+/** From here on the answer to who submits is on its way. */
+const kept = (record: TaskRecord) => {
+  crashPoint("ack.kept")
+  return viewOf(record)
+}
 
 /** What succeeded has nothing to be done once more for. */
 const retry = Effect.fnUntraced(function* (operated: Operated["Service"], id: string) {

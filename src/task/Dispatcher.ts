@@ -19,6 +19,7 @@ import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
@@ -137,7 +138,9 @@ export const layer = (retry: RetrySettings) =>
             )
             // What has been done is written down, even where all of this is to end.
             if (ended === undefined) return
+            crashPoint("settle.before")
             yield* written(settle(task, agent, judged(ended)))
+            crashPoint("settle.after")
             yield* agent.settled(task.id)
           })
         )
@@ -153,7 +156,9 @@ export const layer = (retry: RetrySettings) =>
         let sentBack = false
         const verify = Effect.fnUntraced(
           function* ({ denied }: TurnOk, place: WorkPlace) {
+            crashPoint("verify.before")
             missing = yield* Evidence.verify(evidence, { ...place, denied })
+            crashPoint("verify.after")
             if (missing.length === 0) return undefined
             const last = sentBack
             sentBack = true

@@ -1,5 +1,6 @@
 /** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
 import { isFinal, noUsage, type TaskState } from "../domain/Task.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import { wantedOf } from "./Continuing.ts"
@@ -327,7 +328,9 @@ export class SqliteStore implements LedgerStore {
           which === DEAD
             ? { tasks, text, dead: dead - 1 }
             : { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0), dead }
+        crashPoint("ledger.forget.within")
       }
     })
+    crashPoint("ledger.forget.after")
   }
 }
