@@ -3,16 +3,31 @@
  * to know how the house is wired.
  */
 import { join } from "node:path"
-import { Context, Deferred, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  type FileSystem,
+  Layer,
+  type Path,
+  Schema,
+  type Scope,
+  type Stream
+} from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
-import { AgentHost } from "./agent/AgentHost.ts"
+import { AgentHost, renewed } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
+import * as AgentReload from "./agent/AgentReload.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { type ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
 import type { Config } from "./config/Config.ts"
+import * as Plan from "./config/Plan.ts"
+import type { Fault } from "./domain/Fault.ts"
 import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
-import type { Published } from "./event/Event.ts"
+import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
 import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
@@ -46,6 +61,13 @@ export type StartError =
   | LedgerUnusable
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
+
+export interface ReloadOptions {
+  /** Agents that change are stopped in the middle of what they do, and go on afterwards. Default false: they finish first. */
+  readonly now?: boolean
+  /** Given the ids of the new tasks when all agents are up, before any goes. Where it fails, all is undone. */
+  readonly submit?: (tasks: ReadonlyArray<string>) => Effect.Effect<unknown, Fault>
+}
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
@@ -82,6 +104,13 @@ export class MisterSmith extends Context.Service<
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
     /** Changes what an agent's running CLI may use; its next life begins with the config's limits again. Answers with those that the kernel does not enforce. */
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
+    /** What another config would change, compared with the one that holds now. Changes nothing. */
+    plan(next: Config): Effect.Effect<Plan.Plan>
+    /**
+     * Follows another config: only what differs changes, one agent at a time, and who is busy finishes first. Where an agent
+     * does not come up all is undone. Answers with what was changed; the tasks of the config are the caller's to submit.
+     */
+    reload(next: Config, options?: ReloadOptions): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack>
     /** What an agent's CLI and all it has started use, as of the last look; undefined before the first. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
     /** The supervision tree at this moment: states, restarts, last failures, uptime, when the next restart is due. */
@@ -107,28 +136,34 @@ export class MisterSmith extends Context.Service<
   /** The same, reporting to an EventBus of the caller's, which can so hear of the very last things. */
   static readonly layerWithEvents = (
     config: Config
-  ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
-    Layer.effect(MisterSmith, make).pipe(
+  ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> => {
+    const live = { retry: { ...config.retry }, kept: { ...KEPT, tasks: config.tasksKept } }
+    return Layer.effect(MisterSmith, make(config, live)).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
-      Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(Dispatcher.layer(live.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
-      Layer.provideMerge(
-        AgentHost.layer({
-          ...config.claude,
-          dataDir: config.dataDir,
-          baseDir: config.baseDir,
-          stopTime: longestStop(config.process.stop)
-        })
-      ),
-      Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
-      ),
+      Layer.provideMerge(AgentHost.layer(hostOf(config))),
+      Layer.provideMerge(SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: live.kept })),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
       Layer.provideMerge(SecureRandom.layerWebCrypto)
     )
+  }
+}
+
+const hostOf = ({ baseDir, claude, dataDir, process }: Config) => ({
+  ...claude,
+  dataDir,
+  baseDir,
+  stopTime: longestStop(process.stop)
+})
+
+/** What its owners read anew each time they need it, so that a reload can change it in its place. */
+interface Live {
+  readonly retry: Config["retry"]
+  readonly kept: { tasks: number; text: number }
 }
 
 const announce = ({ agents, name }: Config) =>
@@ -146,18 +181,52 @@ const announce = ({ agents, name }: Config) =>
     })
   )
 
-/** Processes that an event names. */
+/** Processes, agents or tasks that an event names. */
 const MAX_NAMED = 100
 
 const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
   const drained = yield* Deferred.make<void>()
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
+  const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
+  let host = yield* AgentHost
+  let current = config
+  let reloading = false
+  const reload = Effect.fn("MisterSmith.reload")(function* (next: Config, { now = false, submit }: ReloadOptions = {}) {
+    const plan = Plan.plan(current, next)
+    const began = yield* Clock.currentTimeMillis
+    yield* bus.publish(plannedOf(plan))
+    const accepted = Plan.accepted(current, next)
+    const nextHost = Plan.sharesDiffer(current, next) ? yield* renewed(host, hostOf(accepted)) : host
+    yield* AgentReload.carryOut({
+      steps: stepsOf(plan, next),
+      host: nextHost,
+      now,
+      submit: submit === undefined || plan.tasks.length === 0 ? Effect.void : submit(plan.tasks)
+    }).pipe(
+      Effect.provideContext(parts),
+      Effect.tapError(({ at, notUndone, reason, undone }) =>
+        bus.publish({
+          type: "reload.rolled_back",
+          cause: at,
+          why: brief(reason),
+          undone,
+          notUndone: notUndone.map(({ agent }) => agent)
+        })
+      )
+    )
+    Object.assign(live.retry, accepted.retry)
+    live.kept.tasks = accepted.tasksKept
+    host = nextHost
+    current = accepted
+    yield* bus.publish({ type: "reload.done", tookMillis: (yield* Clock.currentTimeMillis) - began })
+    return plan
+  })
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
     Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
@@ -185,6 +254,18 @@ const make = Effect.gen(function* () {
     pauseAgent: pause,
     resumeAgent: resume,
     limitAgent: limit,
+    plan: (next) => Effect.sync(() => Plan.plan(current, next)),
+    reload: (next, options) =>
+      Effect.suspend((): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack> => {
+        if (reloading) return Effect.fail(new ReloadUnderWay())
+        reloading = true
+        return Effect.ensuring(
+          reload(next, options),
+          Effect.sync(() => {
+            reloading = false
+          })
+        )
+      }),
     usage,
     tree,
     explain,
@@ -194,3 +275,33 @@ const make = Effect.gen(function* () {
     ended
   })
 })
+
+/** The steps of a plan, with what it takes to carry them out. */
+const stepsOf = (plan: Plan.Plan, next: Config): ReadonlyArray<AgentReload.Step> => {
+  const members = Plan.membersOf(next)
+  return plan.agents.flatMap(({ agent, do: what, keys, renews }): ReadonlyArray<AgentReload.Step> => {
+    const spec = members.get(agent)
+    if (spec === undefined) return [{ do: "remove", agent }]
+    if (what === "add") return [{ do: "add", agent, spec }]
+    if (what === "change") {
+      return [{ do: "change", agent, spec, renews, limits: keys.some((key) => Plan.PROCESS_LIMIT.test(key)) }]
+    }
+    return [{ do: "keep", agent }]
+  })
+}
+
+const plannedOf = ({ agents, settings, tasks }: Plan.Plan): Event => {
+  const which = (what: Plan.AgentStep["do"]) =>
+    agents.flatMap((step) => (step.do === what ? [step.agent] : [])).slice(0, MAX_NAMED)
+  const keys = (restart: boolean) =>
+    settings.flatMap(({ holds, key }) => ((holds === "node_restart") === restart ? [key] : []))
+  return {
+    type: "reload.planned",
+    add: which("add"),
+    change: which("change"),
+    remove: which("remove"),
+    tasks: tasks.slice(0, MAX_NAMED),
+    settings: keys(false),
+    needsRestart: keys(true)
+  }
+}

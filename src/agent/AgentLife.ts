@@ -28,6 +28,7 @@ export type Needs = AgentHost | EventBus | ProcessTree | SecureRandom | FileSyst
 
 export interface LifeInput {
   readonly id: string
+  /** As it is now: what needs no new CLI may change. */
   readonly spec: AgentSpec
   readonly jobs: Queue.Dequeue<Job>
   /** Outlives this life. */
@@ -53,13 +54,24 @@ const CONTINUE =
 
 const keyOf = (schema: unknown) => (schema === undefined ? undefined : JSON.stringify(schema))
 
-/** Runs until the CLI is gone or cannot go on, and fails with the reason. Its Scope ends the CLI. */
-export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
-  const { jobs, memory, move, spec } = life
+/** Starts the CLI, which ends with the Scope. Completes when it is ready, with the rest of the life. */
+export const begun = Effect.fn("AgentLife.begun")(function* (life: LifeInput) {
   const scope = yield* Effect.scope
   const home = yield* AgentHome.prepare(life.id, life.spec.workspace)
-  let slot = yield* begin(life, home, scope, undefined)
-  yield* move("idle", "its CLI is ready")
+  const slot = yield* begin(life, home, scope, undefined)
+  yield* life.move("idle", "its CLI is ready")
+  return live(life, home, scope, slot)
+})
+
+/** Runs until the CLI is gone or cannot go on, and fails with the reason. */
+const live = Effect.fn("AgentLife.live")(function* (
+  life: LifeInput,
+  home: AgentHome.AgentHome,
+  scope: Scope.Scope,
+  first: Slot
+) {
+  const { jobs, memory, move, spec } = life
+  let slot = first
   while (true) {
     const job = yield* next(jobs, slot.session)
     const outcome = yield* Effect.gen(function* () {

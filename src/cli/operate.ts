@@ -4,10 +4,11 @@ import * as AdminServer from "../admin/AdminServer.ts"
 import { Operated } from "../admin/Operated.ts"
 import type { Config } from "../config/Config.ts"
 import { MisterSmith } from "../MisterSmith.ts"
+import type { Reload } from "./Reloading.ts"
 
-export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config) {
+export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config, reload: Reload) {
   const smith = yield* MisterSmith
-  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere })
+  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere, reload })
   yield* AdminServer.serve({ dataDir, name }).pipe(
     Effect.provideService(Operated, operated),
     Effect.catchTag("SocketUnusable", ({ hint, message }) => Effect.logWarning(`${message} (hint: ${hint})`)),

@@ -18,6 +18,8 @@ const takes = ({ spec }: TaskRecord, { gone, group, id, taskTypes }: AgentSnapsh
   (spec.agent === undefined || spec.agent === group || spec.agent === id) &&
   (taskTypes.length === 0 || taskTypes.includes(spec.type))
 
+const isFree = ({ leaving = false, state }: AgentSnapshot) => state === "idle" && !leaving
+
 /**
  * The agent that holds the conversation of an interrupted attempt is waited for, so that no work is done twice. An
  * agent that holds another task's interrupted conversation is taken last.
@@ -30,8 +32,8 @@ export const route = (
   const able = agents.filter((agent) => takes(task, agent))
   if (able.length === 0) return { _tag: "Nobody" }
   const holder = task.attempt === 0 ? undefined : able.find(({ holds }) => holds === task.id)
-  if (holder !== undefined) return holder.state === "idle" ? { _tag: "Take", agent: holder.id } : { _tag: "Wait" }
-  const idle = able.filter(({ state }) => state === "idle")
+  if (holder !== undefined) return isFree(holder) ? { _tag: "Take", agent: holder.id } : { _tag: "Wait" }
+  const idle = able.filter(isFree)
   const free = idle.find(({ holds }) => holds === undefined || !interrupted.has(holds)) ?? idle[0]
   return free === undefined ? { _tag: "Wait" } : { _tag: "Take", agent: free.id }
 }
