@@ -143,7 +143,7 @@ describe("reload", () => {
     }
     const { code, lines } = await tell("reload", "--json")
     assert.strictEqual(code, 2)
-    assert.strictEqual((lines[0]?.["mistakes"] as ReadonlyArray<unknown>).length, 3)
+    assert.lengthOf(lines[0]?.["mistakes"] as ReadonlyArray<unknown>, 3)
     writeFileSync(join(it.dir, "config.json"), '{"agents": [')
     assert.strictEqual((await tell("reload")).code, 2)
     assert.deepStrictEqual(await agents(tell), ["a"])
