@@ -8,6 +8,7 @@ import {
   Context,
   Deferred,
   Effect,
+  Fiber,
   type FileSystem,
   Layer,
   type Path,
@@ -108,7 +109,8 @@ export class MisterSmith extends Context.Service<
     plan(next: Config): Effect.Effect<Plan.Plan>
     /**
      * Follows another config: only what differs changes, one agent at a time, and who is busy finishes first. Where an agent
-     * does not come up all is undone. Answers with what was changed; the tasks of the config are the caller's to submit.
+     * does not come up all is undone. Answers with what was changed; the tasks of the config are the caller's to submit. A
+     * caller that is interrupted does not interrupt it.
      */
     reload(next: Config, options?: ReloadOptions): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack>
     /** What an agent's CLI and all it has started use, as of the last look; undefined before the first. */
@@ -194,6 +196,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const drained = yield* Deferred.make<void>()
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
+  const scope = yield* Effect.scope
   let host = yield* AgentHost
   let current = config
   let reloading = false
@@ -259,12 +262,14 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
       Effect.suspend((): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack> => {
         if (reloading) return Effect.fail(new ReloadUnderWay())
         reloading = true
-        return Effect.ensuring(
+        const whole = Effect.ensuring(
           reload(next, options),
           Effect.sync(() => {
             reloading = false
           })
         )
+        // Goes on when the caller goes away: half a config is worse than either.
+        return Effect.flatMap(Effect.forkIn(whole, scope), Fiber.join)
       }),
     usage,
     tree,

@@ -144,11 +144,8 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           yield* Effect.forkIn(operated.drain, scope)
           return { running: found.map(({ id }) => id) }
         }),
-        // Goes on when the caller goes away: half a config is worse than either.
         reload: ({ payload: { now = false, plan = false } }) =>
-          Effect.flatMap(Effect.forkIn(operated.reload({ plan, now }), scope), Fiber.join).pipe(
-            Effect.mapError(only(ConfigRefused, ReloadUnderWay, ReloadRolledBack))
-          ),
+          Effect.mapError(operated.reload({ plan, now }), only(ConfigRefused, ReloadUnderWay, ReloadRolledBack)),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]
           const after = id === undefined ? undefined : seqIn(run, id)
