@@ -30,6 +30,7 @@ import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import * as Logging from "./observability/Logging.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
 import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
@@ -139,20 +140,26 @@ export class MisterSmith extends Context.Service<
   static readonly layerWithEvents = (
     config: Config
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> => {
-    const live = { retry: { ...config.retry }, kept: { ...KEPT, tasks: config.tasksKept } }
-    return Layer.effect(MisterSmith, make(config, live)).pipe(
-      // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
-      Layer.provideMerge(Dispatcher.layer(live.retry)),
-      Layer.provideMerge(AgentTree.layer(config.supervision)),
-      Layer.provideMerge(AgentPool.layer(config.agents)),
-      Layer.provideMerge(AgentHost.layer(hostOf(config))),
+    const live = liveOf(config)
+    return MisterSmith.layerOn(config, live).pipe(
       Layer.provideMerge(SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: live.kept })),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
+      Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
       Layer.provideMerge(SecureRandom.layerWebCrypto)
     )
   }
+
+  /** The node on whatever world it is given: where processes are started, tasks kept and dice thrown is the caller's affair. */
+  static readonly layerOn = (config: Config, live: Live = liveOf(config)) =>
+    Layer.effect(MisterSmith, make(config, live)).pipe(
+      // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
+      Layer.provideMerge(Dispatcher.layer(live.retry)),
+      Layer.provideMerge(AgentTree.layer(config.supervision)),
+      Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(AgentHost.layer(hostOf(config)))
+    )
 }
 
 const hostOf = ({ baseDir, claude, dataDir, process }: Config) => ({
@@ -167,6 +174,12 @@ interface Live {
   readonly retry: Config["retry"]
   readonly kept: { tasks: number; text: number }
 }
+const liveOf = ({ retry, tasksKept }: Config): Live => ({ retry: { ...retry }, kept: { ...KEPT, tasks: tasksKept } })
+
+const namesOf = ({ agents }: Config) =>
+  agents.flatMap(({ id, replicas }) =>
+    replicas === 1 ? [id] : Array.from({ length: replicas }, (_, index) => `${id}-${index + 1}`)
+  )
 
 const announce = ({ agents, name }: Config) =>
   Layer.effectDiscard(

@@ -77,6 +77,7 @@ export const accepted = (old: Config, next: Config): Config => ({
   name: old.name,
   dataDir: old.dataDir,
   process: old.process,
+  logs: old.logs,
   supervision: old.supervision
 })
 
@@ -90,6 +91,7 @@ const holdsOf = (key: string): SettingChange["holds"] =>
 const settingsOf = ({
   claude: { maxLine, startTimeout },
   dataDir,
+  logs,
   name,
   process,
   retry,
@@ -101,6 +103,7 @@ const settingsOf = ({
   tasksKept,
   claude: { startTimeout, maxLine },
   process,
+  logs,
   supervision,
   retry
 })
