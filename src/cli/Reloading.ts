@@ -2,6 +2,7 @@
  * What a `reload` and a SIGHUP have the node do: read the file again that it was started with, and follow it. A file with
  * mistakes, or none, changes nothing.
  */
+import { closeSync, openSync } from "node:fs"
 import { resolve } from "node:path"
 import { Effect, Queue, type Scope } from "effect"
 import { ConfigRefused } from "../admin/AdminError.ts"
@@ -41,16 +42,34 @@ export const make = Effect.fn("cli.reloading")(function* (config: string) {
 /** What SIGHUP says: read again. Any number that come while one is carried out are one more. */
 export type Hangups = Queue.Dequeue<void>
 
-/** While its Scope lives the signal ends nothing. Heard from the first instant on: one that comes too early waits. */
+/**
+ * While its Scope lives the signal ends nothing. Heard from the first instant on: one that comes too early waits. But where
+ * the terminal has gone that the node was started on, it is stopped in order: nobody wants it any more.
+ */
 export const hangups: Effect.Effect<Hangups, never, Scope.Scope> = Effect.gen(function* () {
   const heard = yield* Queue.sliding<void>(1)
-  const hear = () => void Queue.offerUnsafe(heard, undefined)
+  const onTerminal = process.stdin.isTTY === true
+  const hear = () => {
+    // To whoever hears the signals of this process: start.ts.
+    if (onTerminal && !hasTerminal()) process.emit("SIGTERM", "SIGTERM")
+    else Queue.offerUnsafe(heard, undefined)
+  }
   yield* Effect.acquireRelease(
     Effect.sync(() => process.on("SIGHUP", hear)),
     () => Effect.sync(() => process.off("SIGHUP", hear))
   )
   return heard
 })
+
+/** One that has been hung up can be opened no more. */
+const hasTerminal = (): boolean => {
+  try {
+    closeSync(openSync("/dev/tty", "r"))
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** A hangup is a reload, as service managers know it. What becomes of it is told by its events, and in the log. */
 export const onHangup = (heard: Hangups, reload: Reload): Effect.Effect<never> =>

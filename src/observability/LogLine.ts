@@ -74,6 +74,7 @@ const rooms: Readonly<Record<string, Module>> = {
   limit: "process",
   logs: "observability",
   operator: "supervision",
+  reload: "agent",
   runtime: "process",
   session: "claude",
   supervisor: "supervision",

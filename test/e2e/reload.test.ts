@@ -1,8 +1,9 @@
 /** A running node follows its config file: the compiled binary, told so by the same binary or by a signal. */
+import { spawn } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
-import { finish, type Line, processesWith, type Running } from "../utils/Binary.ts"
+import { binary, finish, type Line, processesWith, type Running } from "../utils/Binary.ts"
 import { agent, type Fleet, fake, fleet } from "../utils/Fleet.ts"
 
 const bash = (command: string) => ({ tool: "Bash", input: { command, description: "d", timeout: 600_000 } })
@@ -18,6 +19,14 @@ const until = async (running: Running, what: string, holds: () => boolean) => {
   while (!holds()) {
     if (ended) throw new Error(`ended before ${what}\n${running.stdout()}\n${running.stderr()}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+const isAlive = (pid: number) => {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))
+  } catch {
+    return false
   }
 }
 
@@ -233,6 +242,40 @@ describe("reload", () => {
       it.standin.requests().filter(({ path }) => path.endsWith("/messages")),
       2
     )
+  })
+
+  it("SIGHUP stops a node in order whose terminal has gone, and reloads one whose terminal is there", async () => {
+    await using it = await fleet()
+    const config = it.config({ agents: [named("a")] })
+    const out = join(it.dir, "out")
+    const said = () => (existsSync(out) ? readFileSync(out, "utf8") : "")
+    const program = `exec ${binary} run ${config} --json > ${out} 2>&1`
+    // script(1) gives it a terminal, which is gone when script is.
+    const terminal = spawn("script", ["-qec", program, "/dev/null"], {
+      cwd: it.dir,
+      env: { PATH: process.env["PATH"], HOME: it.dir, SHELL: "/bin/sh" },
+      stdio: ["pipe", "ignore", "ignore"]
+    })
+    const gone = new Promise((resolve) => terminal.once("close", resolve))
+    const shown = async (what: string) => {
+      while (!said().includes(what)) {
+        assert.isNull(terminal.exitCode, said())
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    }
+    await shown('"session.ready"')
+    while (!existsSync(join(it.dir, ".mister-smith", "admin.sock")))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    const { lines } = await finish(["ps", "--json"], { cwd: it.dir })
+    const { pid } = (lines[0]?.["node"] ?? {}) as { readonly pid: number }
+    it.config({ agents: [named("a"), named("b")] })
+    process.kill(pid, "SIGHUP")
+    await shown('"reload.done"')
+    terminal.kill("SIGKILL")
+    await gone
+    while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20))
+    assert.include(said(), '"runtime.stopped"')
+    assert.deepStrictEqual(processesWith(join(it.dir, ".mister-smith")), [])
   })
 
   it("keeps an agent down that was stopped on purpose, with its new settings", async () => {
