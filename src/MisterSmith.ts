@@ -22,7 +22,9 @@ import { AgentHost, renewed } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import * as AgentReload from "./agent/AgentReload.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { type Move, Moves } from "./agent/Moves.ts"
 import { type ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
+import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
 import * as Plan from "./config/Plan.ts"
 import type { Fault } from "./domain/Fault.ts"
@@ -36,6 +38,8 @@ import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { TreeUsage } from "./process/Usage.ts"
+import * as SqliteStateStore from "./state/SqliteStateStore.ts"
+import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
@@ -61,6 +65,7 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | StateUnusable
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -120,6 +125,8 @@ export class MisterSmith extends Context.Service<
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
     explain(agent: string): Effect.Effect<string, AgentUnknown>
+    /** What an agent has been of late, first to last, in earlier runs too. */
+    moves(agent: string): Effect.Effect<ReadonlyArray<Move>, AgentUnknown>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -143,6 +150,7 @@ export class MisterSmith extends Context.Service<
     const live = liveOf(config)
     return MisterSmith.layerOn(config, live).pipe(
       Layer.provideMerge(SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: live.kept })),
+      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
@@ -158,6 +166,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Dispatcher.layer(live.retry)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(AgentHost.layer(hostOf(config)))
     )
 }
@@ -206,6 +215,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const ledger = yield* TaskLedger
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
+  const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
@@ -287,6 +297,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     usage,
     tree,
     explain,
+    // Who can be explained is there.
+    moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
     drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
     drained: Deferred.await(drained),
     events: bus.subscribe,

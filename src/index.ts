@@ -1,8 +1,9 @@
 /** All that an embedding program may import. What is not listed here may change without notice. */
 
-export { AgentNotRunning, AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
+export { AgentNotRunning, AgentUnknown, SessionMissing, SessionOwned, StoppedUnreadable } from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
 export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
+export type { Move } from "./agent/Moves.ts"
 export { ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
@@ -19,6 +20,7 @@ export { LimitUnenforceable, PauseFailed, RungUnavailable, TreeSurvived } from "
 export type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 export type { TreeUsage } from "./process/Usage.ts"
 export { DataDirInUse, DataDirUnusable } from "./state/StateError.ts"
+export { StateUnusable } from "./state/StateStoreError.ts"
 export {
   ChildNotFound,
   ChildRunning,

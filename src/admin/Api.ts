@@ -5,6 +5,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { Move } from "../agent/Moves.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import { VERSION } from "../domain/Version.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
@@ -191,7 +192,12 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       params: id,
       success: Schema.Struct({ agent: Schema.String, why: Schema.String }),
       error: [status(AgentUnknown, 404), other]
-    }).annotateMerge(described("Why an agent is as it is, in a sentence"))
+    }).annotateMerge(described("Why an agent is as it is, in a sentence")),
+    HttpApiEndpoint.get("moves", "/agents/:id/moves", {
+      params: id,
+      success: Schema.Array(Move),
+      error: [status(AgentUnknown, 404), other]
+    }).annotateMerge(described("What an agent has been of late, first to last, in earlier runs too"))
   )
   .middleware(Typed)
 

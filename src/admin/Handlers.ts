@@ -108,7 +108,8 @@ const agents = HttpApiBuilder.group(
         operated.explain(id).pipe(
           Effect.map((why) => ({ agent: id, why })),
           Effect.mapError(only(AgentUnknown))
-        )
+        ),
+      moves: ({ params: { id } }) => Effect.mapError(operated.moves(id), only(AgentUnknown))
     })
   })
 )

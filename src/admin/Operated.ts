@@ -4,6 +4,7 @@
  */
 import { Context, type Effect } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { Move } from "../agent/Moves.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { TaskResult } from "../domain/Task.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
@@ -43,5 +44,7 @@ export class Operated extends Context.Service<
     /** Reads the config again: what that changes, and, where not only the plan is asked for, carried out. */
     reload(options: { readonly plan: boolean; readonly now: boolean }): Effect.Effect<PlanView, Fault>
     explain(agent: string): Effect.Effect<string, Fault>
+    /** What an agent has been of late, first to last. */
+    moves(agent: string): Effect.Effect<ReadonlyArray<Move>, Fault>
   }
 >()("mister-smith/admin/Operated") {}

@@ -77,6 +77,42 @@ export class AgentDefect extends Schema.TaggedError<AgentDefect, Fault>("mister-
   }
 }
 
+/** Another agent has this conversation open. Two at once would write into each other's. */
+export class SessionOwned extends Schema.TaggedError<SessionOwned, Fault>("mister-smith/SessionOwned")("SessionOwned", {
+  session: Schema.String,
+  agent: Schema.String,
+  owner: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      retriesTask: true,
+      hint: "it is tried again; the conversation is free when the other agent begins another"
+    })
+  }
+  override get message() {
+    return `agent ${this.agent} cannot open the conversation ${this.session}: agent ${this.owner} has it`
+  }
+}
+
+/** The conversation that a task is to go on with is not there any more. */
+export class SessionMissing extends Schema.TaggedError<SessionMissing, Fault>("mister-smith/SessionMissing")(
+  "SessionMissing",
+  { task: Schema.String, of: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: 'say in the prompt all that is needed and give its "session" an "onMissing": "anew", or leave "session" out'
+    })
+  }
+  override get message() {
+    return `task "${this.task}" cannot go on with the conversation of "${this.of}": ${this.reason}`
+  }
+}
+
 /** The list of agents that were stopped on purpose is there and cannot be used. */
 export class StoppedUnreadable extends Schema.TaggedError<StoppedUnreadable, Fault>("mister-smith/StoppedUnreadable")(
   "StoppedUnreadable",

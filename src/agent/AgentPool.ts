@@ -9,6 +9,7 @@ import { type Agent, make } from "./Agent.ts"
 import { AgentHost } from "./AgentHost.ts"
 import type * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import type { Moves } from "./Moves.ts"
 
 /** An agent at one moment. */
 export interface AgentSnapshot {
@@ -52,7 +53,7 @@ export class AgentPool extends Context.Service<
         const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
         const signal = Effect.asVoid(PubSub.publish(changed, undefined))
         const scope = yield* Effect.scope
-        const needs = yield* Effect.context<EventBus | AgentLife.Needs>()
+        const needs = yield* Effect.context<EventBus | Moves | AgentLife.Needs>()
         /** In the order of the config. */
         const members = new Map<string, Member>()
         const enlist = Effect.fnUntraced(function* (id: string, spec: AgentSpec, host?: AgentHost["Service"]) {

@@ -40,6 +40,7 @@ const submit = Command.make(
     type: text("type", "TYPE", "Its type, by which agents take it"),
     agent: text("agent", "AGENT", "The agent that must do it"),
     schema: text("schema", "FILE", "A JSON Schema for the answer"),
+    session: text("session", "TASK", "Go on with the conversation of this task, when that has ended"),
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
     json,

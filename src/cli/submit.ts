@@ -18,6 +18,7 @@ export interface SubmitInput {
   readonly type: Option.Option<string>
   readonly agent: Option.Option<string>
   readonly schema: Option.Option<string>
+  readonly session: Option.Option<string>
   readonly wait: boolean
   readonly follow: boolean
   readonly json: boolean
@@ -86,7 +87,8 @@ const taskOf = Effect.fnUntraced(function* (input: SubmitInput) {
       ...(schema === undefined ? {} : { schema }),
       ...said("id", input.id),
       ...said("type", input.type),
-      ...said("agent", input.agent)
+      ...said("agent", input.agent),
+      ...said("session", input.session)
     }),
     ({ message }) => new TaskInvalid({ problem: message })
   )

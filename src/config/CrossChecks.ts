@@ -99,14 +99,15 @@ function* order(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
     const id = text(valueAt(task, ["id"]))
     if (id !== undefined && !byName.has(id)) byName.set(id, index)
   }
-  const edges = tasks.map((task, index) =>
-    list(valueAt(task, ["after"])).flatMap((edge, place) => {
+  const edges = tasks.map((task, index) => [
+    ...list(valueAt(task, ["after"])).flatMap((edge, place) => {
       const plain = typeof edge === "string"
       const on = text(plain ? edge : valueAt(edge, ["task"]))
       const path: Path = ["tasks", index, "after", place, ...(plain ? [] : ["task"])]
       return on === undefined ? [] : [{ on, path }]
-    })
-  )
+    }),
+    ...conversation(task, index)
+  ])
   for (const { on, path } of edges.flat()) {
     if (byName.has(on)) continue
     yield {
@@ -126,6 +127,14 @@ function* order(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
     expected: `it would wait for itself: ${[...names, round.length > LONGEST_CIRCLE ? "…" : (names[0] ?? "")].join(" → ")}`,
     ...found(text(valueAt(tasks[next], ["id"])), path)
   }
+}
+
+/** With whose conversation it goes on: for its end it waits too. */
+const conversation = (task: unknown, index: number) => {
+  const plain = text(valueAt(task, ["session"]))
+  const on = plain ?? text(valueAt(task, ["session", "of"]))
+  const path: Path = ["tasks", index, "session", ...(plain === undefined ? ["of"] : [])]
+  return on === undefined ? [] : [{ on, path }]
 }
 
 /** Tasks of a circle that are named. */

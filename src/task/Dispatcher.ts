@@ -5,12 +5,12 @@
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
  * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
- * other ends it at once. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * other ends it at once. Who performs is Router.ts and, where it goes on with a conversation, Continuing.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
  * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
-import type { Agent, Attempt, PerformError, WorkPlace } from "../agent/Agent.ts"
-import { AgentDefect } from "../agent/AgentError.ts"
+import type { Agent, Attempt, Continued, PerformError, WorkPlace } from "../agent/Agent.ts"
+import { AgentDefect, type SessionMissing } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
 import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
@@ -18,10 +18,10 @@ import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
-import { route } from "./Router.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
@@ -73,10 +73,11 @@ export const layer = (retry: RetrySettings) =>
       const give = Effect.fnUntraced(
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
           if (draining) return false
-          const answer = route(task, yield* pool.snapshot, interrupted)
+          const agents = yield* pool.snapshot
+          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, interrupted)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          yield* agent === undefined ? refuse(task) : begin(task, agent)
+          yield* agent === undefined ? refuse(task, fault) : begin(task, agent, session)
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
@@ -85,19 +86,21 @@ export const layer = (retry: RetrySettings) =>
       )
 
       /** 2. Claim: from here on the attempt's number is the fence. The agent is busy before the next task is routed. */
-      const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent) {
+      const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent, session?: Continued) {
         const claimed = yield* ledger.claim(task.id, agent.id)
         yield* agent.reserve(task.id)
-        yield* FiberSet.run(attempts, perform(claimed, agent))
+        yield* FiberSet.run(attempts, perform(claimed, agent, session))
       }, Effect.uninterruptible)
 
       /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
-      const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent) =>
+      const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent, session?: Continued) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
             const { prompt, schema } = task.spec
             const { followUp, judged } = verifying(task, agent)
-            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...followUp }
+            const more = { ...followUp, ...(session === undefined ? {} : { session }) }
+            // What was done before it was asked for again is over.
+            const work = { task: task.id, prompt, schema, attempt: tries(task), ...more }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
@@ -105,7 +108,9 @@ export const layer = (retry: RetrySettings) =>
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
             // What has been done is written down, even where all of this is to end.
-            if (ended !== undefined) yield* written(settle(task, agent, judged(ended)))
+            if (ended === undefined) return
+            yield* written(settle(task, agent, judged(ended)))
+            yield* agent.settled(task.id)
           })
         )
       )
@@ -173,9 +178,9 @@ export const layer = (retry: RetrySettings) =>
       )
 
       /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord) {
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, why: SessionMissing | undefined) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
-        const fault = new NoTaker({ task: task.id, type: task.spec.type })
+        const fault = why ?? new NoTaker({ task: task.id, type: task.spec.type })
         const common = {
           task: task.id,
           agent: undefined,

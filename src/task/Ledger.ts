@@ -11,6 +11,7 @@ import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import {
   anew,
@@ -198,7 +199,9 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const more = added.size + again
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          const nowhere = [...edgesOf(spec).keys()].filter(
+            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
+          )
           if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
         }
         const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()

@@ -1,5 +1,6 @@
 /** A home of the ledger that is gone with the process: maps, in the order of insertion. */
 import { isFinal, type TaskState } from "../domain/Task.ts"
+import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
@@ -18,7 +19,7 @@ interface Lane {
 export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
 
-const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""}`
+const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${wantedOf(spec)}`
 /** The first that may be taken. */
 const headOf = (queue: Queue, passed: ReadonlySet<string>): readonly [string, Turn] | undefined => {
   let head: readonly [string, Turn] | undefined

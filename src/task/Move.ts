@@ -2,6 +2,7 @@
 import type { FaultReport } from "../domain/Fault.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
+import { sourceOf } from "./Continuing.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
 import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
@@ -112,4 +113,5 @@ export const sameContent = (a: TaskSpec, b: TaskSpec) =>
   a.prompt === b.prompt &&
   a.agent === b.agent &&
   JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
-  JSON.stringify(a.evidence) === JSON.stringify(b.evidence)
+  JSON.stringify(a.evidence) === JSON.stringify(b.evidence) &&
+  JSON.stringify(sourceOf(a)) === JSON.stringify(sourceOf(b))

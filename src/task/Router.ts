@@ -13,7 +13,7 @@ export type Route =
   | { readonly _tag: "Nobody" }
 
 /** Would this agent ever take the task? */
-const takes = ({ spec }: TaskRecord, { gone, group, id, taskTypes }: AgentSnapshot): boolean =>
+export const takes = ({ spec }: TaskRecord, { gone, group, id, taskTypes }: AgentSnapshot): boolean =>
   !gone &&
   (spec.agent === undefined || spec.agent === group || spec.agent === id) &&
   (taskTypes.length === 0 || taskTypes.includes(spec.type))

@@ -62,13 +62,14 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE contents ADD COLUMN after TEXT;
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
-  `
+  `,
+  "ALTER TABLE contents ADD COLUMN session TEXT"
 ]
 
 /** All of a task, of which `t` is the row. */
 export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, r.result`
+  c.evidence, c.not_before, c.after, c.session, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -85,17 +86,20 @@ export const recordOf = (row: Row): TaskRecord => {
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
   const after = parsed<unknown>(row["after"])
+  const session = parsed<unknown>(row["session"])
+  const [wanted] = String(row["wanted"]).split(" ")
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
     type: row["type"],
     prompt: row["prompt"],
-    ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
+    ...(wanted === "" ? {} : { agent: wanted }),
     ...(schema === undefined ? {} : { schema }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
-    ...(after === undefined ? {} : { after })
+    ...(after === undefined ? {} : { after }),
+    ...(session === undefined ? {} : { session })
   } as TaskSpec
   return {
     id: String(row["id"]),

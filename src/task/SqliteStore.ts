@@ -2,6 +2,7 @@
 import { noUsage, type TaskState } from "../domain/Task.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
+import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
@@ -67,7 +68,7 @@ export class SqliteStore implements LedgerStore {
        VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
       id,
       spec.type,
-      spec.agent ?? "",
+      wantedOf(spec),
       state,
       priorityOf(spec),
       this.turn(record, now),
@@ -76,10 +77,10 @@ export class SqliteStore implements LedgerStore {
       dueAt ?? null,
       beside ? null : spec.prompt
     )
-    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after)]
+    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after), json(spec.session)]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, session) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?)",
       beside ? spec.prompt : null,
       ...rare
     )

@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "its prompt, type, agent, schema or evidence has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent, schema, evidence or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {

@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
+import { SessionSpec } from "./Continuing.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
 import { NotBefore } from "./NotBefore.ts"
 
@@ -54,6 +55,10 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  session: Schema.optionalKey(SessionSpec).annotateKey({
+    description:
+      'Goes on with the conversation of another task when that has ended: its id, or { "of": id, "onMissing": "fail" or "anew" }. Default: a conversation of its own'
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

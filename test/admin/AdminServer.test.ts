@@ -300,7 +300,8 @@ describe("what is asked", () => {
         "/agents/{id}/pause",
         "/agents/{id}/resume",
         "/agents/{id}/limits",
-        "/agents/{id}/explain"
+        "/agents/{id}/explain",
+        "/agents/{id}/moves"
       ])
       const post = paths["/tasks"]?.["post"] as { readonly responses: object } | undefined
       assert.containsAllKeys(post?.responses, ["200", "409", "422", "503"])

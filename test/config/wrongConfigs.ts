@@ -240,6 +240,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[1].after[0].task (line 1): it would wait for itself: b → c → b, found "c"']
   ],
   [
+    "tasks that go on with conversations that are not there, or with each other's",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "session": "biuld" }, { "id": "build", "prompt": "z", "session": { "of": "test" } }, { "id": "test", "prompt": "z", "after": ["build"] }] }`,
+    [
+      'tasks[0].session (line 1): there is no task of this id, found "biuld"; did you mean "build"?',
+      'tasks[1].session.of (line 1): it would wait for itself: build → test → build, found "test"'
+    ]
+  ],
+  [
     "what no time and no priority is",
     `{ ${agents}, "tasks": [{ "prompt": "x", "priority": 11, "notBefore": "tomorrow" }] }`,
     [

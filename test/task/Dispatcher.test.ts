@@ -46,6 +46,7 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
       const agents = puppets.map((it) => {
         const agent: Partial<Agent> = {
           id: it.id,
+          settled: () => Effect.void,
           reserve: () =>
             Effect.sync(() => {
               it.state = "busy"

@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { TaskId } from "../../src/domain/Ids.ts"
+import { AgentId, TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
 import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
+import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { task } from "../utils/Specs.ts"
 import { done, failed, fault } from "./Homes.ts"
 
@@ -293,6 +294,41 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
           { attempt: 2, agent: "b", begunAt: 100, endedAt: 120, ended: "succeeded", fault: undefined }
         ])
         assert.deepInclude(yield* ledger.get("t"), { submittedAt: 0, startedAt: 10, endedAt: 120, attempt: 2 })
+      })
+    )
+
+    test(
+      "keeps with whose conversation a task goes on, in a lane for each, behind the end of that task",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const on = (id: string, session: TaskSpec["session"], agent?: string) => ({
+          ...task({ id, ...(agent === undefined ? {} : { agent }) }),
+          ...(session === undefined ? {} : { session })
+        })
+        const [one, two] = [TaskId.make("one"), TaskId.make("two")]
+        yield* ledger.submitAll([
+          on("one", undefined),
+          on("b", one),
+          on("c", { of: one, onMissing: "anew" }, "x"),
+          on("d", { of: one }),
+          on("two", undefined),
+          on("e", two)
+        ])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["one"])
+        const failing = yield* ledger.claim("one", "a")
+        // However it has ended.
+        yield* ledger.complete("one", failing.attempt, failed("one"))
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["two", "b", "c"])
+        assert.deepEqual((yield* ledger.get("b")).spec.session, one)
+        assert.notProperty((yield* ledger.get("b")).spec, "agent")
+        const { agent, session } = (yield* ledger.get("c")).spec
+        assert.deepEqual({ agent, session }, { agent: AgentId.make("x"), session: { of: one, onMissing: "anew" } })
+        yield* perform("two")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["b", "c", "e"])
+        assert.strictEqual((yield* Effect.flip(ledger.submit(on("b", two))))._tag, "TaskConflict")
+        assert.strictEqual((yield* ledger.submit(on("b", { of: one, onMissing: "fail" }))).state, "queued")
+        const circle = [on("f", TaskId.make("g")), on("g", TaskId.make("f"))]
+        assert.strictEqual((yield* Effect.flip(ledger.submitAll(circle)))._tag, "TaskInvalid")
       })
     )
 
