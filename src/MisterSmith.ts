@@ -28,7 +28,7 @@ import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
 import * as Plan from "./config/Plan.ts"
 import type { Fault } from "./domain/Fault.ts"
-import type { TaskResult } from "./domain/Task.ts"
+import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
@@ -42,8 +42,12 @@ import * as SqliteStateStore from "./state/SqliteStateStore.ts"
 import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
+import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { explain as explainTask } from "./task/Explain.ts"
 import { KEPT } from "./task/LedgerStore.ts"
+import * as Routing from "./task/Routing.ts"
+import type { PluginError } from "./task/RoutingError.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type LedgerFull,
@@ -66,6 +70,7 @@ export type StartError =
   | HostError
   | LedgerUnusable
   | StateUnusable
+  | PluginError
 
 export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -127,6 +132,8 @@ export class MisterSmith extends Context.Service<
     explain(agent: string): Effect.Effect<string, AgentUnknown>
     /** What an agent has been of late, first to last, in earlier runs too. */
     moves(agent: string): Effect.Effect<ReadonlyArray<Move>, AgentUnknown>
+    /** Why a task is where it is: who could take it and what they do, until when it is parked, for which tasks it waits. */
+    explainTask(task: string): Effect.Effect<string, TaskUnknown | LedgerUnusable>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -167,7 +174,9 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
-      Layer.provideMerge(AgentHost.layer(hostOf(config)))
+      Layer.provideMerge(AgentHost.layer(hostOf(config))),
+      // Before any agent has begun: a plugin that cannot be loaded leaves nothing behind.
+      Layer.provideMerge(Routing.layer(config.routing))
     )
 }
 
@@ -217,6 +226,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const dispatcher = yield* Dispatcher.Dispatcher
   const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
+  const routing = yield* Routing.Routing
+  let draining = false
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
   const scope = yield* Effect.scope
@@ -299,7 +310,26 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     explain,
     // Who can be explained is there.
     moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
-    drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
+    explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
+      const task = yield* ledger.get(id)
+      const agents = yield* pool.snapshot
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
+        Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
+      )
+      return explainTask(task, {
+        now: yield* Clock.currentTimeMillis,
+        agents,
+        meant: Routing.meantBy(routing),
+        performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
+        awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
+        draining
+      })
+    }),
+    drain: Effect.suspend(() => {
+      draining = true
+      return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
+    }),
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

@@ -30,6 +30,9 @@ export {
 } from "./supervision/ChildError.ts"
 export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
+export type { AgentLoad } from "./task/AgentLoad.ts"
+export { PluginBroken, PluginMissing, PluginNotAFunction } from "./task/RoutingError.ts"
+export type { RoutingAgent, RoutingContext, RoutingPlugin, RoutingTask } from "./task/RoutingPlugin.ts"
 export {
   DependencyFailed,
   EvidenceMissing,

@@ -139,6 +139,11 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     }).annotateMerge(
       described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
     ),
+    HttpApiEndpoint.get("explainTask", "/tasks/:id/explain", {
+      params: id,
+      success: Schema.Struct({ task: Schema.String, why: Schema.String }),
+      error: taskUnknown
+    }).annotateMerge(described("Why a task is where it is, in a sentence: for whom or what it waits, or how it ended")),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,

@@ -65,6 +65,11 @@ const tasks = (closing: Deferred.Deferred<void>) =>
             Effect.map(viewOf),
             Effect.mapError(only(TaskUnknown, TaskEnded, TaskConflict, LedgerFull, LedgerUnusable))
           ),
+        explainTask: ({ params: { id } }) =>
+          operated.explainTask(id).pipe(
+            Effect.map((why) => ({ task: id, why })),
+            Effect.mapError(only(TaskUnknown, LedgerUnusable))
+          ),
         result: ({ params: { id } }) =>
           operated
             .result(id)

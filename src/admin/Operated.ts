@@ -46,5 +46,6 @@ export class Operated extends Context.Service<
     explain(agent: string): Effect.Effect<string, Fault>
     /** What an agent has been of late, first to last. */
     moves(agent: string): Effect.Effect<ReadonlyArray<Move>, Fault>
+    explainTask(task: string): Effect.Effect<string, Fault>
   }
 >()("mister-smith/admin/Operated") {}

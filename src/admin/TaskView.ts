@@ -65,6 +65,9 @@ export const TaskView = Schema.Struct({
   prompt: Schema.String,
   /** The agent that must do it. */
   only: Schema.optional(Schema.String),
+  /** What whoever performs it must be able to do. */
+  capabilities: Schema.optional(Schema.Array(Schema.String)),
+  label: Schema.optional(Schema.String),
   schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
   lastFault: Schema.optional(FaultView),
   usage: UsageView,
@@ -114,6 +117,8 @@ export const viewOf = (record: TaskRecord): TaskView => ({
   ...commonOf(record),
   prompt: record.spec.prompt,
   only: record.spec.agent,
+  capabilities: record.spec.capabilities,
+  label: record.spec.label,
   schema: record.spec.schema,
   lastFault: record.lastFault,
   usage: record.usage,

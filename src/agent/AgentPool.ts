@@ -5,6 +5,7 @@
 import { Context, Effect, Exit, Layer, PubSub, Scope, Stream } from "effect"
 import type { AgentState } from "../domain/AgentState.ts"
 import type { EventBus } from "../event/EventBus.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import { type Agent, make } from "./Agent.ts"
 import { AgentHost } from "./AgentHost.ts"
 import type * as AgentLife from "./AgentLife.ts"
@@ -18,6 +19,10 @@ export interface AgentSnapshot {
   readonly group: string
   /** Empty: any. */
   readonly taskTypes: ReadonlyArray<string>
+  /** What it can do, in the words of the config. */
+  readonly capabilities: ReadonlyArray<string>
+  /** How good it is among others: what is more important goes to what is higher. */
+  readonly weight: number
   readonly state: AgentState
   /** It will not come up again, so that nobody waits for it. */
   readonly gone: boolean
@@ -25,6 +30,8 @@ export interface AgentSnapshot {
   readonly leaving?: boolean
   /** The task whose conversation it still holds. */
   readonly holds: string | undefined
+  /** What its CLI and all it has started use, as of the last look. */
+  readonly usage?: TreeUsage | undefined
 }
 
 export class AgentPool extends Context.Service<
@@ -92,10 +99,13 @@ export class AgentPool extends Context.Service<
               id: agent.id,
               group: agent.spec.id,
               taskTypes: agent.spec.taskTypes,
+              capabilities: agent.spec.capabilities,
+              weight: agent.spec.weight ?? 1,
               state: agent.state(),
               gone: agent.gone(),
               leaving: agent.leaving(),
-              holds: agent.holds()
+              holds: agent.holds(),
+              usage: agent.usage()
             }))
           ),
           changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)

@@ -39,6 +39,8 @@ const submit = Command.make(
     id: text("id", "ID", "Its name. The same id with the same content is not done twice"),
     type: text("type", "TYPE", "Its type, by which agents take it"),
     agent: text("agent", "AGENT", "The agent that must do it"),
+    requires: text("requires", "LIST", "What the agent must be able to do, with commas between"),
+    label: text("label", "TEXT", "What it has in common with tasks that should go to the same agent"),
     schema: text("schema", "FILE", "A JSON Schema for the answer"),
     session: text("session", "TASK", "Go on with the conversation of this task, when that has ended"),
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
@@ -211,12 +213,20 @@ const limit = Command.make(
     )
 ).pipe(Command.withDescription("Change what a running agent may use, until its next life"))
 
-const why = Command.make("explain", agentInput, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./explainAgent.ts")),
-    ({ explainAgent }) => explainAgent(input)
-  )
-).pipe(Command.withDescription("Say why an agent is as it is"))
+const why = Command.make(
+  "explain",
+  {
+    name: Argument.String("name").pipe(Argument.withDescription("An agent, as `ps` names it, or the id of a task")),
+    task: yes("task", "The task of this name is meant, though an agent has it too"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./explainAgent.ts")),
+      ({ explainAgent }) => explainAgent(input)
+    )
+).pipe(Command.withDescription("Say why an agent is as it is, or for whom or what a task waits"))
 
 /** A time, or how long ago that was. */
 const moment = (text: string): number | undefined => {

@@ -1,24 +1,39 @@
-/** `explain AGENT`: why an agent is as it is, in a sentence, and what it has been of late, in earlier runs too. */
+/** `explain NAME`: why an agent is as it is, with its last moves, or why a task is where it is. Of one name, the agent is meant. */
 import { Effect } from "effect"
+import type { AdminClient } from "../admin/AdminClient.ts"
 import { jsonLine, out, painter } from "./Printing.ts"
-import { type AgentInput, withNode } from "./Where.ts"
+import { type Where, withNode } from "./Where.ts"
 import { harmless } from "./Words.ts"
 
-export const explainAgent = Effect.fn("cli.explain")(function* ({ agent, json, where }: AgentInput) {
+export interface ExplainInput {
+  readonly name: string
+  readonly task: boolean
+  readonly json: boolean
+  readonly where: Where
+}
+
+export const explainAgent = Effect.fn("cli.explain")(function* ({ json, name, task, where }: ExplainInput) {
   const p = yield* painter
-  const params = { id: agent }
-  const { moves, why } = yield* withNode(where, (node) =>
-    Effect.all({
-      why: Effect.map(
-        node.ask((client) => client.explain({ params })),
-        ({ why }) => why
-      ),
-      moves: node.ask((client) => client.moves({ params }))
-    })
-  )
-  if (json) return yield* jsonLine({ agent, why, moves })
-  const lines = moves.map(
+  const answer = yield* withNode(where, (node) => explain(node, name, task))
+  if (json) return yield* jsonLine(answer)
+  const moves = ("moves" in answer ? answer.moves : []).map(
     ({ at, from, reason, to }) => `  ${p("dim", new Date(at).toLocaleString("sv-SE"))}  ${from} → ${to}  ${reason}`
   )
-  yield* out(harmless([why, ...lines].join("\n")))
+  yield* out(harmless([answer.why, ...moves].join("\n")))
+})
+
+const explain = Effect.fnUntraced(function* (node: AdminClient["Service"], name: string, task: boolean) {
+  const params = { id: name }
+  const ofTask = node.ask((client) => client.explainTask({ params }))
+  if (task) return yield* ofTask
+  const ofAgent = Effect.gen(function* () {
+    const answer = yield* node.ask((client) => client.explain({ params }))
+    return { ...answer, moves: yield* node.ask((client) => client.moves({ params })) }
+  })
+  return yield* Effect.catchTag(
+    ofAgent,
+    "AgentUnknown",
+    // Where it is neither, what is known is the agents.
+    (unknown) => Effect.catchTag(ofTask, "TaskUnknown", () => Effect.fail(unknown))
+  )
 })

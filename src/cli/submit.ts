@@ -17,6 +17,8 @@ export interface SubmitInput {
   readonly id: Option.Option<string>
   readonly type: Option.Option<string>
   readonly agent: Option.Option<string>
+  readonly requires: Option.Option<string>
+  readonly label: Option.Option<string>
   readonly schema: Option.Option<string>
   readonly session: Option.Option<string>
   readonly wait: boolean
@@ -88,13 +90,18 @@ const taskOf = Effect.fnUntraced(function* (input: SubmitInput) {
       ...said("id", input.id),
       ...said("type", input.type),
       ...said("agent", input.agent),
-      ...said("session", input.session)
+      ...said("session", input.session),
+      ...said("capabilities", Option.map(input.requires, words)),
+      ...said("label", input.label)
     }),
     ({ message }) => new TaskInvalid({ problem: message })
   )
 })
 
-const said = (key: string, value: Option.Option<string>) => (Option.isSome(value) ? { [key]: value.value } : {})
+/** A capability may hold spaces, not begin or end with them. */
+const words = (text: string) => text.split(",").map((each) => each.trim())
+
+const said = (key: string, value: Option.Option<unknown>) => (Option.isSome(value) ? { [key]: value.value } : {})
 
 const promptOf = Effect.fnUntraced(function* ({ file, prompt }: SubmitInput) {
   if (Option.isSome(prompt) && Option.isSome(file)) {

@@ -45,6 +45,8 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["requires", view.capabilities?.join(", ")],
+    ["label", view.label],
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],

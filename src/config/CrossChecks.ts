@@ -11,6 +11,7 @@ import { RetrySettings } from "../task/RetrySettings.ts"
 import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
 import { type Path, printable, valueAt } from "./Place.ts"
+import { capable, routing } from "./RoutingChecks.ts"
 
 export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   const groups = groupsOf(root)
@@ -20,6 +21,8 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...taskNames(tasks),
     ...first(MAX_TOLD + 1, order(tasks)),
     ...first(MAX_TOLD + 1, takers(groups, tasks)),
+    ...first(MAX_TOLD + 1, capable(root, groups, tasks)),
+    ...first(MAX_TOLD + 1, routing(root, groups)),
     ...delays(root),
     ...logSizes(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))

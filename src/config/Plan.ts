@@ -35,7 +35,7 @@ export interface Plan {
 
 /** Of an agent's own keys: what its life takes over as it is. */
 const LIVE =
-  /^(taskTypes|capabilities|restart(\..+)?|limits\.(taskTime|memory|memoryHigh|cpus|processes|ioWeight|enforce))$/
+  /^(taskTypes|capabilities|weight|restart(\..+)?|limits\.(taskTime|memory|memoryHigh|cpus|processes|ioWeight|enforce))$/
 /** Which of those the CLI's processes are given anew. A limit that is no more cannot be taken back from them. */
 export const PROCESS_LIMIT = /^limits\.(memory|memoryHigh|cpus|processes|ioWeight|enforce)$/
 
@@ -72,13 +72,13 @@ export const plan = (old: Config, next: Config): Plan => {
 }
 
 /** The config that holds once the plan is carried out: what only a start of the node changes is as it was. */
-export const accepted = (old: Config, next: Config): Config => ({
-  ...next,
-  name: old.name,
-  dataDir: old.dataDir,
-  process: old.process,
-  logs: old.logs,
-  supervision: old.supervision
+export const accepted = (old: Config, { agents, claude, retry, tasks, tasksKept }: Config): Config => ({
+  ...old,
+  agents,
+  claude,
+  retry,
+  tasks,
+  tasksKept
 })
 
 /** Does anything differ that all agents share, so that they need another host? */
@@ -87,25 +87,10 @@ export const sharesDiffer = (old: Config, next: Config): boolean => differing(ol
 const holdsOf = (key: string): SettingChange["holds"] =>
   NOW.test(key) ? "now" : NEXT_CLI.test(key) ? "next_cli" : "node_restart"
 
-/** What concerns no single agent. */
-const settingsOf = ({
-  claude: { maxLine, startTimeout },
-  dataDir,
-  logs,
-  name,
-  process,
-  retry,
-  supervision,
-  tasksKept
-}: Config) => ({
-  name,
-  dataDir,
-  tasksKept,
-  claude: { startTimeout, maxLine },
-  process,
-  logs,
-  supervision,
-  retry
+/** What concerns no single agent: all but what is compared one by one. */
+const settingsOf = ({ $schema: _schema, agents: _agents, baseDir: _dir, claude, tasks: _tasks, ...rest }: Config) => ({
+  ...rest,
+  claude: { startTimeout: claude.startTimeout, maxLine: claude.maxLine }
 })
 
 /** How many there are, and what their group is called, is no concern of one of them. */

@@ -102,6 +102,15 @@ export type Event =
       /** The agent is told, and has one more turn. Else the task fails. */
       readonly sentBack: boolean
     }
+  /** The strategy that `routing` names had no usable answer, and the default one was asked. Once for each reason. */
+  | {
+      readonly type: "routing.fallback"
+      readonly strategy: string
+      /** The first for which it was so. */
+      readonly task: string
+      readonly why: "threw" | "slow" | "promise" | "unfit"
+      readonly detail: string
+    }
   /** A decision of a supervisor, with its reason. */
   | {
       readonly type: "supervisor.decision"

@@ -57,30 +57,30 @@ export interface Answer {
   readonly fault?: SessionMissing
 }
 
-/** As Router.ts says, except where a conversation is to be gone on with. */
+/** As `otherwise` says, except where a conversation is to be gone on with. */
 export const route = Effect.fnUntraced(function* (
   task: TaskRecord,
   ledger: Pick<TaskLedger["Service"], "get">,
   agents: ReadonlyArray<AgentSnapshot>,
-  interrupted: ReadonlySet<string>
+  otherwise: Effect.Effect<Route>
 ): Effect.fn.Return<Answer, LedgerUnusable> {
   const source = sourceOf(task.spec)
-  if (source === undefined) return { route: Router.route(task, agents, interrupted) }
+  if (source === undefined) return { route: yield* otherwise }
   const { of, onMissing } = source
-  const missing = (reason: string): Answer =>
+  const missing = (reason: string): Effect.Effect<Answer> =>
     onMissing === "anew"
-      ? { route: Router.route(task, agents, interrupted) }
-      : { route: { _tag: "Nobody" }, fault: new SessionMissing({ task: task.id, of, reason }) }
+      ? Effect.map(otherwise, (route) => ({ route }))
+      : Effect.succeed({ route: { _tag: "Nobody" }, fault: new SessionMissing({ task: task.id, of, reason }) })
   const other = yield* Effect.catchTag(ledger.get(of), "TaskUnknown", () => Effect.succeed(undefined))
-  if (other === undefined) return missing("that task was forgotten")
+  if (other === undefined) return yield* missing("that task was forgotten")
   // It was asked for once more.
   if (other.result === undefined) return { route: { _tag: "Wait" } }
   const { agent, session } = other.result
-  if (agent === undefined || session === undefined) return missing("it has ended without one")
+  if (agent === undefined || session === undefined) return yield* missing("it has ended without one")
   const holder = agents.find(({ id }) => id === agent)
-  if (holder === undefined) return missing(`agent ${agent}, who has it, is not there any more`)
-  if (!Router.takes(task, holder))
-    return missing(`agent ${agent}, who has it, ${holder.gone ? "has ended" : "does not take this task"}`)
+  if (holder === undefined) return yield* missing(`agent ${agent}, who has it, is not there any more`)
+  if (Router.ableFor(task, [holder])._tag === "Nobody")
+    return yield* missing(`agent ${agent}, who has it, ${holder.gone ? "has ended" : "does not take this task"}`)
   if (holder.state !== "idle") return { route: { _tag: "Wait" } }
   return { route: { _tag: "Take", agent }, session: { of, session, onMissing } }
 })

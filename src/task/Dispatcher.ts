@@ -22,6 +22,8 @@ import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
+import type { Route } from "./Router.ts"
+import * as Routing from "./Routing.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
@@ -47,6 +49,7 @@ export const layer = (retry: RetrySettings) =>
       const dispatching = yield* Semaphore.make(1)
       let draining = false
       const trees = yield* ProcessTree
+      const routing = yield* Routing.make
       const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
@@ -74,10 +77,12 @@ export const layer = (retry: RetrySettings) =>
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
           if (draining) return false
           const agents = yield* pool.snapshot
-          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, interrupted)
+          const strategy = routing.route(task, agents, interrupted)
+          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, strategy)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          yield* agent === undefined ? refuse(task, fault) : begin(task, agent, session)
+          if (agent !== undefined) yield* begin(task, agent, session)
+          else yield* refuse(task, fault ?? noTaker(task, answer))
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
@@ -89,6 +94,7 @@ export const layer = (retry: RetrySettings) =>
       const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent, session?: Continued) {
         const claimed = yield* ledger.claim(task.id, agent.id)
         yield* agent.reserve(task.id)
+        yield* routing.given(claimed, agent.id)
         yield* FiberSet.run(attempts, perform(claimed, agent, session))
       }, Effect.uninterruptible)
 
@@ -107,6 +113,10 @@ export const layer = (retry: RetrySettings) =>
             })
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
+            yield* routing.ended(
+              agent.id,
+              ended === undefined ? "broken off" : Result.isSuccess(ended.outcome) ? "succeeded" : "failed"
+            )
             // What has been done is written down, even where all of this is to end.
             if (ended === undefined) return
             yield* written(settle(task, agent, judged(ended)))
@@ -178,9 +188,8 @@ export const layer = (retry: RetrySettings) =>
       )
 
       /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord, why: SessionMissing | undefined) {
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, fault: SessionMissing | NoTaker) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
-        const fault = why ?? new NoTaker({ task: task.id, type: task.spec.type })
         const common = {
           task: task.id,
           agent: undefined,
@@ -237,6 +246,12 @@ interface Judged extends Omit<Attempt, "outcome"> {
 }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
+
+/** What those lack who would take it else. */
+const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
+  const lacking = answer._tag === "Nobody" && answer.missing !== undefined ? { missing: answer.missing } : {}
+  return new NoTaker({ task: id, type: spec.type, ...lacking })
+}
 
 type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
 

@@ -25,6 +25,7 @@ import {
   refuse,
   sameContent
 } from "./Move.ts"
+import { canonical } from "./Needs.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -167,7 +168,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     for (const spec of specs) {
       // Half a letter cannot be kept in every home.
       const prompt = spec.prompt.toWellFormed()
-      named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+      named.push({ ...canonical(spec), prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
     const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(

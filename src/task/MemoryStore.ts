@@ -2,6 +2,7 @@
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import * as Needs from "./Needs.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
@@ -19,7 +20,7 @@ interface Lane {
 export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
 
-const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${wantedOf(spec)}`
+const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${wantedOf(spec)} ${Needs.laneOf(spec)}`
 /** The first that may be taken. */
 const headOf = (queue: Queue, passed: ReadonlySet<string>): readonly [string, Turn] | undefined => {
   let head: readonly [string, Turn] | undefined

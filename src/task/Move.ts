@@ -4,6 +4,7 @@ import type { TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { sourceOf } from "./Continuing.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
+import { laneOf } from "./Needs.ts"
 import { waitsUntil } from "./NotBefore.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
@@ -112,6 +113,7 @@ export const sameContent = (a: TaskSpec, b: TaskSpec) =>
   a.type === b.type &&
   a.prompt === b.prompt &&
   a.agent === b.agent &&
+  laneOf(a) === laneOf(b) &&
   JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
   JSON.stringify(a.evidence) === JSON.stringify(b.evidence) &&
   JSON.stringify(sourceOf(a)) === JSON.stringify(sourceOf(b))

@@ -2,6 +2,7 @@
 import type { FaultReport } from "../domain/Fault.ts"
 import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
 import type { Row, Value } from "../state/Database.ts"
+import { ofLane } from "./Needs.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
@@ -63,13 +64,20 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
   `,
-  "ALTER TABLE contents ADD COLUMN session TEXT"
+  "ALTER TABLE contents ADD COLUMN session TEXT",
+  // What a task requires is part of its lane.
+  `
+  ALTER TABLE tasks ADD COLUMN needs TEXT NOT NULL DEFAULT '';
+  DROP INDEX queue;
+  CREATE INDEX queue ON tasks (type, wanted, needs, fresh, turn, place) WHERE state = 'queued';
+  ALTER TABLE contents ADD COLUMN label TEXT;
+  `
 ]
 
 /** All of a task, of which `t` is the row. */
-export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
+export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.needs, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, c.session, r.result`
+  c.evidence, c.not_before, c.after, c.session, c.label, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -94,6 +102,8 @@ export const recordOf = (row: Row): TaskRecord => {
     type: row["type"],
     prompt: row["prompt"],
     ...(wanted === "" ? {} : { agent: wanted }),
+    ...ofLane(String(row["needs"])),
+    ...(row["label"] === null ? {} : { label: row["label"] }),
     ...(schema === undefined ? {} : { schema }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),

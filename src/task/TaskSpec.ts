@@ -4,6 +4,7 @@ import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { SessionSpec } from "./Continuing.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
+import * as Needs from "./Needs.ts"
 import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
@@ -22,6 +23,13 @@ export const TaskSpec = Schema.Struct({
   ).annotateKey({ description: "What the agent is told" }),
   agent: Schema.optionalKey(AgentId).annotateKey({
     description: "The agent that must do it. Default: any that takes its type"
+  }),
+  capabilities: Schema.optionalKey(Needs.Capabilities).annotateKey({
+    description: `What whoever performs it must be able to do: an agent gets it only where its own capabilities hold all of these. At most ${Needs.MAX_CAPABILITIES}. Default none`
+  }),
+  label: Schema.optionalKey(Needs.Label).annotateKey({
+    description:
+      "What tasks have in common that should go to one agent: with the routing strategy sticky, it goes to the one that last worked for the label. Default none"
   }),
   schema: Schema.optionalKey(
     Schema.Record(Schema.String, Schema.Unknown).pipe(

@@ -92,7 +92,16 @@ describe("what is asked", () => {
             ioWritten: undefined
           }),
         agents: Effect.succeed([
-          { id: "worker", group: "worker", taskTypes: [], state: "busy", gone: false, holds: undefined }
+          {
+            id: "worker",
+            group: "worker",
+            taskTypes: [],
+            capabilities: [],
+            weight: 1,
+            state: "busy",
+            gone: false,
+            holds: undefined
+          }
         ]),
         tree: Effect.succeed({
           path: "agents",
@@ -294,6 +303,7 @@ describe("what is asked", () => {
         "/tasks/{id}/result",
         "/tasks/{id}/cancel",
         "/tasks/{id}/retry",
+        "/tasks/{id}/explain",
         "/agents/{id}/restart",
         "/agents/{id}/stop",
         "/agents/{id}/start",

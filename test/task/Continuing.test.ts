@@ -4,6 +4,7 @@ import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import { TaskId } from "../../src/domain/Ids.ts"
 import type { TaskResult } from "../../src/domain/Task.ts"
 import * as Continuing from "../../src/task/Continuing.ts"
+import { route } from "../../src/task/Router.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { task } from "../utils/Specs.ts"
@@ -16,10 +17,11 @@ const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot =
   state: "idle",
   gone: false,
   holds: undefined,
+  capabilities: [],
+  weight: 1,
   ...change
 })
 
-const nobody = new Set<string>()
 const of = (onMissing?: "fail" | "anew"): Pick<TaskSpec, "session"> => ({
   session: onMissing === undefined ? TaskId.make("one") : { of: TaskId.make("one"), onMissing }
 })
@@ -37,7 +39,7 @@ const routed = (
     yield* ledger.complete("one", attempt, done("one", { agent: "a", session: "s", ...ended }))
     const two = yield* ledger.get("two")
     assert.strictEqual(two.state, "queued")
-    return yield* Continuing.route(two, ledger, agents, nobody)
+    return yield* Continuing.route(two, ledger, agents, Effect.succeed(route(two, agents, new Set())))
   }).pipe(Effect.provide(memory))
 
 describe("a task that goes on with a conversation", () => {

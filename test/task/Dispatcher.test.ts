@@ -8,6 +8,7 @@ import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import { Routing } from "../../src/task/Routing.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { retry, task } from "../utils/Specs.ts"
@@ -17,6 +18,7 @@ import { memory } from "./Homes.ts"
 interface Puppet {
   readonly id: string
   readonly taskTypes: ReadonlyArray<string>
+  readonly capabilities: ReadonlyArray<string>
   state: AgentState
   gone: boolean
   readonly performed: Array<Work>
@@ -29,9 +31,14 @@ const answered = (text: string): Attempt => ({
   session: "s"
 })
 
-const puppet = (id: string, taskTypes: ReadonlyArray<string> = []): Puppet => ({
+const puppet = (
+  id: string,
+  taskTypes: ReadonlyArray<string> = [],
+  capabilities: ReadonlyArray<string> = []
+): Puppet => ({
   id,
   taskTypes,
+  capabilities,
   state: "idle",
   gone: false,
   performed: [],
@@ -74,7 +81,16 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
         arrange: () => Effect.void,
         changed: Effect.asVoid(PubSub.publish(changed, undefined)),
         snapshot: Effect.sync(() =>
-          puppets.map(({ gone, id, state, taskTypes }) => ({ id, group: id, taskTypes, state, gone, holds: undefined }))
+          puppets.map(({ capabilities, gone, id, state, taskTypes }) => ({
+            id,
+            group: id,
+            taskTypes,
+            capabilities,
+            weight: 1,
+            state,
+            gone,
+            holds: undefined
+          }))
         ),
         changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
       })
@@ -208,6 +224,51 @@ describe("Dispatcher", () => {
       }
       assert.strictEqual((yield* ledger.result("w1")).status, "succeeded")
     })
+  )
+
+  it.effect("does what others can do while what came before it waits for the one who can do that", () =>
+    Effect.gen(function* () {
+      const [able, other] = [puppet("able", [], ["rust"]), puppet("other", [], ["web"])]
+      const gate = yield* Deferred.make<void>()
+      able.perform = ({ task }) => Effect.as(Deferred.await(gate), answered(`able did ${task}`))
+      const ledger = yield* dispatching([able, other])
+      yield* ledger.submitAll(["r1", "r2", "r3"].map((id) => task({ id, capabilities: ["rust"] })))
+      yield* ledger.submitAll(["w1", "w2"].map((id) => task({ id, capabilities: ["web"] })))
+      assert.strictEqual((yield* ledger.result("w2")).text, "other did w2")
+      assert.strictEqual((yield* ledger.get("r2")).state, "queued")
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual((yield* ledger.result("r3")).text, "able did r3")
+      yield* ledger.submit(task({ id: "both", capabilities: ["rust", "web"] }))
+      const { fault } = yield* ledger.result("both")
+      assert.deepInclude(fault, { kind: "NoTaker" })
+      assert.match(fault?.message ?? "", /missing is "(web|rust)"/)
+    })
+  )
+
+  it.effect("asks the strategy of the node, and tells of an answer that is none", () =>
+    Effect.gen(function* () {
+      const workers = ["a", "b"].map((id) => puppet(id))
+      const told: Array<unknown> = []
+      const ledger = yield* dispatching(workers)
+      yield* Stream.runForEach(yield* ledger.bus.subscribe, (event) =>
+        Effect.sync(() => {
+          if (event.type === "routing.fallback") told.push([event.task, event.why])
+        })
+      ).pipe(Effect.forkScoped({ startImmediately: true }))
+      for (const id of ["t1", "t2", "t3"]) {
+        yield* ledger.submit(task({ id, type: id === "t3" ? "wrong" : "task" }))
+        yield* ledger.result(id)
+      }
+      assert.deepStrictEqual(workers[1]?.performed.map(({ task }) => task).slice(0, 2), ["t1", "t2"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(told, [["t3", "unfit"]])
+    }).pipe(
+      Effect.provideService(Routing, {
+        strategy: "plugin",
+        decayMillis: 1_000,
+        plugin: ({ type }, agents) => (type === "wrong" ? "nobody" : agents.at(-1)?.id)
+      })
+    )
   )
 
   it.effect(

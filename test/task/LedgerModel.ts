@@ -5,6 +5,8 @@ export interface Content {
   readonly type: string
   readonly prompt: string
   readonly agent: string | undefined
+  /** What it requires, as it was written: a letter each, the same ones in another order are the same. */
+  readonly needs: string
   readonly priority: number
   /** So long after it was submitted. */
   readonly delay: number
@@ -33,6 +35,8 @@ export interface ModelTask extends Content {
 
 export type Answer = "ok" | "TaskUnknown" | "TaskConflict" | "TaskInvalid" | "AttemptSuperseded" | "TaskEnded"
 
+export const inOrder = (needs: string) => [...new Set(needs)].sort().join("")
+
 const ended = (state: TaskState) => state === "succeeded" || state === "failed" || state === "cancelled"
 const failed = (state: TaskState) => ended(state) && state !== "succeeded"
 
@@ -48,6 +52,7 @@ export class LedgerModel {
       if (known === undefined) coming.set(id, content)
       else if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
         return "TaskConflict"
+      else if (inOrder(known.needs) !== inOrder(content.needs)) return "TaskConflict"
     }
     const fresh = new Set(coming.keys())
     for (const [id] of batch) {
@@ -214,7 +219,7 @@ export class LedgerModel {
   heads(passOver: ReadonlyArray<string>): ReadonlyArray<string> {
     const lanes = new Map<string, ModelTask>()
     for (const task of this.queued()) {
-      const lane = `${task.type} ${task.agent}`
+      const lane = `${task.type} ${task.agent} ${inOrder(task.needs)}`
       const begun = task.attempt > task.before
       if (!lanes.has(lane) && !(begun && passOver.includes(task.id))) lanes.set(lane, task)
     }

@@ -17,7 +17,7 @@ import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
 import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, type Content, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { type Answer, type Content, inOrder, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
@@ -33,6 +33,7 @@ const content = fc.record({
   type: fc.constantFrom("x", "x", "y"),
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
+  needs: fc.constantFrom("", "", "", "g", "gr", "rg", "rgr"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
   after: fc.oneof(
@@ -100,8 +101,14 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, priority, prompt, type }: Content) => ({
-  ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
+const spec = (name: string, { after, agent, delay, needs, priority, prompt, type }: Content) => ({
+  ...task({
+    id: name,
+    type,
+    prompt,
+    ...(needs === "" ? {} : { capabilities: [...needs] }),
+    ...(agent === undefined ? {} : { agent })
+  }),
   ...(priority === 0 ? {} : { priority }),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
@@ -181,6 +188,7 @@ const view = (record: TaskRecord) => ({
   type: String(record.spec.type),
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
+  needs: (record.spec.capabilities ?? []).join(""),
   priority: record.spec.priority ?? 0,
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
   after: (record.spec.after ?? []) as ModelTask["after"],
@@ -214,7 +222,7 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 
 const expected = (model: LedgerModel) => ({
   tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, waits: ____, ...task }) =>
-    structuredClone(task)
+    structuredClone({ ...task, needs: inOrder(task.needs) })
   ),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],

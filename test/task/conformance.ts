@@ -39,12 +39,43 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         const again = yield* ledger.submit(task({ id: "t" }))
         assert.strictEqual(again.submittedAt, first.submittedAt)
         assert.strictEqual(again.state, "running")
-        for (const other of [{ prompt: "something else" }, { type: "other" }, { agent: "b" }]) {
+        for (const other of [
+          { prompt: "something else" },
+          { type: "other" },
+          { agent: "b" },
+          { capabilities: ["rust"] }
+        ]) {
           const error = yield* Effect.flip(ledger.submit(task({ id: "t", ...other })))
           assert.strictEqual(error._tag, "TaskConflict")
         }
         const schema = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), schema: { type: "object" } }))
         assert.strictEqual(schema._tag, "TaskConflict")
+      })
+    )
+
+    test(
+      "has a lane for each set of requirements, whatever their order, and keeps them and the label",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = { capabilities: ["rust", "gpu", "rust"], label: "issue 7" }
+        yield* ledger.submitAll([
+          task({ id: "both", ...given }),
+          task({ id: "both-too", capabilities: ["gpu", "rust"] }),
+          task({ id: "rust", capabilities: ["rust"] }),
+          task({ id: "none" }),
+          task({ id: "none-too", capabilities: [] }),
+          task({ id: "high", capabilities: ["rust"], priority: 1 }),
+          task({ id: "comma", capabilities: ["gpu,rust"] })
+        ])
+        assert.sameMembers(ids(yield* ledger.heads()), ["both", "high", "none", "comma"])
+        assert.deepEqual(
+          (yield* ledger.get("both")).spec,
+          task({ id: "both", ...given, capabilities: ["gpu", "rust"] })
+        )
+        assert.notProperty((yield* ledger.get("none-too")).spec, "capabilities")
+        assert.strictEqual((yield* ledger.submit(task({ id: "both", capabilities: ["gpu", "rust"] }))).id, "both")
+        for (const id of ["both", "high"]) yield* ledger.claim(id, "a")
+        assert.sameMembers(ids(yield* ledger.heads()), ["both-too", "rust", "none", "comma"])
       })
     )
 
