@@ -4,6 +4,7 @@ import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
@@ -27,7 +28,7 @@ import {
   TaskUnknown
 } from "../task/TaskError.ts"
 import type { TaskRecord } from "../task/TaskRecord.ts"
-import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
+import { ConfigRefused, NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { type From, History } from "./History.ts"
@@ -178,6 +179,8 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           yield* Effect.forkIn(operated.drain, scope)
           return { running: found.map(({ id }) => id) }
         }),
+        reload: ({ payload: { now = false, plan = false } }) =>
+          Effect.mapError(operated.reload({ plan, now }), only(ConfigRefused, ReloadUnderWay, ReloadRolledBack)),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]
           const after = id === undefined ? undefined : seqIn(run, id)

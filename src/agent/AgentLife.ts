@@ -57,6 +57,7 @@ export type Needs =
 
 export interface LifeInput {
   readonly id: string
+  /** As it is now: what needs no new CLI may change. */
   readonly spec: AgentSpec
   readonly jobs: Queue.Dequeue<Job>
   /** Outlives this life. */
@@ -83,14 +84,29 @@ const CONTINUE =
 
 const keyOf = (schema: unknown) => (schema === undefined ? undefined : JSON.stringify(schema))
 
-/** Runs until the CLI is gone or cannot go on, and fails with the reason. Its Scope ends the CLI. */
-export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
-  const { jobs, move, spec } = life
+/**
+ * Starts the CLI, which ends with the Scope. Completes when it is ready, with the rest of the life. One whose tasks have
+ * workspaces of their own starts its CLIs with them.
+ */
+export const begun = Effect.fn("AgentLife.begun")(function* (life: LifeInput) {
+  const { workspace } = life.spec
   const scope = yield* Effect.scope
-  const home = yield* AgentHome.prepare(life.id, fixedOf(spec.workspace))
+  const home = yield* AgentHome.prepare(life.id, fixedOf(workspace))
+  const slot = ownOf(workspace) === undefined ? yield* begin(life, home, scope, undefined) : undefined
+  yield* life.move("idle", slot === undefined ? "its CLI starts with a task" : "its CLI is ready")
+  return live(life, home, scope, slot)
+})
+
+/** Runs until the CLI is gone or cannot go on, and fails with the reason. */
+const live = Effect.fn("AgentLife.live")(function* (
+  life: LifeInput,
+  home: AgentHome.AgentHome,
+  scope: Scope.Scope,
+  first: Slot | undefined
+) {
+  const { jobs, move, spec } = life
   const own = ownOf(spec.workspace)
-  let slot = own === undefined ? yield* begin(life, home, scope, undefined) : undefined
-  yield* move("idle", slot === undefined ? "its CLI starts with a task" : "its CLI is ready")
+  let slot = first
   while (true) {
     const job = yield* next(jobs, slot?.session)
     const outcome = yield* Effect.gen(function* () {

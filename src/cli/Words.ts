@@ -3,6 +3,7 @@ import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
 import { brief, type Published } from "../event/Event.ts"
 import type { Shown } from "./Output.ts"
+import { reloadLine } from "./ReloadWords.ts"
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
@@ -136,6 +137,12 @@ const sentence = (event: Published, p: Paint): string | undefined => {
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":
       return p("red", event.message)
+    case "reload.planned":
+    case "reload.step":
+    case "reload.done":
+    case "reload.rolled_back":
+    case "reload.refused":
+      return reloadLine(event, p)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

@@ -53,7 +53,8 @@ export const make = Effect.fnUntraced(function* (
   home: () => LedgerStore,
   kept: Kept,
   /** How often a task may be broken off; see BrokenOff.ts. */
-  interruptions: number = INTERRUPTIONS
+  /** How often a task may be broken off. Read at each use: a reload may change it. */
+  bounds: { readonly interruptions: number } = { interruptions: INTERRUPTIONS }
 ) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
@@ -160,7 +161,7 @@ export const make = Effect.fnUntraced(function* (
           move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
         } else if (state === "parked" && dueAt <= now) move(record, "queued")
         else if (state === "running" && leaseUntil <= now)
-          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, interruptions, now, move)
+          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
       }
       return store.nextDue()
     }).pipe(
@@ -326,7 +327,7 @@ export const make = Effect.fnUntraced(function* (
     park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
       transact("park", true, (now, move) => {
         const { fault, interrupted = false, until, usage } = why
-        if (interrupted) return void interrupt(held(id, attempt), why, interruptions, now, move)
+        if (interrupted) return void interrupt(held(id, attempt), why, bounds.interruptions, now, move)
         const given = { lastFault: fault, usage }
         if (until <= now) move(held(id, attempt), "queued", given, fault, why)
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
@@ -361,7 +362,7 @@ export const make = Effect.fnUntraced(function* (
     recover: transact("recover", true, (now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
-        return interrupt(record, { fault }, interruptions, now, move)
+        return interrupt(record, { fault }, bounds.interruptions, now, move)
       })
     ),
     get: (id) => ask(() => find(id)),
