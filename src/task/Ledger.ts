@@ -377,6 +377,7 @@ export const make = Effect.fnUntraced(function* (
         return store.history(id)
       }),
     list: (filter = {}) => ask(() => store.list(filter)),
+    openOf: (series) => ask(() => store.openOf(series)),
     heads: (passOver = []) => ask(() => store.heads(passOver)),
     interrupted: (ids) => (ids.length === 0 ? Effect.succeed([]) : ask(() => store.interrupted(ids))),
     // Asked and waited for in one go: an end between the two would not be heard.

@@ -77,6 +77,8 @@ export class TaskLedger extends Context.Service<
      */
     readonly recover: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     get(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
+    /** Those of a series that have not ended, in the order in which they were accepted. */
+    openOf(series: string): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Its latest attempts, first to last. */
     history(id: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
     /** The latest submitted first. */

@@ -891,7 +891,7 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     const nightly = { ...task({ id: "nightly" }), schedule: "0 3 * * *" }
     const day = 86_400_000
     const three = 3 * 3_600_000
-    const occurrence = (n: number) => `nightly@1970-01-0${n + 1}T03:00:00Z`
+    const occurrence = (n: number) => `nightly@1970010${n + 1}T030000Z`
     const states = Effect.gen(function* () {
       const ledger = yield* TaskLedger
       return (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
