@@ -12,7 +12,7 @@ import { inModule } from "../observability/Log.ts"
 import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
-import { interrupt } from "./BrokenOff.ts"
+import { interrupt, wasBrokenOff } from "./BrokenOff.ts"
 import { sameContent } from "./Content.ts"
 import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -275,8 +275,8 @@ export const make = Effect.fnUntraced(function* (
   const failedOnes = ({ series, state }: TaskRecord) =>
     isFinal(state) && state !== "succeeded" && (series === undefined || store.openOf(series).length === 0)
 
-  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false }: SubmitOptions = {}) =>
-    submitting(specs, again ? failedOnes : () => false)
+  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false, brokenOff = true }: SubmitOptions = {}) =>
+    submitting(specs, (record) => again && failedOnes(record) && (brokenOff || !wasBrokenOff(record)))
 
   /** The task, or that of its series which is open. */
   const there = ({ id, schedule }: Named): TaskRecord | undefined =>

@@ -35,6 +35,8 @@ const KEPT_IN_MEMORY: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 10
 export interface SubmitOptions {
   /** Whatever was asked for before and has failed or was cancelled is to be done once more. Default false. */
   readonly again?: boolean
+  /** With `again`: also what was given up because it was broken off too often. Default true. */
+  readonly brokenOff?: boolean
 }
 
 export class TaskLedger extends Context.Service<
