@@ -180,11 +180,21 @@ describe("what a node does", () => {
     await tell("submit", fake({ tool: "Bash", input: { command: "sleep 1009", description: "d" } }), "--id", "long")
     await running.waitFor("Bash", (line) => line.type === "task.progress")
     const shown = await tell("ps")
-    assert.match(shown.stdout, /^my-node .*pid [0-9]+[\s\S]*^agents +running[\s\S]*^ +worker +busy +long +0/m)
+    assert.match(
+      shown.stdout,
+      /^my-node .*pid [0-9]+[\s\S]*^agents +running[\s\S]*^ +worker +busy +long +[0-9a-f]{8} +0/m
+    )
     const { lines } = await tell("ps", "--json")
     assert.include(lines[0], { kind: "supervisor", path: "agents", strategy: "one_for_one" })
     assert.include(lines[1], { id: "worker", state: "busy", task: "long", restarts: 0, path: "agents/worker" })
-    assert.include(lines[2], { id: "other", state: "idle" })
+    assert.match(String(lines[1]?.["session"]), /^[0-9a-f]{8}-/)
+    assert.include(lines[2], { id: "other", state: "idle", costUsd: 0 })
+    assert.notProperty(lines[2], "session")
+    await tell("task", "cancel", "long")
+    await tell("submit", fake({ text: "cheap" }), "--wait")
+    const [, after] = (await tell("ps", "--json")).lines
+    assert.isAbove(Number(after?.["costUsd"]), 0)
+    assert.match((await tell("ps")).stdout, /^ +worker +idle .* \$0\.[0-9]+ *$/m)
   })
 
   it("can be changed: an agent is stopped, explained and started again", async () => {
