@@ -130,7 +130,14 @@ describe("submit", () => {
     const { tell } = await serving(it)
     const wrong = await tell("submit", "p", "--id", "a b", "--agent", "NOBODY")
     assert.strictEqual(wrong.code, 2)
-    assert.match(wrong.stderr, /this is not a task[\s\S]*128 letters[\s\S]*hint: /)
+    assert.match(wrong.stderr, /this is not a task: id: expected at most 128 letters[\s\S]*hint: /)
+    assert.notInclude(wrong.stderr, "needs a prompt")
+    const zone = await tell("submit", "p", "--time-zone", "UTC")
+    assert.strictEqual(zone.code, 2)
+    assert.match(zone.stderr, /--time-zone .* schedule[\s\S]*hint: .*--schedule/)
+    const nobody = await tell("submit", "p", "--agent", "nobody", "--wait")
+    assert.strictEqual(nobody.code, 1)
+    assert.match(nobody.stderr, /no agent "nobody" .*[\s\S]*hint: .*`ps`/)
     assert.strictEqual((await tell("submit", "")).code, 2)
     assert.strictEqual((await tell("submit", fake({ text: "1" }), "--id", "same", "--wait")).code, 0)
     const conflict = await tell("submit", "other", "--id", "same")
@@ -340,7 +347,7 @@ describe("a dead letter", () => {
       assert.strictEqual(refused.code, 2)
       assert.match(
         refused.stderr,
-        id === "done" ? /is no dead letter: it is succeeded[\s\S]*hint: / : /there is no task/
+        id === "done" ? /is no dead letter: its state is succeeded[\s\S]*hint: / : /there is no task/
       )
     }
   })
@@ -356,7 +363,7 @@ describe("a scheduled task", () => {
       "the end of the second occurrence",
       (line) => line.type === "task.state" && String(line["task"]).startsWith("s@") && line["to"] === "succeeded"
     )
-    assert.match(String(second["task"]), /^s@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    assert.match(String(second["task"]), /^s@\d{8}T\d{6}Z$/)
     // The one that is open may end while it is being cancelled; then it is the next.
     let cancelled: Line | undefined
     while (cancelled === undefined) {
