@@ -10,9 +10,11 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { check, type Report } from "./check.ts"
+import { checkWorktrees, doingOf, isTidy, type WorktreeReport } from "./checkWorktrees.ts"
 import * as Node from "./Node.ts"
 import * as Plan from "./Plan.ts"
 import * as Random from "./Random.ts"
+import * as Repository from "./Repository.ts"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(here))
@@ -51,6 +53,7 @@ export interface CrashReport {
     readonly answering: Distribution
   }
   readonly check: Report
+  readonly worktrees: WorktreeReport
   readonly problems: ReadonlyArray<string>
 }
 
@@ -64,26 +67,36 @@ export interface Distribution {
 /** How long what is left may take when nobody kills any more, in milliseconds. */
 const PATIENCE = 300_000
 
+/** Workspaces of ended tasks that are kept, in crash runs: few, so that some are archived. */
+export const KEPT = 4
+
 export const configOf = (options: {
   readonly agents: number
+  /** Of which a third works in worktrees of it. Default: nobody does. */
+  readonly repository?: Repository.Repository
   readonly tasks: ReadonlyArray<Plan.PlannedTask>
   readonly journal: string
   readonly more?: Record<string, unknown>
-}) => ({
-  dataDir: "data",
-  claude: { command: fakeClaude, env: { FAKE_JOURNAL: options.journal } },
-  retry: { attempts: 100, delay: "20 millis", maxDelay: "200 millis" },
-  supervision: { maxRestarts: 10_000, within: "60 seconds" },
-  agents: [
-    {
-      id: "worker",
-      replicas: options.agents,
-      restart: { initialDelay: "20 millis", maxDelay: "200 millis" }
-    }
-  ],
-  tasks: options.tasks,
-  ...options.more
-})
+}) => {
+  const restart = { initialDelay: "20 millis", maxDelay: "200 millis" }
+  const { repository } = options
+  const coders = repository === undefined ? 0 : Math.max(1, Math.round(options.agents / 3))
+  const workspace = { kind: "worktree", repository: repository?.path, base: Repository.BASE }
+  return {
+    dataDir: "data",
+    claude: { command: fakeClaude, env: { FAKE_JOURNAL: options.journal } },
+    // How often it is killed is not what is tried.
+    retry: { attempts: 100, interruptions: 1_000, delay: "20 millis", maxDelay: "200 millis" },
+    supervision: { maxRestarts: 10_000, within: "60 seconds" },
+    agents: [
+      { id: "worker", replicas: options.agents - coders, restart },
+      ...(repository === undefined ? [] : [{ id: "coder", replicas: coders, restart, workspace }])
+    ],
+    workspaces: { kept: KEPT },
+    tasks: options.tasks,
+    ...options.more
+  }
+}
 
 export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> => {
   const { binary, dir, kills, log, seed } = options
@@ -96,7 +109,9 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   const config = join(dir, "config.json")
   mkdirSync(journal, { recursive: true })
   const more = options.config ?? {}
-  writeFileSync(config, JSON.stringify(configOf({ agents: options.agents, tasks: plan.first, journal, more })))
+  const { agents } = options
+  const repository = Repository.make(dir)
+  writeFileSync(config, JSON.stringify(configOf({ agents, repository, tasks: plan.first, journal, more })))
   writeFileSync(join(dir, "asked.json"), JSON.stringify(plan.asked))
 
   const problems: Array<string> = []
@@ -204,6 +219,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
         problems.push(`kill ${kill}: it ended by itself with ${ended}: ${one.stderr()}`)
         break
       }
+      Repository.mergeSome(repository, dir, random)
       if (kill % 10 === 0 || kill === kills)
         log(`${kill} of ${kills} kills, ${Math.round(performance.now() - began)} ms`)
       if (submitterEnded !== undefined && submitterEnded !== 0) break
@@ -229,7 +245,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
         const { tasks } = (answer?.body ?? {}) as { readonly tasks?: ReadonlyArray<unknown> }
         if (tasks?.length !== 0) return true
       }
-      return false
+      return !isTidy({ dataDir, kept: KEPT })
     }
     while (await open()) {
       if (performance.now() > until) {
@@ -261,6 +277,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     acknowledged,
     expected: [...plan.first, ...plan.asked].map(({ id }) => id)
   })
+  const doing = doingOf([...plan.first, ...plan.asked].filter(({ agent }) => agent === "coder"))
+  const worktrees = checkWorktrees({ dataDir, journal, repository, doing, kept: KEPT })
   return {
     seed,
     kills,
@@ -268,7 +286,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     tookSeconds: Math.round((performance.now() - began) / 1000),
     recovery: { started: spread(started), working: spread(working), answering: spread(answering) },
     check: checked,
-    problems: [...problems, ...checked.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
+    worktrees,
+    problems: [...problems, ...checked.problems, ...worktrees.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
   }
 }
 
