@@ -24,6 +24,7 @@ export interface CrashRunOptions {
   readonly binary: string
   /** A directory of its own. */
   readonly dir: string
+  /** Of which a third works in worktrees. */
   readonly agents: number
   readonly tasks: number
   readonly kills: number
@@ -54,6 +55,8 @@ export interface CrashReport {
   }
   readonly check: Report
   readonly worktrees: WorktreeReport
+  /** At the worktrees, as they are by now. */
+  readonly lookAgain: () => WorktreeReport
   readonly problems: ReadonlyArray<string>
 }
 
@@ -66,35 +69,43 @@ export interface Distribution {
 
 /** How long what is left may take when nobody kills any more, in milliseconds. */
 const PATIENCE = 300_000
+/** And for each task. */
+const PATIENCE_EACH = 1_000
 
-/** Workspaces of ended tasks that are kept, in crash runs: few, so that some are archived. */
-export const KEPT = 4
+/** Workspaces of ended tasks that are kept: few, so that some are archived. */
+const KEPT = 4
+
+/** Agents that work in worktrees, beside the others. */
+export interface Coders {
+  readonly repository: Repository.Repository
+  readonly replicas: number
+  /** Of ended tasks. */
+  readonly kept: number
+}
 
 export const configOf = (options: {
   readonly agents: number
-  /** Of which a third works in worktrees of it. Default: nobody does. */
-  readonly repository?: Repository.Repository
+  readonly coders?: Coders
   readonly tasks: ReadonlyArray<Plan.PlannedTask>
   readonly journal: string
   readonly more?: Record<string, unknown>
 }) => {
+  const { agents, coders, journal, more, tasks } = options
   const restart = { initialDelay: "20 millis", maxDelay: "200 millis" }
-  const { repository } = options
-  const coders = repository === undefined ? 0 : Math.max(1, Math.round(options.agents / 3))
-  const workspace = { kind: "worktree", repository: repository?.path, base: Repository.BASE }
+  const workspace = { kind: "worktree", repository: coders?.repository.path, base: Repository.BASE }
   return {
     dataDir: "data",
-    claude: { command: fakeClaude, env: { FAKE_JOURNAL: options.journal } },
+    claude: { command: fakeClaude, env: { FAKE_JOURNAL: journal } },
     // How often it is killed is not what is tried.
     retry: { attempts: 100, interruptions: 1_000, delay: "20 millis", maxDelay: "200 millis" },
     supervision: { maxRestarts: 10_000, within: "60 seconds" },
     agents: [
-      { id: "worker", replicas: options.agents - coders, restart },
-      ...(repository === undefined ? [] : [{ id: "coder", replicas: coders, restart, workspace }])
+      { id: "worker", replicas: agents, restart },
+      ...(coders === undefined ? [] : [{ id: "coder", replicas: coders.replicas, restart, workspace }])
     ],
-    workspaces: { kept: KEPT },
-    tasks: options.tasks,
-    ...options.more
+    ...(coders === undefined ? {} : { workspaces: { kept: coders.kept } }),
+    tasks,
+    ...more
   }
 }
 
@@ -109,9 +120,10 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   const config = join(dir, "config.json")
   mkdirSync(journal, { recursive: true })
   const more = options.config ?? {}
-  const { agents } = options
   const repository = Repository.make(dir)
-  writeFileSync(config, JSON.stringify(configOf({ agents, repository, tasks: plan.first, journal, more })))
+  const coders: Coders = { repository, replicas: Math.round(options.agents / 3), kept: KEPT }
+  const agents = options.agents - coders.replicas
+  writeFileSync(config, JSON.stringify(configOf({ agents, coders, tasks: plan.first, journal, more })))
   writeFileSync(join(dir, "asked.json"), JSON.stringify(plan.asked))
 
   const problems: Array<string> = []
@@ -237,7 +249,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   /** Nobody kills it any more: it does all that is left, and is stopped in order. */
   async function finish() {
     const { one } = begin()
-    const until = performance.now() + PATIENCE
+    const patience = PATIENCE + options.tasks * PATIENCE_EACH
+    const until = performance.now() + patience
     const open = async () => {
       if (submitterEnded === undefined) return true
       for (const state of ["queued", "running", "parked"]) {
@@ -249,7 +262,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     }
     while (await open()) {
       if (performance.now() > until) {
-        problems.push(`not all was done ${PATIENCE} ms after the last kill`)
+        problems.push(`not all was done ${patience} ms after the last kill`)
         break
       }
       if (one.child.exitCode !== null || one.child.signalCode !== null) {
@@ -278,7 +291,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     expected: [...plan.first, ...plan.asked].map(({ id }) => id)
   })
   const doing = doingOf([...plan.first, ...plan.asked].filter(({ agent }) => agent === "coder"))
-  const worktrees = checkWorktrees({ dataDir, journal, repository, doing, kept: KEPT })
+  const lookAgain = () => checkWorktrees({ dataDir, journal, repository, doing, kept: KEPT })
+  const worktrees = lookAgain()
   return {
     seed,
     kills,
@@ -287,6 +301,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     recovery: { started: spread(started), working: spread(working), answering: spread(answering) },
     check: checked,
     worktrees,
+    lookAgain,
     problems: [...problems, ...checked.problems, ...worktrees.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
   }
 }
