@@ -27,13 +27,19 @@ export interface Repository {
   readonly before: ReadonlyMap<string, string>
 }
 
-export const git = (cwd: string, args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}): string =>
+export const git = (
+  cwd: string,
+  args: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {},
+  input = ""
+): string =>
   execFileSync("git", ["-c", "user.name=P", "-c", "user.email=p@localhost", "-c", "gc.auto=0", ...args], {
     cwd,
     encoding: "utf8",
     maxBuffer: 64 * 1024 * 1024,
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: "/", LC_ALL: "C", ...env },
-    stdio: ["ignore", "pipe", "pipe"]
+    input,
+    stdio: ["pipe", "pipe", "pipe"]
   }).trim()
 
 /** Undefined where git says no. */
