@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
+import { seriesOf } from "../domain/Ids.ts"
 import { isFinal, moves, type TaskState } from "../domain/Task.ts"
 import type { MisterSmith } from "../MisterSmith.ts"
 import type { TaskSpec } from "../task/TaskSpec.ts"
@@ -35,9 +36,9 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
 
 const isPlace = ({ id }: Named, index: number) => id === `task-${index + 1}`
 
-const digest = ({ agent, prompt, schema, type }: Named) =>
+const digest = ({ agent, prompt, schedule, schema, type }: Named) =>
   createHash("sha256")
-    .update(JSON.stringify([type, agent, prompt, schema]))
+    .update(JSON.stringify([type, agent, prompt, schema, ...(schedule === undefined ? [] : [schedule])]))
     .digest("hex")
     .slice(0, 8)
 
@@ -50,7 +51,8 @@ const replace = Effect.fnUntraced(function* (
   const places = new Set<string>(changed.map(({ id }) => id))
   const unfinished = yield* smith.tasksWhere({ states: open, limit: Number.MAX_SAFE_INTEGER })
   for (const { id } of unfinished) {
-    if (wanted.has(id) || !places.has(id.replace(/-[0-9a-f]{8}$/, ""))) continue
+    const first = seriesOf(id)
+    if (wanted.has(first) || !places.has(first.replace(/-[0-9a-f]{8}$/, ""))) continue
     yield* Effect.catchTag(
       smith.cancel(id, "another text stands in its place in the config"),
       ["TaskEnded", "TaskUnknown"],

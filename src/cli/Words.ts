@@ -33,6 +33,8 @@ const clean = (value: unknown): unknown => {
 
 const clock = (millis: number) => new Date(millis).toTimeString().slice(0, 8)
 
+const day = (millis: number) => new Date(millis).toLocaleString("sv-SE")
+
 /** One line for an event; undefined for one that people need not see. */
 export const describe = (event: Published, p: Paint): string | undefined => {
   const text = sentence(harmless(event), p)
@@ -94,14 +96,17 @@ const sentence = (event: Published, p: Paint): string | undefined => {
           return `task ${p("cyan", event.task)}: ${event.agent} begins${event.attempt > 1 ? ` attempt ${event.attempt}` : ""}`
         case "parked":
           if (event.dueAt === undefined) return `task ${event.task}: waits for other tasks`
-          return p(
-            "yellow",
-            `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
-          )
+          if (event.reason === undefined) return `task ${event.task}: waits until ${day(event.dueAt)}`
+          return p("yellow", `task ${event.task}: ${event.reason.message}; tried again at ${clock(event.dueAt)}`)
         case "queued":
           return event.from === "running" && event.reason !== undefined
             ? p("yellow", `task ${event.task}: ${event.reason.message}; queued again`)
             : undefined
+        case "dead":
+          return p(
+            "red",
+            `task ${event.task}: given up: ${event.reason?.message ?? "its tries are used up"}; \`task replay ${event.task}\` gives it a new life`
+          )
         case "cancelled":
           return p("yellow", event.reason?.message ?? `task ${event.task}: cancelled`)
         default:
@@ -115,6 +120,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
       return p(
         "yellow",
         `task ${event.task}: not proven to be complete: ${event.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")}${event.sentBack ? `; ${event.agent} is told` : ""}`
+      )
+    case "routing.fallback":
+      return p(
+        "yellow",
+        `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
       )
     case "supervisor.decision":
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined

@@ -4,6 +4,7 @@ import { resultOf, type TaskStory } from "../admin/TaskView.ts"
 import type { Published } from "../event/Event.ts"
 import { sentence } from "./events.ts"
 import { jsonLine, out, painter } from "./Printing.ts"
+import { afterWords, budgetWords, evidenceWords, filesWords, labelWords } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
 import { dollars, harmless, type Paint, resultLine, seconds } from "./Words.ts"
 
@@ -32,22 +33,39 @@ const time = (millis: number) => new Date(millis).toLocaleString("sv-SE")
 
 /** A line for each attempt; the last one's fault is told as the problem of the task too. */
 const attempts = (history: TaskStory["history"], p: Paint): ReadonlyArray<string> =>
-  history.map(({ agent, attempt, begunAt, ended, endedAt, fault }) => {
+  history.flatMap(({ agent, attempt, begunAt, ended, endedAt, fault, missing = [], words }) => {
     const end = endedAt === undefined ? "under way" : `to ${time(endedAt)}, ${ended}`
     const why = fault === undefined ? "" : `: ${fault.message}`
-    return `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`
+    return [
+      `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`,
+      ...missing.map(({ found, proof }) => `   ${p("dim", "missing:")} ${proof}: ${found}`),
+      ...(words === undefined ? [] : [`   ${p("dim", "last words:")} ${words.replaceAll("\n", "\n   ")}`])
+    ]
   })
+
+const scheduleWords = ({ id, schedule, series }: Pick<TaskStory, "id" | "schedule" | "series">) => {
+  if (schedule === undefined) return undefined
+  const [cron, zone = "UTC"] = typeof schedule === "string" ? [schedule] : [schedule.cron, schedule.timeZone]
+  return `${cron} (${zone})${series === undefined || series === id ? "" : `, of the series ${series}`}`
+}
 
 const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
   const { history, result, ...view } = harmless(raw)
   const { costUsd, inputTokens, outputTokens, turns } = view.usage
   const facts: ReadonlyArray<readonly [string, string | undefined]> = [
-    ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
+    [
+      "state",
+      `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}${view.interruptions > 0 ? `, broken off ${view.interruptions} times` : ""}`
+    ],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["requires", view.capabilities?.join(", ")],
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
+    ["begin by", view.beginBy === undefined ? undefined : time(view.beginBy)],
+    ["end by", view.endBy === undefined ? undefined : time(view.endBy)],
+    ["schedule", scheduleWords(view)],
     ["took", result === undefined ? undefined : seconds(result.tookMillis)],
     [
       "cost",
@@ -55,6 +73,14 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
         ? undefined
         : `${dollars(costUsd)} (${turns} ${turns === 1 ? "turn" : "turns"}, ${inputTokens} tokens in, ${outputTokens} out)`
     ],
+    ["priority", view.priority === undefined ? undefined : String(view.priority)],
+    ["not before", view.notBefore],
+    ["after", afterWords(view)],
+    ["labels", labelWords(view.labels)],
+    ["trace", view.traceparent],
+    ["budget", budgetWords(view)],
+    ["files", filesWords(view)],
+    ["evidence", evidenceWords(view)],
     ["session", result?.session],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
@@ -67,7 +93,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
   return [
     p("bold", view.id),
     ...facts.flatMap(([name, value]) =>
-      value === undefined ? [] : [`  ${p("dim", name.padEnd(10))}${value.replaceAll("\n", `\n${" ".repeat(12)}`)}`]
+      value === undefined ? [] : [`  ${p("dim", name.padEnd(12))}${value.replaceAll("\n", `\n${" ".repeat(14)}`)}`]
     ),
     ...events.map((event) => `  ${sentence(event, p)}`),
     ...(result === undefined ? [] : [resultLine(resultOf(result), p)]),

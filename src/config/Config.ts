@@ -12,6 +12,7 @@ import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { KEPT } from "../task/LedgerStore.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
+import { RoutingSettings } from "../task/RoutingSettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 
 export const MAX_AGENTS = 1000
@@ -39,6 +40,15 @@ export const ConfigFile = Schema.Struct({
     description:
       "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
   }),
+  deadTasksKept: Schema.Int.pipe(
+    Schema.check(
+      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.dead))
+  ).annotateKey({
+    description:
+      "How many tasks that were given up are kept as dead letters, beside tasksKept others; the oldest go first. Default 10000"
+  }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"
   }),
@@ -50,6 +60,9 @@ export const ConfigFile = Schema.Struct({
   }),
   retry: RetrySettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "When a task is tried again"
+  }),
+  routing: RoutingSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "Who gets which task"
   }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"

@@ -12,17 +12,18 @@ export type TaskState =
   /** for a person */
   | "waiting"
   | "succeeded"
+  /** its failure is final by its nature, or what it brought is not what was asked for */
   | "failed"
   | "cancelled"
-  /** given up after its last attempt, with its whole story kept */
+  /** given up: its tries are used up by failures that another might have cured, or it was broken off too often */
   | "dead"
 
 /** The one table of legal moves. */
 export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
-  queued: ["running", "cancelled"],
+  queued: ["running", "cancelled", "failed"],
   running: ["queued", "parked", "waiting", "succeeded", "failed", "cancelled", "dead"],
-  parked: ["queued", "cancelled", "dead"],
-  waiting: ["queued", "running", "cancelled", "dead"],
+  parked: ["queued", "cancelled", "failed", "dead"],
+  waiting: ["queued", "running", "cancelled", "failed", "dead"],
   succeeded: [],
   failed: [],
   cancelled: [],
@@ -62,6 +63,7 @@ export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
   readonly task: string
+  /** What was given up has failed too. */
   readonly status: "succeeded" | "failed"
   /** The agent's last words; empty where it failed before any. */
   readonly text: string
@@ -76,4 +78,6 @@ export interface TaskResult {
   readonly usage: TaskUsage
   /** From the start of the first attempt to the end of the last, pauses included. */
   readonly tookMillis: number
+  /** The trace that its task belongs to, where it names one. */
+  readonly traceparent?: string
 }

@@ -5,25 +5,19 @@
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
-import { TaskId } from "../domain/Ids.ts"
-import { isFinal, type TaskResult } from "../domain/Task.ts"
+import { seriesOf, TaskId } from "../domain/Ids.ts"
+import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { interrupt } from "./BrokenOff.ts"
+import { sameContent } from "./Content.ts"
+import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import {
-  anew,
-  cancelled,
-  fresh,
-  type Move,
-  type Moved,
-  mover,
-  type Named,
-  Refusal,
-  refuse,
-  sameContent
-} from "./Move.ts"
+import { anew, fresh, type Move, type Moved, mover, type Named, Refusal, refuse, unfinished } from "./Move.ts"
+import { canonical } from "./Needs.ts"
+import { INTERRUPTIONS } from "./RetrySettings.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -33,11 +27,13 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import type { Parking, TaskRecord } from "./TaskRecord.ts"
+import { nextDate, type Parking, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { overdue } from "./Timeouts.ts"
 import { cancels, cancelWith, telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
 
@@ -52,7 +48,12 @@ const AGAIN = 5_000
 /** One transaction's view. What it refuses it throws, before it has written anything. */
 type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
 
-export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
+export const make = Effect.fnUntraced(function* (
+  home: () => LedgerStore,
+  kept: Kept,
+  /** How often a task may be broken off; see BrokenOff.ts. */
+  interruptions: number = INTERRUPTIONS
+) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
@@ -72,7 +73,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         }
         try {
           const answer = store.transact(durable, () =>
-            work(now, telling(store, now, moved, mover(store, now, moved)), accept)
+            work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
           )
           return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
         } catch (error) {
@@ -85,14 +86,14 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   const announce = (moved: ReadonlyArray<Moved>) => {
     let ended = false
     for (const { from, record } of moved) {
-      const { attempt, dueAt, id, leaseUntil, result, state } = record
+      const { attempt, id, result, state } = record
       const was = from !== undefined && !isFinal(from)
       open += Number(!isFinal(state)) - Number(was)
       if (state === "running") waiting.held(id, attempt)
       else waiting.letGo(id)
       if (result !== undefined) waiting.ended(id, result)
       ended ||= isFinal(state)
-      const at = state === "parked" ? dueAt : leaseUntil
+      const at = nextDate(record)
       if (at !== undefined) alarm.set(at)
     }
     const told =
@@ -109,7 +110,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       attempt: record.attempt,
       agent: record.agent,
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
-      dueAt: record.state === "parked" ? record.dueAt : undefined
+      dueAt: record.state === "parked" ? record.dueAt : undefined,
+      ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
     })
 
   // What is kept too long does no harm, and is looked at again at the next end.
@@ -140,12 +142,16 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
 
   const alarm = yield* Alarm.make(
     transact(false, (now, move) => {
-      for (const record of store.due(now, BATCH)) {
-        if (record.state === "parked") move(record, "queued", { dueAt: undefined })
-        else {
-          const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
-          move(record, "queued", { leaseUntil: undefined, lastFault: fault }, fault)
-        }
+      for (const { id } of store.due(now, BATCH)) {
+        // The end of one may have been the end of others.
+        const record = find(id)
+        const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
+        const late = isFinal(state) ? undefined : overdue(record, now)
+        if (late !== undefined) {
+          move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
+        } else if (state === "parked" && dueAt <= now) move(record, "queued")
+        else if (state === "running" && leaseUntil <= now)
+          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, interruptions, now, move)
       }
       return store.nextDue()
     }).pipe(
@@ -158,17 +164,17 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     )
   )
 
-  const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
+  /** What is there already and fits `redo` is done once more. */
+  const submitting = Effect.fn("TaskLedger.submitAll")(function* (
     specs: ReadonlyArray<TaskSpec>,
-    options: SubmitOptions = {}
+    redo: (record: TaskRecord) => boolean
   ) {
     const named: Array<Named> = []
     for (const spec of specs) {
       // Half a letter cannot be kept in every home.
       const prompt = spec.prompt.toWellFormed()
-      named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+      named.push({ ...canonical(spec), prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
-    const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
       true,
       (now, move, accept) => {
@@ -177,17 +183,19 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const conflicts = new Set<string>()
         /** What begins a life with this. */
         const coming = new Map<string, TaskSpec>()
-        let again = 0
+        const again = new Set<string>()
+        const going = new Set<string>()
         for (const spec of named) {
-          const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+          const record = known.get(spec.id) ?? there(spec)
           const content = record?.spec ?? added.get(spec.id)
           if (content === undefined) {
             added.set(spec.id, spec)
             coming.set(spec.id, spec)
           } else if (!sameContent(content, spec)) conflicts.add(spec.id)
           if (record === undefined) continue
-          if (redo(record) && !known.has(spec.id)) {
-            again++
+          if (!known.has(spec.id) && redo(record) && !going.has(record.series ?? "")) {
+            again.add(spec.id)
+            if (record.series !== undefined) going.add(record.series)
             coming.set(spec.id, record.spec)
           }
           known.set(spec.id, record)
@@ -195,10 +203,12 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const [conflict, ...others] = conflicts
         if (conflict !== undefined)
           return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
-        const more = added.size + again
+        const more = added.size + again.size
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          const nowhere = [...edgesOf(spec).keys()].filter(
+            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
+          )
           if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
         }
         const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()
@@ -228,8 +238,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
           const record = known.get(spec.id)
           const next =
             record === undefined
-              ? begin(spec.id, spec, (waits) => accept(fresh(spec, now, waits)))
-              : redo(record)
+              ? begin(spec.id, spec, (waits) => accept(beginning(spec, now, waits)))
+              : again.delete(spec.id)
                 ? revive(record)
                 : record
           known.set(spec.id, next)
@@ -244,6 +254,35 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       }
     )
   })
+
+  /** What has not succeeded; an occurrence only where its series does not go on by itself. */
+  const failedOnes = ({ series, state }: TaskRecord) =>
+    isFinal(state) && state !== "succeeded" && (series === undefined || store.openOf(series).length === 0)
+
+  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false }: SubmitOptions = {}) =>
+    submitting(specs, again ? failedOnes : () => false)
+
+  /** The task, or that of its series which is open. */
+  const there = ({ id, schedule }: Named): TaskRecord | undefined =>
+    (store.has(id) ? store.get(id) : undefined) ?? (schedule === undefined ? undefined : store.openOf(seriesOf(id))[0])
+
+  const beginning = (spec: Named, now: number, waits: boolean): TaskRecord => {
+    const record = fresh(spec, now, waits)
+    return spec.schedule !== undefined && record.occursAt === undefined
+      ? refuse(new TaskInvalid({ problem: `"${spec.id}" has a schedule without a time that comes` }))
+      : record
+  }
+
+  const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
+    transact<void, TaskUnknown | AttemptSuperseded>(true, (now, move) => {
+      const { fault, usage } = result
+      move(held(id, attempt), to, { result, usage, lastFault: fault, endedAt: now }, fault, remains)
+    })
+
+  const dead = (id: string): TaskRecord => {
+    const record = find(id)
+    return record.state === "dead" ? record : refuse(new TaskNotDead({ task: id, state: record.state }))
+  }
 
   const service: TaskLedger["Service"] = {
     submit: (spec, options) => Effect.map(submitAll([spec], options), ([record]) => record as TaskRecord),
@@ -270,32 +309,49 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       })
       alarm.set(until)
     }),
-    complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
-      transact(true, (now, move) => {
-        const { fault, status, usage } = result
-        move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
-      })
+    complete: Effect.fn("TaskLedger.complete")((id, attempt, result, remains) =>
+      end(id, attempt, result.status, result, remains)
     ),
-    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
+    giveUp: Effect.fn("TaskLedger.giveUp")((id, attempt, result, remains) => end(id, attempt, "dead", result, remains)),
+    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
       transact(true, (now, move) => {
+        const { fault, interrupted = false, until, usage } = why
+        if (interrupted) return void interrupt(held(id, attempt), why, interruptions, now, move)
         const given = { lastFault: fault, usage }
-        if (until <= now) move(held(id, attempt), "queued", given, fault)
-        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
+        if (until <= now) move(held(id, attempt), "queued", given, fault, why)
+        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
       transact(true, (now, move) => {
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
-        const fault = report(new TaskCancelled({ task: id, why }))
-        const result = cancelled(record, fault, now)
-        return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        const cancel = (one: TaskRecord) => {
+          const fault = report(new TaskCancelled({ task: one.id, why }))
+          const result = unfinished(one, fault, now)
+          return move(one, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        }
+        const answer = cancel(record)
+        // A series ends as a whole.
+        if (record.series !== undefined) for (const other of store.openOf(record.series)) cancel(other)
+        return answer
       })
     ),
-    recover: transact(true, (_now, move) =>
+    replay: Effect.fn("TaskLedger.replay")(function* (id) {
+      const { spec } = yield* ask<TaskRecord, TaskUnknown | TaskNotDead>(() => dead(id))
+      const [record] = yield* submitting([spec], ({ state }) => state === "dead")
+      return record as TaskRecord
+    }),
+    drop: Effect.fn("TaskLedger.drop")((id) =>
+      transact<TaskRecord, TaskUnknown | TaskNotDead>(true, (now, move) => {
+        const fault = report(new TaskCancelled({ task: id, why: "it was dropped from the dead letters" }))
+        return move(dead(id), "cancelled", { lastFault: fault, endedAt: now })
+      })
+    ),
+    recover: transact(true, (now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
-        return move(record, "queued", { lastFault: fault }, fault)
+        return interrupt(record, { fault }, interruptions, now, move)
       })
     ),
     get: (id) => ask(() => find(id)),

@@ -19,10 +19,74 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['retry.delay (line 1): expected a duration such as "30 seconds" or "5 minutes", found 5; write "5 seconds"']
   ],
   [
+    "a schedule that is none, never comes, or is of no zone",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "schedule": "61 * * * *" }, { "prompt": "x", "schedule": { "cron": "0 0 30 2 *", "timeZone": "Mars/X" } }, { "prompt": "x", "schedule": { "cron": "0 0 * * *", "zone": "x" } }] }`,
+    [
+      'tasks[0].schedule (line 1): expected a cron expression: minute, hour, day, month and weekday, such as "0 3 * * *", found "61 * * * *"',
+      'tasks[1].schedule.cron (line 1): expected a time that comes, and this never does, found "0 0 30 2 *"',
+      'tasks[1].schedule.timeZone (line 1): expected a time zone such as "Europe/Berlin", "UTC" or "+02:00", found "Mars/X"',
+      "tasks[2].schedule.zone (line 1): there is no such key; known here: cron, timeZone"
+    ]
+  ],
+  [
+    "a task whose times or pauses cannot be",
+    `{ ${agents}, "retry": { "maxDelay": "10 seconds" }, "tasks": [{ "prompt": "x", "timeouts": { "queue": "2 hours", "whole": "1 hour", "attempt": "61 minutes" } }, { "prompt": "x", "retry": { "delay": "1 minute" } }, { "prompt": "x", "retry": { "attempts": 0 }, "timeouts": { "whole": "0 seconds" } }] }`,
+    [
+      'tasks[0].timeouts.queue (line 1): expected at most timeouts.whole (1 hour), found "2 hours"',
+      'tasks[0].timeouts.attempt (line 1): expected at most timeouts.whole (1 hour), found "61 minutes"',
+      'tasks[1].retry.delay (line 1): expected at most maxDelay (10 seconds by default), found "1 minute"',
+      "tasks[2].retry.attempts (line 1): expected a whole number from 1 to 100, found 0",
+      'tasks[2].timeouts.whole (line 1): expected a duration such as "30 seconds" or "5 minutes", longer than nothing, found "0 seconds"'
+    ]
+  ],
+  [
     "a size in a unit that nobody knows",
     `{ ${agents}, "claude": { "maxLine": "3 bananas" } }`,
     [
       'claude.maxLine (line 1): expected a size such as "512 MiB" or "2 GiB", from "64 KiB" to "1 GiB", found "3 bananas"'
+    ]
+  ],
+  [
+    "a requirement that no agent meets",
+    '{ "agents": [{ "id": "a", "capabilities": ["rust"] }, { "id": "b", "taskTypes": ["code"], "capabilities": ["gpu"] }], "tasks": [{ "prompt": "x", "capabilities": ["rst"] }, { "prompt": "x", "type": "code", "capabilities": ["rust", "gpu"] }] }',
+    [
+      'tasks[0].capabilities (line 1): no agent that takes this task has rst; did you mean "rust"?',
+      "tasks[1].capabilities (line 1): no single agent that takes this task has all of rust, gpu; known are rust, gpu"
+    ]
+  ],
+  [
+    "a requirement of an agent that cannot do it, and one where nobody can do anything",
+    '{ "agents": [{ "id": "a", "capabilities": ["rust"] }, { "id": "b" }], "tasks": [{ "prompt": "x", "agent": "b", "capabilities": ["rust"] }] }',
+    ["tasks[0].capabilities (line 1): no agent that takes this task has rust; no such agent has any capabilities"]
+  ],
+  [
+    "a requirement that only a standby meets, and a spoke that is one",
+    '{ "agents": [{ "id": "a" }, { "id": "b", "standby": true, "capabilities": ["rust"] }], "supervision": { "escalation": [{ "do": "start_standby", "child": "b" }] }, "routing": { "strategy": "hub_and_spoke", "spokes": { "code": "b" } }, "tasks": [{ "prompt": "x", "capabilities": ["rust"] }, { "prompt": "x" }] }',
+    [
+      "tasks[0].capabilities (line 1): only a standby has all of these, and it may never be started",
+      'routing.spokes.code (line 1): this agent is a standby, for which tasks would wait until it is started, found "b"'
+    ]
+  ],
+  [
+    "a strategy of routing without its file, and one that does not read what is there",
+    `{ ${agents}, "routing": { "strategy": "plugin", "spokes": { "code": "a" } } }`,
+    [
+      'routing.plugin (line 1): is missing: the strategy "plugin" needs a file',
+      'routing.spokes (line 1): is read by the strategy "hub_and_spoke" only; set routing.strategy to "hub_and_spoke", or leave this out'
+    ]
+  ],
+  [
+    "a routing plugin that is not there",
+    `{ ${agents}, "routing": { "strategy": "plugin", "plugin": "none.ts" } }`,
+    ['routing.plugin (line 1): expected a file that exists, found "none.ts"']
+  ],
+  [
+    "spokes that lead nowhere, and to an agent that does not take their type",
+    '{ "agents": [{ "id": "coder", "taskTypes": ["code"] }], "routing": { "strategy": "hub_and_spoke", "default": "agnt", "spokes": { "code": "codr", "research": "coder" } } }',
+    [
+      'routing.default (line 1): there is no such agent, found "agnt"',
+      'routing.spokes.code (line 1): there is no such agent, found "codr"; did you mean "coder"?',
+      'routing.spokes.research (line 1): the agent "coder" does not take tasks of this type, found "coder"'
     ]
   ],
   [
@@ -240,6 +304,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[1].after[0].task (line 1): it would wait for itself: b → c → b, found "c"']
   ],
   [
+    "tasks that go on with conversations that are not there, or with each other's",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "session": "biuld" }, { "id": "build", "prompt": "z", "session": { "of": "test" } }, { "id": "test", "prompt": "z", "after": ["build"] }] }`,
+    [
+      'tasks[0].session (line 1): there is no task of this id, found "biuld"; did you mean "build"?',
+      'tasks[1].session.of (line 1): it would wait for itself: build → test → build, found "test"'
+    ]
+  ],
+  [
     "what no time and no priority is",
     `{ ${agents}, "tasks": [{ "prompt": "x", "priority": 11, "notBefore": "tomorrow" }] }`,
     [
@@ -280,7 +352,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, logs, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, logs, agents, tasks`
     )
   ],
   [
