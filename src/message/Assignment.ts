@@ -3,8 +3,8 @@
  * what a task may say in full is decided by who accepts it, so that keys which are not known here are kept and passed on.
  */
 import { Schema } from "effect"
-import type { TaskResult as Ended } from "../domain/Task.ts"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import type { TaskResult as Ended } from "../domain/Task.ts"
 import { FaultView, viewOf } from "./FaultView.ts"
 import { bounded, Count, Name, Time } from "./Fields.ts"
 
@@ -30,7 +30,9 @@ export type TaskAssignment = typeof TaskAssignment.Type
 export const TaskProgress = Schema.Struct({
   task: TaskId,
   /** the fence: what a superseded attempt says is to be passed over */
-  attempt: Count.annotateKey({ description: "Which attempt says so; what is said by one before the newest does not count" }),
+  attempt: Count.annotateKey({
+    description: "Which attempt says so; what is said by one before the newest does not count"
+  }),
   node: Name,
   agent: Schema.optionalKey(AgentId),
   doing: Schema.Literals(["queued", "running", "parked", "waiting", "text", "tool"]).annotateKey({
@@ -54,7 +56,9 @@ export const TaskResult = Schema.Struct({
   node: Schema.optionalKey(Name),
   status: Schema.Literals(["succeeded", "failed"]),
   text: Schema.String.annotateKey({ description: "The agent's last words; empty where it failed before any" }),
-  output: Schema.optionalKey(Schema.Unknown).annotateKey({ description: "The validated answer of a task with a schema" }),
+  output: Schema.optionalKey(Schema.Unknown).annotateKey({
+    description: "The validated answer of a task with a schema"
+  }),
   fault: Schema.optionalKey(FaultView),
   agent: Schema.optionalKey(Name),
   session: Schema.optionalKey(Name),

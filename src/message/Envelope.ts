@@ -36,19 +36,27 @@ const MAX_PROBLEM = 1000
 const fields = {
   version: Schema.Literal(VERSION).annotateKey({ description: "Of this shape" }),
   id: Name.annotateKey({ description: "Of this message, and of no other" }),
-  source: Schema.optionalKey(Name).annotateKey({ description: "Who says it, such as node:edge-1. Not proven unless signed" }),
+  source: Schema.optionalKey(Name).annotateKey({
+    description: "Who says it, such as node:edge-1. Not proven unless signed"
+  }),
   target: Schema.optionalKey(Name).annotateKey({ description: "Whom it is for, such as agent:reviewer-1" }),
   correlationId: Schema.optionalKey(Name).annotateKey({ description: "The same for all that belongs together" }),
-  causationId: Schema.optionalKey(Name).annotateKey({ description: "The id of the message that this one answers or follows" }),
+  causationId: Schema.optionalKey(Name).annotateKey({
+    description: "The id of the message that this one answers or follows"
+  }),
   priority: Schema.optionalKey(
     Schema.Int.pipe(
-      Schema.check(Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" }))
+      Schema.check(
+        Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" })
+      )
     )
   ).annotateKey({ description: "What is higher matters more. Default 0" }),
   sentAt: Schema.optionalKey(Time).annotateKey({ description: "Milliseconds since the epoch, by the sender's clock" }),
   ttlMillis: Schema.optionalKey(
     Schema.Int.pipe(
-      Schema.check(Schema.isBetween({ minimum: 1, maximum: MAX_TTL }, { message: `expected a whole number from 1 to ${MAX_TTL}` }))
+      Schema.check(
+        Schema.isBetween({ minimum: 1, maximum: MAX_TTL }, { message: `expected a whole number from 1 to ${MAX_TTL}` })
+      )
     )
   ).annotateKey({ description: "How long it matters. Default: always" }),
   traceparent: Schema.optionalKey(bounded(200)).annotateKey({
@@ -86,7 +94,10 @@ const unreadable = (problem: string) => new MessageUnreadable({ problem: redact(
 const misshapen = (within: string) => (error: Schema.SchemaError) =>
   unreadable(
     format(error.issue)
-      .issues.map(({ message, path }) => `${[...(within === "" ? [] : [within]), ...(path ?? []).map(String)].join(".")}: ${message}`)
+      .issues.map(
+        ({ message, path }) =>
+          `${[...(within === "" ? [] : [within]), ...(path ?? []).map(String)].join(".")}: ${message}`
+      )
       .join("; ")
   )
 
@@ -105,7 +116,8 @@ export const decode = (bytes: Uint8Array, limit = MAX_MESSAGE): Effect.Effect<En
     const { type, version } = yield* Effect.mapError(decodeVersion(json), misshapen(""))
     if (version > VERSION) return yield* new MessageVersionUnknown({ version, known: VERSION })
     const decoder = decodeBody.get(type)
-    if (decoder === undefined || !isMessageType(type)) return yield* new MessageTypeUnknown({ type: type.slice(0, 200) })
+    if (decoder === undefined || !isMessageType(type))
+      return yield* new MessageTypeUnknown({ type: type.slice(0, 200) })
     const head = yield* Effect.mapError(decodeHead(json), misshapen(""))
     const body = yield* Effect.mapError(decoder(head.body), misshapen("body"))
     return { ...head, type, body } as Envelope
@@ -131,7 +143,10 @@ const readPeek = Schema.decodeUnknownOption(
 )
 
 /** Of a message that cannot be read, what an answer to it needs, as far as that can be told. */
-export const peek = (bytes: Uint8Array, limit = MAX_MESSAGE): Partial<Pick<Envelope, "id" | "correlationId" | "source">> => {
+export const peek = (
+  bytes: Uint8Array,
+  limit = MAX_MESSAGE
+): Partial<Pick<Envelope, "id" | "correlationId" | "source">> => {
   if (tooLarge(bytes, limit) !== undefined) return {}
   try {
     return Option.getOrElse(readPeek(JSON.parse(utf8.decode(bytes))), () => ({}))
@@ -152,7 +167,8 @@ export const expired = (
   const { sentAt, ttlMillis } = envelope
   if (ttlMillis === undefined) return undefined
   const age = sentAt === undefined ? 0 : times.receivedAt - sentAt
-  if (age > ttlMillis + (times.skew ?? CLOCK_SKEW)) return new MessageExpired({ ttlMillis, ageMillis: age, since: "sent" })
+  if (age > ttlMillis + (times.skew ?? CLOCK_SKEW))
+    return new MessageExpired({ ttlMillis, ageMillis: age, since: "sent" })
   const waited = times.now - times.receivedAt
   return waited > ttlMillis ? new MessageExpired({ ttlMillis, ageMillis: waited, since: "received" }) : undefined
 }

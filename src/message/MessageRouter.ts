@@ -69,6 +69,7 @@ export interface Handler {
 /** Whoever handles the messages of a type. */
 export const on = <T extends MessageType>(
   type: T,
+  // biome-ignore lint/suspicious/noConfusingVoidType: one that says nothing is an Effect<void>
   handle: (received: Received<T>) => Effect.Effect<Message | void, Fault>,
   options: { readonly tries?: number; readonly timeLimit?: Duration.Input } = {}
 ): Handler => ({
@@ -217,7 +218,11 @@ export const make = Effect.fn("MessageRouter.make")(function* (
 
   const answer = (
     packet: Packet,
-    question: { readonly id?: string | undefined; readonly correlationId?: string | undefined; readonly source?: string | undefined },
+    question: {
+      readonly id?: string | undefined
+      readonly correlationId?: string | undefined
+      readonly source?: string | undefined
+    },
     message: Message
   ) =>
     Effect.gen(function* () {
@@ -388,8 +393,14 @@ const defectOf = (type: string, cause: Cause.Cause<unknown>) =>
     type,
     fault: {
       kind: "Defect",
-      message: redact(Cause.squash(cause) instanceof Error ? (Cause.squash(cause) as Error).message : "it died").slice(0, MAX_FAULT),
+      message: redact(deathOf(cause)).slice(0, MAX_FAULT),
       severity: "high",
       recovery: "ignore"
     }
   })
+
+const deathOf = (cause: Cause.Cause<unknown>): string => {
+  if (Cause.hasInterruptsOnly(cause)) return "it interrupted itself"
+  const defect = Cause.squash(cause)
+  return defect instanceof Error ? defect.message : "it died"
+}

@@ -41,7 +41,6 @@ export const around = (
         Effect.onExit(inner, (outcome) =>
           Effect.suspend(() => each.after?.(received, outcome) ?? Effect.void).pipe(
             Effect.timeout(MIDDLEWARE_TIME),
-            Effect.interruptible,
             Effect.catchCause((cause) => afterFailed(each.name, cause))
           )
         )
@@ -54,8 +53,6 @@ const before = (each: Middleware, received: Received): Effect.Effect<void, Fault
     Effect.timeoutOrElse({
       duration: MIDDLEWARE_TIME,
       orElse: () =>
-        Effect.fail(
-          new HandlerTimedOut({ type: received.envelope.type, millis: Duration.toMillis(MIDDLEWARE_TIME) })
-        )
+        Effect.fail(new HandlerTimedOut({ type: received.envelope.type, millis: Duration.toMillis(MIDDLEWARE_TIME) }))
     })
   )

@@ -31,7 +31,12 @@ const base32 = (text: string): Uint8Array => {
   return bytes
 }
 
-const read = <A>(what: keyof typeof KIND, shape: RegExp, text: string, check: () => A): Result.Result<A, KeyInvalid> => {
+const read = <A>(
+  what: keyof typeof KIND,
+  shape: RegExp,
+  text: string,
+  check: () => A
+): Result.Result<A, KeyInvalid> => {
   if (!shape.test(text)) return Result.fail(new KeyInvalid({ what, problem: "it has another length, kind or letters" }))
   // What the library says of it may quote it, which nobody is to see.
   return Result.try({ try: check, catch: () => new KeyInvalid({ what, problem: "its checksum is wrong" }) })
@@ -47,7 +52,9 @@ export const publicKey = (text: string): Result.Result<Uint8Array, KeyInvalid> =
   })
 
 /** The 32 bytes of a seed, and the public key that belongs to it. */
-export const seed = (text: string): Result.Result<{ readonly bytes: Uint8Array; readonly public: string }, KeyInvalid> =>
+export const seed = (
+  text: string
+): Result.Result<{ readonly bytes: Uint8Array; readonly public: string }, KeyInvalid> =>
   read("seed", SEED, text, () => ({
     bytes: keyOf("seed", text),
     public: fromSeed(new TextEncoder().encode(text)).getPublicKey()

@@ -30,8 +30,8 @@ export const make = (options: { readonly windowMillis: number; readonly capacity
   const keys = new Map<string, Key>()
   return {
     see: ({ at, key, nonce }, now) => {
-      let known = keys.get(key)
-      if (known === undefined) keys.set(key, (known = { nonces: new Map(), floor: Number.NEGATIVE_INFINITY }))
+      const known = keys.get(key) ?? { nonces: new Map<string, number>(), floor: Number.NEGATIVE_INFINITY }
+      keys.set(key, known)
       if (known.nonces.has(nonce)) return "replayed"
       if (at <= known.floor) return "stale"
       known.nonces.set(nonce, at)

@@ -14,10 +14,16 @@
  * - the secret is Redacted and never in an error
  */
 import { Clock, Context, Duration, Effect, Layer, Redacted } from "effect"
-import * as Ed25519 from "effect/crypto/Signature"
 import { SecureRandom } from "effect/crypto/SecureRandom"
+import * as Ed25519 from "effect/crypto/Signature"
+import {
+  type KeyInvalid,
+  MessageReplayed,
+  SignatureInvalid,
+  SignatureMissing,
+  type VerifyError
+} from "./MessageError.ts"
 import * as NKey from "./NKey.ts"
-import { type KeyInvalid, MessageReplayed, SignatureInvalid, SignatureMissing, type VerifyError } from "./MessageError.ts"
 import * as Replays from "./Replays.ts"
 
 /** The header that it is in. */
@@ -36,7 +42,7 @@ const NONCE = 16
  */
 export const ANSWER = "answer"
 
-const SHAPE = /^key=([A-Z2-7]{56});at=(\d{1,15});nonce=([0-9a-f]{32});signature=([A-Za-z0-9_-]{86})$/
+const SHAPE = /^key=([A-Z2-7]{56});at=(0|[1-9]\d{0,14});nonce=([0-9a-f]{32});signature=([A-Za-z0-9_-]{86})$/
 const text = new TextEncoder()
 
 /** Key, time and nonce are in it, so that none of them can be changed. */
@@ -121,6 +127,9 @@ export const verifier = Effect.fn("Signing.verifier")(function* (
       const now = receivedAt ?? (yield* Clock.currentTimeMillis)
       if (Math.abs(now - at) > windowMillis) return yield* new SignatureInvalid({ why: "stale", key: name })
       const bytes = new Uint8Array(Buffer.from(signature, "base64url"))
+      // The last letter has bits to spare: of the ways to write it, one counts.
+      if (Buffer.from(bytes).toString("base64url") !== signature)
+        return yield* new SignatureInvalid({ why: "malformed" })
       // A key that is no point of the curve fails here: nothing can have been signed by it.
       const holds = yield* ed25519
         .verify(key, bytes, signed(subject, name, at, nonce, data))
@@ -137,8 +146,8 @@ export const verifier = Effect.fn("Signing.verifier")(function* (
 /** Ed25519 as the runtime has it. */
 const native = Effect.gen(function* () {
   const random = yield* SecureRandom
-  const context = yield* Layer.build(Ed25519.layerWebCrypto.pipe(Layer.provide(Layer.succeed(SecureRandom, random)))).pipe(
-    Effect.scoped
-  )
+  const context = yield* Layer.build(
+    Ed25519.layerWebCrypto.pipe(Layer.provide(Layer.succeed(SecureRandom, random)))
+  ).pipe(Effect.scoped)
   return Context.get(context, Ed25519.Signature)
 })

@@ -19,7 +19,9 @@ export const AgentStatus = Schema.Struct({
   state: Schema.Literals(AGENT_STATES),
   since: Time.annotateKey({ description: "When it moved there, milliseconds since the epoch by its node's clock" }),
   reason: Schema.optionalKey(Reason).annotateKey({ description: "Why it moved there" }),
-  task: Schema.optionalKey(Name).annotateKey({ description: "The task that it performs, or whose conversation it holds" }),
+  task: Schema.optionalKey(Name).annotateKey({
+    description: "The task that it performs, or whose conversation it holds"
+  }),
   model: Schema.optionalKey(Name),
   taskTypes: Words.annotateKey({ description: "The types of task that it takes. Empty: any" }),
   capabilities: Words.annotateKey({ description: "What it can do, in the words of its config" })

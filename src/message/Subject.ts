@@ -25,7 +25,8 @@ export const wrongToken = (text: string): string | undefined => {
 const words = (what: string, text: string): Result.Result<string, SubjectInvalid> => {
   for (const token of text.split(".")) {
     const problem = wrongToken(token)
-    if (problem !== undefined) return Result.fail(new SubjectInvalid({ what, value: text.slice(0, MAX_TOKEN), problem }))
+    if (problem !== undefined)
+      return Result.fail(new SubjectInvalid({ what, value: text.slice(0, MAX_TOKEN), problem }))
   }
   return Result.succeed(text)
 }

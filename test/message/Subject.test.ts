@@ -48,20 +48,53 @@ describe("subjects", () => {
   })
 
   it("refuse a prefix that is none, or is the server's", () => {
-    for (const prefix of ["a..b", ".a", "a.", "a b", "a.*", ">", "$SYS", "$JS.API", "_INBOX.x", "a".repeat(300), "a.b.c.d.e.f.g.h.i"])
+    for (const prefix of [
+      "a..b",
+      ".a",
+      "a.",
+      "a b",
+      "a.*",
+      ">",
+      "$SYS",
+      "$JS.API",
+      "_INBOX.x",
+      "a".repeat(300),
+      "a.b.c.d.e.f.g.h.i"
+    ])
       assert.isTrue(Result.isFailure(Subject.make(prefix)), prefix)
   })
 
   it("refuse a token that is more or less than one", () => {
-    const wrong = ["", "a.b", "a b", "*", "a*", ">", "a>", "a\tb", "a\r\nPUB x 0", "a\0", "a\u200Bb", "a\u00A0b", "a\u0085", "\uD800", "x".repeat(201)]
+    const wrong = [
+      "",
+      "a.b",
+      "a b",
+      "*",
+      "a*",
+      ">",
+      "a>",
+      "a\tb",
+      "a\r\nPUB x 0",
+      "a\0",
+      "a\u200Bb",
+      "a\u00A0b",
+      "a\u0085",
+      "\uD800",
+      "x".repeat(201)
+    ]
     for (const token of wrong)
-      for (const kind of oneToken) assert.isTrue(Result.isFailure(subjects[kind](token)), `${kind} ${JSON.stringify(token)}`)
+      for (const kind of oneToken)
+        assert.isTrue(Result.isFailure(subjects[kind](token)), `${kind} ${JSON.stringify(token)}`)
     for (const type of ["agent..state", ".", "agent.*", ">", "a b", ""])
       assert.isTrue(Result.isFailure(subjects.event(type)), type)
   })
 
   it("hold exactly the token that was put in, whatever it was", () => {
-    const word = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constantFrom("a.commands", "*", "a\nb", "ok", "a-1"))
+    const word = fc.oneof(
+      fc.string(),
+      fc.string({ unit: "binary" }),
+      fc.constantFrom("a.commands", "*", "a\nb", "ok", "a-1")
+    )
     fc.assert(
       fc.property(fc.constantFrom(...oneToken), word, (kind, token) => {
         const result = subjects[kind](token)
