@@ -34,7 +34,14 @@ export const ResultView = Schema.Struct({
   usage: UsageView,
   tookMillis: Schema.Finite,
   /** The trace that its task belongs to. */
-  traceparent: Schema.optionalKey(Schema.String)
+  traceparent: Schema.optionalKey(Schema.String),
+  workspace: Schema.optionalKey(
+    Schema.Struct({
+      path: Schema.String,
+      branch: Schema.optionalKey(Schema.String),
+      head: Schema.optionalKey(Schema.String)
+    })
+  )
 })
 
 const { after, budget, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields

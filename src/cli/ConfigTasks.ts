@@ -19,15 +19,20 @@ const open = (Object.keys(moves) as ReadonlyArray<TaskState>).filter((state) => 
 
 export const submit = Effect.fn("cli.submitTasks")(function* (
   smith: MisterSmith["Service"],
-  tasks: ReadonlyArray<Named>
+  tasks: ReadonlyArray<Named>,
+  /** Not said: all of them. */
+  only?: ReadonlySet<string>
 ) {
-  const asked = yield* Effect.result(smith.submitAll(tasks, { again: true }))
+  const meant = (task: Named) => only === undefined || only.has(task.id)
+  const asked = yield* Effect.result(smith.submitAll(tasks.filter(meant), { again: true }))
   if (asked._tag === "Success") return asked.success
   if (asked.failure._tag !== "TaskConflict") return yield* asked.failure
   const conflicts = new Set<string>(asked.failure.tasks)
-  const changed = tasks.filter((task, index) => conflicts.has(task.id) && isPlace(task, index))
+  const changed = tasks.filter((task, index) => meant(task) && conflicts.has(task.id) && isPlace(task, index))
   if (changed.length === 0) return yield* asked.failure
-  const renamed = tasks.map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
+  const renamed = tasks
+    .filter(meant)
+    .map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
   // What is still in conflict has an id of its own.
   const records = yield* smith.submitAll(renamed, { again: true })
   yield* replace(smith, changed, new Set<string>(renamed.map(({ id }) => id)))

@@ -286,6 +286,21 @@ const drain = Command.make("drain", { json, where }, (input) =>
   )
 ).pipe(Command.withDescription("End a node when what it does is done: it begins no more work, and ends with 0"))
 
+const reload = Command.make(
+  "reload",
+  {
+    plan: yes("plan", "Only show what would change"),
+    now: yes("now", "Stop busy agents that change; they go on with their tasks afterwards. Default: they finish first"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./reload.ts")),
+      ({ reload }) => reload(input)
+    )
+).pipe(Command.withDescription("Have a node read its config again, and change what differs, one agent at a time"))
+
 export const nodeCommands = [
   submit,
   tasks,
@@ -300,5 +315,6 @@ export const nodeCommands = [
   limit,
   why,
   logs,
-  drain
+  drain,
+  reload
 ] as const

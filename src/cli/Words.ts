@@ -3,6 +3,7 @@ import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
 import { brief, type Published } from "../event/Event.ts"
 import type { Shown } from "./Output.ts"
+import { reloadLine } from "./ReloadWords.ts"
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
@@ -126,10 +127,22 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
       )
+    case "workspace.made":
+      return `task ${p("cyan", event.task)}: works in ${event.path}${event.branch === undefined ? "" : ` on ${event.branch}`}${event.again ? ", which is as it was" : ""}`
+    case "workspace.kept":
+      return p("yellow", `task ${event.task}: ${event.path} is kept: ${event.why}`)
+    case "workspace.removed":
+      return `task ${event.task}: ${event.path} is removed${event.archive === undefined ? "" : `; what was in it is ${event.archive}`}${event.branch === undefined ? "" : `; the branch ${event.branch} is kept`}`
     case "supervisor.decision":
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":
       return p("red", event.message)
+    case "reload.planned":
+    case "reload.step":
+    case "reload.done":
+    case "reload.rolled_back":
+    case "reload.refused":
+      return reloadLine(event, p)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

@@ -4,6 +4,7 @@
  */
 import { Effect, type Redacted, Schema } from "effect"
 import { AgentSpec } from "../agent/AgentSpec.ts"
+import { WorkspaceSettings } from "../agent/WorkspaceSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
@@ -66,6 +67,9 @@ export const ConfigFile = Schema.Struct({
   }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"
+  }),
+  workspaces: WorkspaceSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How much is kept of what tasks leave in workspaces of their own"
   }),
   agents: Schema.Array(AgentSpec)
     .pipe(

@@ -26,6 +26,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...delays(root),
     ...first(MAX_TOLD + 1, taskTimes(root, tasks)),
     ...logSizes(root),
+    ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
 }
@@ -223,6 +224,20 @@ function* taskTimes(root: unknown, tasks: ReadonlyArray<unknown>): Iterable<Find
           expected: `expected at most timeouts.whole (${printable(String(valueAt(task, ["timeouts", "whole"])))})`,
           ...found(valueAt(root, path), path)
         }
+    }
+  }
+}
+
+/** A conversation is resumed only in the directory in which it began. */
+function* conversations(root: unknown): Iterable<Finding> {
+  for (const [index, agent] of list(valueAt(root, ["agents"])).entries()) {
+    const kind = text(valueAt(agent, ["workspace", "kind"]))
+    if (valueAt(agent, ["session"]) !== "keep" || (kind !== "fresh" && kind !== "worktree")) continue
+    const path = ["agents", index, "session"]
+    yield {
+      path,
+      expected: `expected per_task, because each task has a workspace of its own (${kind})`,
+      ...found("keep", path)
     }
   }
 }

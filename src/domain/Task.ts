@@ -60,6 +60,15 @@ export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
   costUsd: after.costUsd - before.costUsd
 })
 
+/** Where a task was performed, and where work stands there. */
+export interface TaskWorkspace {
+  readonly path: string
+  /** Of a git worktree of the task's own. */
+  readonly branch?: string
+  /** The commit that it is at. */
+  readonly head?: string
+}
+
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
   readonly task: string
@@ -80,4 +89,6 @@ export interface TaskResult {
   readonly tookMillis: number
   /** The trace that its task belongs to, where it names one. */
   readonly traceparent?: string
+  /** Of the last attempt, where it got one of its own. */
+  readonly workspace?: TaskWorkspace
 }

@@ -19,6 +19,7 @@ import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
@@ -137,7 +138,9 @@ export const layer = (retry: RetrySettings) =>
             )
             // What has been done is written down, even where all of this is to end.
             if (ended === undefined) return
+            crashPoint("settle.before")
             yield* written(settle(task, agent, judged(ended)))
+            crashPoint("settle.after")
             yield* agent.settled(task.id)
           })
         )
@@ -153,7 +156,9 @@ export const layer = (retry: RetrySettings) =>
         let sentBack = false
         const verify = Effect.fnUntraced(
           function* ({ denied }: TurnOk, place: WorkPlace) {
+            crashPoint("verify.before")
             missing = yield* Evidence.verify(evidence, { ...place, denied })
+            crashPoint("verify.after")
             if (missing.length === 0) return undefined
             const last = sentBack
             sentBack = true
@@ -174,7 +179,7 @@ export const layer = (retry: RetrySettings) =>
 
       /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words }: Judged) {
+        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words, workspace }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
           const remains = { words, missing }
@@ -205,7 +210,8 @@ export const layer = (retry: RetrySettings) =>
             session,
             attempts: begun(task),
             usage: spent,
-            tookMillis: now - (task.startedAt ?? now)
+            tookMillis: now - (task.startedAt ?? now),
+            ...(workspace === undefined ? {} : { workspace })
           }
           if (Result.isFailure(outcome)) {
             const end = mayRetryTask(outcome.failure) ? ledger.giveUp : ledger.complete
@@ -296,7 +302,7 @@ const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   return new NoTaker({ task: id, type: spec.type, ...lacking })
 }
 
-type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
+type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis" | "workspace">
 
 const failed = (common: Common, fault: FaultReport): TaskResult => ({
   ...common,

@@ -9,6 +9,7 @@ import { seriesOf, TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
+import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
 import { interrupt } from "./BrokenOff.ts"
@@ -52,7 +53,8 @@ export const make = Effect.fnUntraced(function* (
   home: () => LedgerStore,
   kept: Kept,
   /** How often a task may be broken off; see BrokenOff.ts. */
-  interruptions: number = INTERRUPTIONS
+  /** How often a task may be broken off. Read at each use: a reload may change it. */
+  bounds: { readonly interruptions: number } = { interruptions: INTERRUPTIONS }
 ) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
@@ -62,7 +64,7 @@ export const make = Effect.fnUntraced(function* (
   let open = store.open()
 
   /** `E` is what `work` may refuse. */
-  const transact = <A, E = never>(durable: boolean, work: Work<A>) =>
+  const transact = <A, E = never>(step: LedgerStep, durable: boolean, work: Work<A>) =>
     Effect.uninterruptible(
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const moved: Array<Moved> = []
@@ -72,10 +74,14 @@ export const make = Effect.fnUntraced(function* (
           return record
         }
         try {
-          const answer = store.transact(durable, () =>
-            work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
-          )
-          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
+          crashPoint(`ledger.${step}.before`)
+          const answer = store.transact(durable, () => {
+            const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
+            crashPoint(`ledger.${step}.within`)
+            return done
+          })
+          crashPoint(`ledger.${step}.written`)
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved), answer)
         } catch (error) {
           return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
         }
@@ -101,6 +107,9 @@ export const make = Effect.fnUntraced(function* (
     return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
   }
 
+  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>) =>
+    Effect.map(announce(moved), () => crashPoint(`ledger.${step}.told`))
+
   const tell = ({ from, record }: Moved) =>
     bus.publish({
       type: "task.state",
@@ -117,6 +126,7 @@ export const make = Effect.fnUntraced(function* (
   // What is kept too long does no harm, and is looked at again at the next end.
   const forget = Effect.sync(() => {
     try {
+      crashPoint("ledger.forget.before")
       store.forget(kept)
     } catch {}
   })
@@ -140,8 +150,13 @@ export const make = Effect.fnUntraced(function* (
       : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
   }
 
+  /** The time at the last look. None yet: an earlier life may have had a clock that was ahead. */
+  let looked = Number.POSITIVE_INFINITY
   const alarm = yield* Alarm.make(
-    transact(false, (now, move) => {
+    transact("due", false, (now, move) => {
+      // A pause of seconds must not take a day because the clock was put right.
+      if (now < looked) store.setBack(now)
+      looked = now
       for (const { id } of store.due(now, BATCH)) {
         // The end of one may have been the end of others.
         const record = find(id)
@@ -151,7 +166,7 @@ export const make = Effect.fnUntraced(function* (
           move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
         } else if (state === "parked" && dueAt <= now) move(record, "queued")
         else if (state === "running" && leaseUntil <= now)
-          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, interruptions, now, move)
+          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
       }
       return store.nextDue()
     }).pipe(
@@ -176,6 +191,7 @@ export const make = Effect.fnUntraced(function* (
       named.push({ ...canonical(spec), prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
+      "submit",
       true,
       (now, move, accept) => {
         const known = new Map<string, TaskRecord>()
@@ -274,7 +290,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
-    transact<void, TaskUnknown | AttemptSuperseded>(true, (now, move) => {
+    transact<void, TaskUnknown | AttemptSuperseded>("complete", true, (now, move) => {
       const { fault, usage } = result
       move(held(id, attempt), to, { result, usage, lastFault: fault, endedAt: now }, fault, remains)
     })
@@ -289,7 +305,7 @@ export const make = Effect.fnUntraced(function* (
     submitAll,
     // Should the machine go down at once, nobody is left who could have seen this attempt.
     claim: Effect.fn("TaskLedger.claim")((id, agent, lease) =>
-      transact(false, (now, move) => {
+      transact("claim", false, (now, move) => {
         const record = find(id)
         const attempt = record.attempt + 1
         if (record.state !== "queued")
@@ -303,7 +319,7 @@ export const make = Effect.fnUntraced(function* (
       })
     ),
     renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
-      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
+      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>("renew", false, (now) => {
         store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
@@ -314,16 +330,16 @@ export const make = Effect.fnUntraced(function* (
     ),
     giveUp: Effect.fn("TaskLedger.giveUp")((id, attempt, result, remains) => end(id, attempt, "dead", result, remains)),
     park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
-      transact(true, (now, move) => {
+      transact("park", true, (now, move) => {
         const { fault, interrupted = false, until, usage } = why
-        if (interrupted) return void interrupt(held(id, attempt), why, interruptions, now, move)
+        if (interrupted) return void interrupt(held(id, attempt), why, bounds.interruptions, now, move)
         const given = { lastFault: fault, usage }
         if (until <= now) move(held(id, attempt), "queued", given, fault, why)
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
-      transact(true, (now, move) => {
+      transact("cancel", true, (now, move) => {
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
         const cancel = (one: TaskRecord) => {
@@ -343,15 +359,15 @@ export const make = Effect.fnUntraced(function* (
       return record as TaskRecord
     }),
     drop: Effect.fn("TaskLedger.drop")((id) =>
-      transact<TaskRecord, TaskUnknown | TaskNotDead>(true, (now, move) => {
+      transact<TaskRecord, TaskUnknown | TaskNotDead>("cancel", true, (now, move) => {
         const fault = report(new TaskCancelled({ task: id, why: "it was dropped from the dead letters" }))
         return move(dead(id), "cancelled", { lastFault: fault, endedAt: now })
       })
     ),
-    recover: transact(true, (now, move) =>
+    recover: transact("recover", true, (now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
-        return interrupt(record, { fault }, interruptions, now, move)
+        return interrupt(record, { fault }, bounds.interruptions, now, move)
       })
     ),
     get: (id) => ask(() => find(id)),

@@ -1,5 +1,6 @@
 /** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
 import { isFinal, noUsage, type TaskState } from "../domain/Task.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import { wantedOf } from "./Continuing.ts"
@@ -286,6 +287,15 @@ export class SqliteStore implements LedgerStore {
     return next.length === 0 ? undefined : Math.min(...next)
   }
 
+  setBack(now: number): void {
+    this.db.run(
+      `UPDATE tasks SET due_at = due_at - a.ended_at + ? FROM attempts a
+       WHERE a.seq = tasks.seq AND a.attempt = tasks.attempt AND a.ended_at > ? AND state = 'parked' AND due_at IS NOT NULL`,
+      now,
+      now
+    )
+  }
+
   openOf(series: string): ReadonlyArray<TaskRecord> {
     return this.db
       .all(`${SELECT} WHERE t.series = ? AND t.series IS NOT NULL AND t.ended_at IS NULL ORDER BY t.seq`, series)
@@ -327,7 +337,9 @@ export class SqliteStore implements LedgerStore {
           which === DEAD
             ? { tasks, text, dead: dead - 1 }
             : { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0), dead }
+        crashPoint("ledger.forget.within")
       }
     })
+    crashPoint("ledger.forget.after")
   }
 }

@@ -318,6 +318,7 @@ describe("what is asked", () => {
       assert.hasAllKeys(paths, [
         "/node",
         "/drain",
+        "/reload",
         "/tree",
         "/events",
         "/tasks",

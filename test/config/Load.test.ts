@@ -97,6 +97,7 @@ describe("a config file", () => {
           maxAge: Duration.days(7),
           maxTotal: 200 * 2 ** 20
         },
+        workspaces: { kept: 50, size: 20 * 1024 ** 3 },
         agents: [
           {
             id: "a",

@@ -139,6 +139,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
   ],
   ["a task without a prompt", `{ ${agents}, "tasks": [{}] }`, ["tasks[0].prompt (line 1): is missing"]],
   [
+    "a workspace of a kind that there is not",
+    '{ "agents": [{ "id": "a", "workspace": { "kind": "worktre", "repository": "." } }, { "id": "b", "workspace": 7 }] }',
+    [
+      'agents[0].workspace.kind (line 1): expected one of "directory", "fresh", "worktree", found "worktre"; did you mean "worktree"?',
+      'agents[1].workspace (line 1): expected text, or an object whose "kind" is one of "directory", "fresh", "worktree", found 7'
+    ]
+  ],
+  [
     "a workspace that is not there",
     '{ "agents": [{ "id": "a", "workspace": "nowhere" }] }',
     ['agents[0].workspace (line 1): expected a directory that exists, found "nowhere"']
@@ -352,7 +360,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, logs, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, logs, workspaces, agents, tasks`
     )
   ],
   [

@@ -18,6 +18,7 @@ const COMMANDS = [
   ["restart", "worker"],
   ["logs", "worker"],
   ["drain"],
+  ["reload"],
   ["pause", "worker"],
   ["resume", "worker"],
   ["limit", "worker", "--cpus", "1"],

@@ -78,6 +78,10 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
       return AgentPool.of({
         agents,
         get: (id) => agents.find((agent) => agent.id === id),
+        enlist: () => Effect.die("nobody comes"),
+        dismiss: () => Effect.die("nobody goes"),
+        arrange: () => Effect.void,
+        changed: Effect.asVoid(PubSub.publish(changed, undefined)),
         snapshot: Effect.sync(() =>
           puppets.map(({ capabilities, gone, id, state, taskTypes }) => ({
             id,

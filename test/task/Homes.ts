@@ -19,7 +19,7 @@ export const memory = TaskLedger.layerMemory.pipe(Layer.provideMerge(around))
 export const memoryWith = (interruptions: number) =>
   Layer.effect(
     TaskLedger,
-    Ledger.make(() => new MemoryStore(), KEPT, interruptions)
+    Ledger.make(() => new MemoryStore(), KEPT, { interruptions })
   ).pipe(Layer.provideMerge(around))
 
 export const sqliteIn = (dir: string, options?: SqliteLedger.SqliteLedgerOptions) =>

@@ -21,7 +21,7 @@ import { type Answer, type Content, INTERRUPTIONS, inOrder, LedgerModel, type Mo
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
-const sqliteIn = (dir: string) => inFile(dir, { interruptions: INTERRUPTIONS })
+const sqliteIn = (dir: string) => inFile(dir, { bounds: { interruptions: INTERRUPTIONS } })
 type Ledger = TaskLedger["Service"]
 
 // --- what can happen --------------------------------------------------------------------------------------------------
