@@ -223,10 +223,10 @@ export const make = Effect.fn("MessageRouter.make")(function* (
       readonly correlationId?: string | undefined
       readonly source?: string | undefined
     },
-    message: Message
+    message: Message,
+    believed = true
   ) =>
     Effect.gen(function* () {
-      if (message.type === "Refusal") counts.refused++
       const { correlationId = question.id, id, source } = question
       const envelope = yield* seal({
         ...message,
@@ -235,15 +235,17 @@ export const make = Effect.fn("MessageRouter.make")(function* (
         ...(source === undefined ? {} : { target: source })
       })
       const data = yield* Envelope.encode(envelope, limit)
-      yield* packet.respond(data, yield* headersFor(answerTo(id), data))
+      // Whoever is not believed could have our signature on an answer to someone else's question.
+      yield* packet.respond(data, believed ? yield* headersFor(answerTo(id), data) : {})
+      if (message.type === "Refusal") counts.refused++
     })
 
   /** An answer that cannot be sent, such as one that is too large, is answered with why; where that fails it is counted. */
-  const respond = (packet: Packet, question: Parameters<typeof answer>[1], message: Message) =>
+  const respond = (packet: Packet, question: Parameters<typeof answer>[1], message: Message, believed = true) =>
     packet.reply === undefined || isAck(packet.reply)
       ? Effect.void
-      : answer(packet, question, message).pipe(
-          Effect.catch((fault) => answer(packet, question, refusal(fault))),
+      : answer(packet, question, message, believed).pipe(
+          Effect.catch((fault) => answer(packet, question, refusal(fault), believed)),
           Effect.catchCause((cause) => {
             counts.unanswered++
             return Effect.logWarning("a request could not be answered", cause)
@@ -301,11 +303,13 @@ export const make = Effect.fn("MessageRouter.make")(function* (
   const take = Effect.fnUntraced(function* (packet: Packet) {
     counts.received++
     const receivedAt = yield* Clock.currentTimeMillis
+    let believed = verify === undefined
     const read = yield* Effect.gen(function* () {
       const tooLarge = Envelope.tooLarge(packet.data, limit)
       if (tooLarge !== undefined) return yield* tooLarge
       // Before it is parsed: what is not believed need not be understood.
       const signedBy = yield* believe(packet.subject, packet)
+      believed = true
       const envelope = yield* Envelope.decode(packet.data, limit)
       const handler = handlers.get(envelope.type)
       if (handler === undefined) return yield* new MessageUnhandled({ type: envelope.type, subject: packet.subject })
@@ -315,7 +319,7 @@ export const make = Effect.fn("MessageRouter.make")(function* (
     if (Exit.isFailure(read)) {
       const fault = Option.getOrUndefined(Cause.findErrorOption(read.cause))
       if (fault === undefined) return yield* read
-      yield* respond(packet, Envelope.peek(packet.data, limit), refusal(fault))
+      yield* respond(packet, Envelope.peek(packet.data, limit), refusal(fault), believed)
       return yield* dead.bury(packet, receivedAt, reasonOf(fault), fault)
     }
     const { handler, received } = read.value

@@ -149,6 +149,7 @@ describe("a router", () => {
       const fault = yield* Effect.flip((yield* peerAt(port)).request(commands, pause, ask))
       assert.deepInclude(fault, { _tag: "PeerFailed", severity: "low", recovery: "ignore", hint: "ask another" })
       assert.include(fault.message, "no")
+      yield* settled
       assert.lengthOf(deadLetters(port), 0)
       assert.strictEqual((yield* router.counts).refused, 1)
     })
@@ -635,6 +636,20 @@ describe("signatures", () => {
       })
       port.tamper = (answer) => ({ ...answer, headers: {} })
       assert.strictEqual((yield* Effect.flip(peer.request(commands, pause, ask)))._tag, "SignatureMissing")
+    })
+  )
+
+  it.effect("are not given to one who is not believed, whose question may be another's", () =>
+    Effect.gen(function* () {
+      const { peer, port } = yield* fleet(true)
+      for (const data of [written({ id: "of-another" }), new Uint8Array(Envelope.MAX_MESSAGE + 1)]) {
+        const answer = yield* port.request(commands, data, { deadline: "1 minute" })
+        assert.strictEqual((yield* Envelope.decode(answer.data)).type, "Refusal")
+        assert.notProperty(answer.headers, Signing.HEADER)
+      }
+      // One who is believed has it on a refusal too.
+      const fault = yield* Effect.flip(peer.request(commands, { type: "Done", body: {} }, ask))
+      assert.strictEqual(fault._tag, "PeerFailed")
     })
   )
 
