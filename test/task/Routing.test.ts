@@ -81,7 +81,7 @@ describe("Routing", () => {
           specs,
           fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
           (agents, spec, random) => {
-            const of = record(spec)
+            const of = record({}, spec)
             const answer = routing(chosen).route(of, agents, random)
             const able = agents.filter(
               (each) =>
