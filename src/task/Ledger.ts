@@ -150,8 +150,13 @@ export const make = Effect.fnUntraced(function* (
       : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
   }
 
+  /** The time at the last look. None yet: an earlier life may have had a clock that was ahead. */
+  let looked = Number.POSITIVE_INFINITY
   const alarm = yield* Alarm.make(
     transact("due", false, (now, move) => {
+      // A pause of seconds must not take a day because the clock was put right.
+      if (now < looked) store.setBack(now)
+      looked = now
       for (const { id } of store.due(now, BATCH)) {
         // The end of one may have been the end of others.
         const record = find(id)

@@ -48,6 +48,8 @@ export interface LedgerStore {
   due(now: number, limit: number): ReadonlyArray<TaskRecord>
   /** When the next will be due. */
   nextDue(): number | undefined
+  /** The clock was set back: what is parked after an attempt that has ended only in the future waits as long as it was to, from now. */
+  setBack(now: number): void
   /** Those of a series that have not ended, in the order in which they were accepted. */
   openOf(series: string): ReadonlyArray<TaskRecord>
   /** How many have not ended. */

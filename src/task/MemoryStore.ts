@@ -245,6 +245,15 @@ export class MemoryStore implements LedgerStore {
     return next
   }
 
+  setBack(now: number): void {
+    for (const id of this.timed.keys()) {
+      const record = this.tasks.get(id)
+      const endedAt = record && this.attempt(id, record.attempt)?.endedAt
+      if (record?.state !== "parked" || record.dueAt === undefined || endedAt === undefined || endedAt <= now) continue
+      this.update({ ...record, dueAt: record.dueAt - endedAt + now }, "parked", now)
+    }
+  }
+
   open(): number {
     return this.tasks.size - this.ended.size - this.dead.size
   }

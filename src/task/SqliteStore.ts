@@ -287,6 +287,15 @@ export class SqliteStore implements LedgerStore {
     return next.length === 0 ? undefined : Math.min(...next)
   }
 
+  setBack(now: number): void {
+    this.db.run(
+      `UPDATE tasks SET due_at = due_at - a.ended_at + ? FROM attempts a
+       WHERE a.seq = tasks.seq AND a.attempt = tasks.attempt AND a.ended_at > ? AND state = 'parked' AND due_at IS NOT NULL`,
+      now,
+      now
+    )
+  }
+
   openOf(series: string): ReadonlyArray<TaskRecord> {
     return this.db
       .all(`${SELECT} WHERE t.series = ? AND t.series IS NOT NULL AND t.ended_at IS NULL ORDER BY t.seq`, series)

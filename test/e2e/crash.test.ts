@@ -88,13 +88,13 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
     ["an attempt without an end", `UPDATE attempts SET ended = NULL WHERE seq = ${one}`, /has half an end/],
     [
       "two ends",
-      `INSERT INTO attempts SELECT seq, 2, agent, ended_at, ended_at, ended, fault FROM attempts WHERE seq = ${one};
+      `INSERT INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault) SELECT seq, 2, agent, ended_at, ended_at, ended, fault FROM attempts WHERE seq = ${one};
        UPDATE tasks SET attempt = 2 WHERE seq = ${one}`,
       /attempt 1 of 2 ended as succeeded/
     ],
     [
       "two who hold one task",
-      `INSERT INTO attempts SELECT seq, 2, agent, begun_at - 1, ended_at, ended, fault FROM attempts WHERE seq = ${one}`,
+      `INSERT INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault) SELECT seq, 2, agent, begun_at - 1, ended_at, ended, fault FROM attempts WHERE seq = ${one}`,
       /attempt 2 began before attempt 1 had ended/
     ],
     ["a wait for what has ended", `INSERT INTO waits VALUES (${one}, 'c0')`, /it waits for c0/],

@@ -3,19 +3,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as Alarm from "../../src/task/Alarm.ts"
+import { onWall } from "../utils/Wall.ts"
 
 const DAY = 86_400_000
 const MINUTE = 60_000
 
-/** An alarm for dates, on a wall that is `off` from the time that passes. */
-const onWall = (dates: Array<number>) =>
+/** An alarm for dates. */
+const alarmFor = (dates: Array<number>) =>
   Effect.gen(function* () {
-    const passing = yield* Clock.Clock
-    const wall = { off: 0 }
-    const clock: Clock.Clock = Object.create(passing, {
-      currentTimeMillisUnsafe: { value: () => passing.currentTimeMillisUnsafe() + wall.off },
-      currentTimeMillis: { get: () => Effect.map(passing.currentTimeMillis, (now) => now + wall.off) }
-    })
+    const { clock, wall } = yield* onWall
     const rung: Array<number> = []
     let rings = 0
     const alarm = yield* Alarm.make(
@@ -34,7 +30,7 @@ const onWall = (dates: Array<number>) =>
 describe("the alarm", () => {
   it.effect("rings within a minute what a clock set forward has made due", () =>
     Effect.gen(function* () {
-      const { rung, wall } = yield* onWall([DAY / 2, 3 * DAY])
+      const { rung, wall } = yield* alarmFor([DAY / 2, 3 * DAY])
       yield* TestClock.adjust(MINUTE / 2)
       wall.off = DAY
       assert.deepStrictEqual(rung, [])
@@ -45,7 +41,7 @@ describe("the alarm", () => {
 
   it.effect("loses nothing to a clock set back, and looks no oftener than once a minute meanwhile", () =>
     Effect.gen(function* () {
-      const { alarm, rings, rung, wall } = yield* onWall([10 * MINUTE])
+      const { alarm, rings, rung, wall } = yield* alarmFor([10 * MINUTE])
       yield* TestClock.adjust(5 * MINUTE)
       wall.off = -DAY
       const before = rings()
@@ -61,7 +57,7 @@ describe("the alarm", () => {
 
   it.effect("does not ring at all while nothing is due", () =>
     Effect.gen(function* () {
-      const { rings } = yield* onWall([])
+      const { rings } = yield* alarmFor([])
       yield* TestClock.adjust(DAY)
       assert.strictEqual(rings(), 1)
     })

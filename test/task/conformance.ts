@@ -1,6 +1,6 @@
 /** What every home of the ledger must do, word for word the same. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, type Layer, Stream } from "effect"
+import { Clock, Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentId, TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
@@ -12,9 +12,11 @@ import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
 import { MAX_WORDS, tries } from "../../src/task/TaskRecord.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { task } from "../utils/Specs.ts"
+import { onWall } from "../utils/Wall.ts"
 import { done, failed, fault } from "./Homes.ts"
 
 const ids = (records: ReadonlyArray<{ readonly id: string }>) => records.map(({ id }) => id)
+const DAY = 86_400_000
 const parking = (until: number) => ({ until, fault, usage: { ...noUsage, turns: 1 } })
 
 type Edge = string | { readonly task: string; readonly onFailure?: "cancel" | "run" }
@@ -249,6 +251,28 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         assert.strictEqual((yield* ledger.get("late")).state, "parked")
         yield* TestClock.adjust(1)
         assert.deepInclude(yield* ledger.get("late"), { state: "queued", attempt: 1, dueAt: undefined })
+      })
+    )
+
+    it.effect("where the clock is set back a day, keeps a pause as long as it was to be, and a date where it is", () =>
+      Effect.gen(function* () {
+        const { clock, wall } = yield* onWall
+        wall.off = DAY
+        yield* Effect.gen(function* () {
+          const ledger = yield* TaskLedger
+          yield* ledger.submitAll([
+            task({ id: "paused" }),
+            { ...task({ id: "dated" }), notBefore: new Date(2 * DAY).toISOString() }
+          ])
+          yield* ledger.claim("paused", "a")
+          yield* ledger.park("paused", 1, parking(DAY + 5_000))
+          wall.off = 0
+          // The clock is looked at once a minute.
+          yield* TestClock.adjust("1 minute")
+          yield* TestClock.adjust("5 seconds")
+          assert.strictEqual((yield* ledger.get("paused")).state, "queued")
+          assert.deepInclude(yield* ledger.get("dated"), { state: "parked", dueAt: 2 * DAY })
+        }).pipe(Effect.provide(home), Effect.provideService(Clock.Clock, clock))
       })
     )
 
