@@ -18,6 +18,7 @@ import { ProcessTree } from "../process/ProcessTree.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import { AgentHost } from "./AgentHost.ts"
 import * as Git from "./Git.ts"
+import * as StaleLocks from "./StaleLocks.ts"
 import { NoRoom, WorkspaceBlocked, type WorkspaceError, WorkspacesFull } from "./WorkspaceError.ts"
 import * as WorkspaceJournal from "./WorkspaceJournal.ts"
 import * as WorkspaceRoom from "./WorkspaceRoom.ts"
@@ -366,6 +367,8 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
   if (known.unreadable.length > 0) {
     yield* Effect.logWarning(`records of workspaces that cannot be read: ${known.unreadable.slice(0, 10).join(", ")}`)
   }
+  const stale = yield* Effect.orElseSucceed(StaleLocks.drop(git, known.records.filter(isWorktree)), () => [])
+  if (stale.length > 0) yield* Effect.logWarning(`removed, left by a git that was killed: ${brief(stale.join(", "))}`)
   for (const record of known.records) {
     if (record.state === "making" || record.state === "removing") yield* told(record, settle(record))
   }
