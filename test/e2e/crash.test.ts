@@ -18,7 +18,7 @@ import { DatabaseSync } from "node:sqlite"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type CrashReport, crashRun } from "../../scripts/crash/CrashRun.ts"
 import { check } from "../../scripts/crash/check.ts"
-import { git, linesOf } from "../../scripts/crash/Repository.ts"
+import { BASE, git, linesOf } from "../../scripts/crash/Repository.ts"
 import { binary, tempDir } from "../utils/Binary.ts"
 
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9))
@@ -51,10 +51,10 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
     // It was killed in the middle of work, not between.
     assert.isAbove(report.check.abandoned, 0)
     const { archives, commits, files, succeeded } = report.worktrees
-    assert.strictEqual(succeeded, 20)
-    // Half of them commit, and half leave a file; more than four of those are not kept as they are.
-    assert.isAtLeast(commits, 10)
-    assert.isAtLeast(files, 10)
+    // Those of the config: half of them commit, and half leave a file; more than four of those are not kept as they are.
+    assert.isAtLeast(succeeded, 10)
+    assert.isAtLeast(commits, 5)
+    assert.isAtLeast(files, 5)
     assert.isAbove(archives, 0)
   })
 
@@ -152,15 +152,24 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
         right()
       }
     }
-    /** Of all refs of that kind. */
+    /** Without any ref of that kind, and with nothing merged. */
     const withoutRefs = (pattern: string) => {
       const refs = linesOf(git(repository(), ["for-each-ref", "--format=%(refname) %(objectname)", pattern]))
       assert.isAbove(refs.length, 0)
-      const all = (verb: string, words: number) =>
-        refs.map((ref) => [verb, ...ref.split(" ").slice(0, words)].join(" ")).join("\n")
+      const base = git(repository(), ["rev-parse", BASE])
+      const update = (lines: ReadonlyArray<string>, to: string) =>
+        git(repository(), ["update-ref", "--stdin"], {}, [...lines, `update refs/heads/${BASE} ${to}`, ""].join("\n"))
       return during(
-        () => git(repository(), ["update-ref", "--stdin"], {}, all("delete", 1)),
-        () => git(repository(), ["update-ref", "--stdin"], {}, all("create", 2))
+        () =>
+          update(
+            refs.map((ref) => `delete ${ref}`),
+            git(repository(), ["rev-parse", "main"])
+          ),
+        () =>
+          update(
+            refs.map((ref) => `create ${ref}`),
+            base
+          )
       )
     }
     const one = () => {
