@@ -14,6 +14,7 @@ import type { TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import * as Logging from "./observability/Logging.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
 import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
@@ -108,6 +109,19 @@ export class MisterSmith extends Context.Service<
   static readonly layerWithEvents = (
     config: Config
   ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
+    MisterSmith.layerOn(config).pipe(
+      Layer.provideMerge(
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+      ),
+      Layer.provideMerge(announce(config)),
+      Layer.provideMerge(ProcessTree.layer),
+      Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
+      Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
+      Layer.provideMerge(SecureRandom.layerWebCrypto)
+    )
+
+  /** The node on whatever world it is given: where processes are started, tasks kept and dice thrown is the caller's affair. */
+  static readonly layerOn = (config: Config) =>
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
       Layer.provideMerge(Dispatcher.layer(config.retry)),
@@ -120,16 +134,14 @@ export class MisterSmith extends Context.Service<
           baseDir: config.baseDir,
           stopTime: longestStop(config.process.stop)
         })
-      ),
-      Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
-      ),
-      Layer.provideMerge(announce(config)),
-      Layer.provideMerge(ProcessTree.layer),
-      Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
-      Layer.provideMerge(SecureRandom.layerWebCrypto)
+      )
     )
 }
+
+const namesOf = ({ agents }: Config) =>
+  agents.flatMap(({ id, replicas }) =>
+    replicas === 1 ? [id] : Array.from({ length: replicas }, (_, index) => `${id}-${index + 1}`)
+  )
 
 const announce = ({ agents, name }: Config) =>
   Layer.effectDiscard(

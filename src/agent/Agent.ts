@@ -11,6 +11,7 @@ import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
 import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
@@ -143,7 +144,9 @@ export const make = Effect.fn("Agent.make")(function* (
     if (state === to) return
     const from = state
     if (!canMove(from, to)) {
-      return yield* Effect.logWarning(`agent ${id}: refused the move from ${from} to ${to} (${reason})`)
+      return yield* inModule("agent")(
+        Effect.logWarning(`agent ${id}: refused the move from ${from} to ${to} (${reason})`)
+      )
     }
     state = to
     yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })

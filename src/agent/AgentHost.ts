@@ -4,8 +4,9 @@
  * them slower and all of them later).
  */
 import { availableParallelism } from "node:os"
-import { Context, type Duration, Effect, Layer, type Redacted, Semaphore } from "effect"
-import { HostEnvironment, resolveCommand } from "../claude/ClaudeCommand.ts"
+import { Context, type Duration, Effect, Layer, Redacted, Semaphore } from "effect"
+import { CREDENTIALS, HostEnvironment, resolveCommand } from "../claude/ClaudeCommand.ts"
+import { learn } from "../domain/Redaction.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { ClaudeNotFound } from "./AgentError.ts"
 
@@ -47,6 +48,8 @@ export class AgentHost extends Context.Service<
       Effect.gen(function* () {
         const bus = yield* EventBus
         const environment = yield* HostEnvironment
+        learn(CREDENTIALS.map((name) => Redacted.make(environment[name] ?? "")))
+        learn(Object.values(settings.env))
         const warned = new Set<string>()
         return AgentHost.of({
           settings,

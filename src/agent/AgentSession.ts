@@ -7,6 +7,7 @@ import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
 import * as ClaudeSession from "../claude/ClaudeSession.ts"
 import { brief } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { AgentLog } from "../observability/AgentLog.ts"
 import { HomeUnavailable } from "./AgentError.ts"
 import type { AgentHome } from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
@@ -30,6 +31,7 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
   const { home, id, resume, schema, spec } = input
   const host = yield* AgentHost
   const bus = yield* EventBus
+  const log = yield* AgentLog
   const { settings } = host
   const command = yield* host.command
   yield* writeSettings(input)
@@ -55,6 +57,7 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
         appendSystemPrompt: spec.appendSystemPrompt,
         jsonSchema: schema,
         onEvent: (event) => Effect.andThen(input.hear(event), report(bus, input, event)),
+        onStderr: (line, session) => log.stderr(id, session, line),
         onEnd: (receipt, unreadable) =>
           Effect.andThen(
             unreadable.unknown + unreadable.broken + unreadable.overlong === 0

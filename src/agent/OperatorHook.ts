@@ -8,6 +8,7 @@ import { Clock, Effect, Fiber, Schema, type Scope, Stream } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
 import { brief, type Event } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import * as CircuitBreaker from "../resource/CircuitBreaker.ts"
 import * as Limits from "../resource/Limits.ts"
@@ -95,7 +96,7 @@ export const make: Effect.Effect<Notify, never, EventBus | ProcessTree | AgentHo
         (guarded) => Retry.retry(guarded, { times: 2, initialDelay: "1 second", budget }),
         one.run,
         Effect.catch((fault) =>
-          Effect.logWarning(brief(fault.message), ...(fault.hint === undefined ? [] : [fault.hint]))
+          inModule("agent")(Effect.logWarning(brief(fault.message), ...(fault.hint === undefined ? [] : [fault.hint])))
         )
       )
 

@@ -8,6 +8,8 @@
  *
  * The failures are in Failures.ts and what is to be done about each in FailureTable.ts; this file is the door to both.
  */
+
+import { redact } from "../domain/Redaction.ts"
 import type { ProcessExit } from "../process/ProcessTree.ts"
 import type { Usage } from "./ClaudeMessage.ts"
 import type { ApiRetry, RateLimitInfo } from "./ClaudeNotice.ts"
@@ -175,7 +177,7 @@ const START_WINDOW_MILLIS = 30_000
 /** An exit that nobody asked for. Whether it was asked for is known to the caller only: SIGINT also ends with 0. */
 export const judgeExit = (exit: ExitInput): Failure.ClaudeFailure => {
   if (exit.exceeded !== undefined) return new Failure.LimitExceeded(exit.exceeded)
-  const stderr = withoutKeys(exit.stderr)
+  const stderr = redact(exit.stderr)
   const refused = exit.code === 1 && !exit.sawJson && exit.uptimeMillis < START_WINDOW_MILLIS && stderr.trim() !== ""
   return (
     (exit.code === 1 ? notFound(stderr) : undefined) ??
@@ -189,6 +191,3 @@ const notFound = (said: string): Failure.SessionNotFound | undefined => {
   const found = /No conversation found with session ID:? *([\w-]*)/.exec(said)
   return found === null ? undefined : new Failure.SessionNotFound({ session: found[1] || undefined })
 }
-
-/** A program that dies may print anything, its environment included. */
-const withoutKeys = (text: string): string => text.replace(/sk-ant-[\w-]+/g, "sk-ant-…")

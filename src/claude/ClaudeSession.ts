@@ -7,7 +7,10 @@
  * sent, and what a failure means for a task, is left to agent/.
  */
 import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
+import { learn, redact, redactIn } from "../domain/Redaction.ts"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import { inModule } from "../observability/Log.ts"
+import { Lines } from "../process/Lines.ts"
 import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
 import * as Control from "./ClaudeControl.ts"
 import { ClaudeDecoder, type ClaudeEvent, type Unreadable } from "./ClaudeEvent.ts"
@@ -22,7 +25,6 @@ import {
   type TurnOk
 } from "./ClaudeFailure.ts"
 import type { ModelUsage, Result } from "./ClaudeResult.ts"
-import { hiding, withheld } from "./Hiding.ts"
 
 export interface SessionSpec extends ProcessSpec {
   readonly systemPrompt: string | undefined
@@ -35,6 +37,8 @@ export interface SessionSpec extends ProcessSpec {
   readonly startTimeout: Duration.Duration
   /** Hears every event of the CLI, in order. Must not wait for a turn. */
   readonly onEvent: (event: ClaudeEvent) => Effect.Effect<void>
+  /** Hears every line that it prints on stderr, without what is secret. */
+  readonly onStderr?: (line: string, session: string | undefined) => void
   /** Hears how the process and all it had started ended. */
   readonly onEnd: (receipt: Receipt, unreadable: Unreadable) => Effect.Effect<void>
 }
@@ -80,12 +84,16 @@ const DRAIN_WAIT = Duration.seconds(1)
 const EXIT_WAIT = Duration.seconds(5)
 /** Kept of what the CLI prints on stderr, in characters. */
 const STDERR_TAIL = 8192
+/** The longest line on stderr that is told whole, in bytes. */
+const MAX_STDERR_LINE = 64 * 1024
 
 interface OpenTurn {
   readonly done: Deferred.Deferred<TurnOk, ClaudeFailure>
   readonly wantsOutput: boolean
   /** The id of its message. */
   readonly uuid: string | undefined
+  /** A turn has begun since the message was sent: what belongs to the turn before it has been said. */
+  begun: boolean
   /** The CLI has echoed the message: it is in the turn that runs. */
   echoed: boolean
 }
@@ -117,7 +125,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   /** Shells and agents that the conversation has left running in the background. */
   const background = new Set<string>()
 
-  const hide = hiding(spec.env)
+  // What it is given in confidence must not come back in its words.
+  learn(Object.values(spec.env))
 
   /** Asks the CLI something. Undefined where it is gone before it answers. */
   const ask = (request: Control.Request): Effect.Effect<Control.Answer | undefined> =>
@@ -153,6 +162,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         break
       case "system/init":
         sessionId = event.session_id
+        if (open !== undefined) open.begun = true
         version = event.claude_code_version ?? version
         break
       case "assistant":
@@ -179,12 +189,12 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       case "result":
         spent = spentUpTo(event, spent)
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
-        // came meanwhile, was folded into that turn.
-        if (open !== undefined && (open.echoed || !selfBegun(event)))
+        // came meanwhile, was folded into that turn. One that says twice that it is done has not done what it is told next.
+        if (open !== undefined && (open.echoed || (!selfBegun(event) && (open.begun || event.is_error))))
           yield* finish(
             open,
             judgeTurn({
-              result: event.is_error ? withheld(event, hide) : event,
+              result: event.is_error ? withheld(event) : event,
               ...evidence,
               wantsOutput: open.wantsOutput
             })
@@ -210,9 +220,16 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     Effect.andThen(Effect.suspend(() => Effect.forEach(decoder.end(), hear, { discard: true }))),
     Effect.forkScoped
   )
+  const errorLines = new Lines({ maxLine: MAX_STDERR_LINE })
+  const tell = (lines: ReadonlyArray<string>) => {
+    for (const line of lines) spec.onStderr?.(redact(line), sessionId)
+  }
   const errors = yield* process.stderr.pipe(
+    Stream.tap((chunk) => Effect.sync(() => tell(errorLines.push(chunk)))),
     Stream.decodeText(),
-    Stream.runForEach((text) => Effect.sync(() => (stderr = (stderr + text).slice(-STDERR_TAIL)))),
+    // Twice what is told: a secret that is cut is not found.
+    Stream.runForEach((text) => Effect.sync(() => (stderr = (stderr + text).slice(-2 * STDERR_TAIL)))),
+    Effect.ensuring(Effect.sync(() => tell(errorLines.end()))),
     Effect.forkScoped
   )
   // The exit decides, not the end of the pipe; but what the CLI said last may still be on its way.
@@ -224,7 +241,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       sawJson,
       openTurn: open !== undefined,
       uptimeMillis: (yield* Clock.currentTimeMillis) - startedAt,
-      stderr: hide(stderr)
+      stderr: redact(stderr).slice(-STDERR_TAIL)
     })
     if (open !== undefined) yield* finish(open, failure)
     yield* Deferred.fail(gone, failure)
@@ -265,10 +282,10 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       }
       const receipt = yield* process.stop
       const { unreadable } = decoder
-      const lines = unreadable.lines.map((line) => ({ ...line, head: hide(line.head) }))
-      yield* spec.onEnd(receipt, { ...unreadable, lines, kept: unreadable.kept.map(hide) })
+      const lines = unreadable.lines.map((line) => ({ ...line, head: redact(line.head) }))
+      yield* spec.onEnd(receipt, { ...unreadable, lines, kept: unreadable.kept.map(redact) })
     }).pipe(
-      Effect.catchTag("TreeSurvived", (error) => Effect.logError(error.message, error.hint)),
+      Effect.catchTag("TreeSurvived", (error) => inModule("claude")(Effect.logError(error.message, error.hint))),
       Effect.uninterruptible
     )
   )
@@ -278,6 +295,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
       wantsOutput: options.wantsOutput ?? false,
       uuid: options.uuid,
+      begun: false,
       echoed: false
     }
     evidence = {}
@@ -330,6 +348,13 @@ const selfBegun = ({ origin }: Result): boolean =>
 
 const stalled = (after: Duration.Duration, doing: string) =>
   new Stalled({ silentMillis: Duration.toMillis(after), doing })
+
+/** The end of a turn as it may be told. */
+const withheld = (result: Result): Result => ({
+  ...result,
+  ...(result.result === undefined ? {} : { result: redact(result.result) }),
+  ...(result.errors === undefined ? {} : { errors: redactIn(result.errors) })
+})
 
 /** The CLI counts money and tokens since its start, and turns anew in each result. */
 const spentUpTo = (result: Result, before: TaskUsage): TaskUsage => {

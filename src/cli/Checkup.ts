@@ -14,6 +14,8 @@ import { ClaudeNotFound } from "../agent/AgentError.ts"
 import { TESTED_VERSIONS } from "../agent/AgentHost.ts"
 import { CREDENTIALS, environment, HostEnvironment, resolveCommand } from "../claude/ClaudeCommand.ts"
 import type { Config } from "../config/Config.ts"
+import * as LogFiles from "../observability/LogFiles.ts"
+import { DIR as LOGS } from "../observability/LogNames.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import * as Rungs from "../process/Rungs.ts"
 import * as UserLimits from "../process/UserLimits.ts"
@@ -213,8 +215,21 @@ const FEW_FILES = 1000
 /** The directory in which the node keeps what must outlive it. */
 export const node = Effect.fn("Checkup.node")(function* (dataDir: string) {
   const of = (name: string, told: Told): Finding => ({ about: "node", name, ...told })
-  return [of("data directory", yield* holdable(dataDir)), of("disk", disk(nearest(dataDir)))]
+  return [
+    of("data directory", yield* holdable(dataDir)),
+    of("disk", disk(nearest(dataDir))),
+    of("logs", logs(yield* Effect.promise(() => LogFiles.stateIn(join(dataDir, LOGS)))))
+  ]
 })
+
+const logs = ({ bytes, files, lost }: LogFiles.LogState): Told => {
+  const says = files === 0 ? "there are no files yet" : `${files} files, ${size(bytes)}`
+  if (lost === undefined || lost.lines === 0) return ok(says)
+  const lines = `${lost.lines} lines of the last run that lost any`
+  return lost.reason === undefined
+    ? ok(`${says}; ${lines} were lost until ${lost.at}`)
+    : warning(`${says}; ${lines} were lost, as of ${lost.at}: ${lost.reason}`, "make room, or see who may write there")
+}
 
 const nearest = (path: string): string => (existsSync(path) || dirname(path) === path ? path : nearest(dirname(path)))
 

@@ -1,6 +1,7 @@
 /** How a command ends: every outcome is one of these codes, and what went wrong is a sentence with a hint on stderr. */
 import { Cause, Console, Effect, Option } from "effect"
 import { type Fault, isFault } from "../domain/Fault.ts"
+import { redact } from "../domain/Redaction.ts"
 import { TasksFailed } from "./CliFault.ts"
 import { harmless } from "./Words.ts"
 
@@ -33,8 +34,9 @@ export const explain = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>)
     return "exitCode" in error && typeof error.exitCode === "number" ? error.exitCode : EXIT.failed
   }
   // Ours, not the user's: the whole story, so that it can be reported.
-  yield* Console.error(`internal error, please report it:\n${Cause.pretty(cause)}`)
+  yield* Console.error(redact(`internal error, please report it:\n${Cause.pretty(cause)}`))
   return EXIT.failed
 })
 
-const sentence = ({ hint, message }: Fault) => harmless(hint === undefined ? message : `${message}\nhint: ${hint}`)
+const sentence = ({ hint, message }: Fault) =>
+  harmless(redact(hint === undefined ? message : `${message}\nhint: ${hint}`))

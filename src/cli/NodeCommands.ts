@@ -1,6 +1,7 @@
 /** The grammar of the commands that ask and tell a running node. What they do is in their own files, loaded when called. */
-import { Effect } from "effect"
+import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
+import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
 
 export const json = Flag.Boolean("json").pipe(
@@ -216,13 +217,32 @@ const why = Command.make("explain", agentInput, (input) =>
   )
 ).pipe(Command.withDescription("Say why an agent is as it is"))
 
+/** A time, or how long ago that was. */
+const moment = (text: string): number | undefined => {
+  const ago = Option.getOrUndefined(Schema.decodeOption(DurationFromString)(text))
+  const at = ago === undefined ? Date.parse(text) : Date.now() - Duration.toMillis(ago)
+  return Number.isNaN(at) ? undefined : at
+}
+
+const since = Flag.String("since").pipe(
+  Flag.withMetavar("TIME"),
+  Flag.withDescription('How far back, from the log files: "2 hours", or a time such as 2026-01-31T12:00'),
+  Flag.filterMap(
+    (text) => Option.fromUndefinedOr(moment(text)),
+    (text) => `expected a duration such as "2 hours" or a time, found ${JSON.stringify(text)}`
+  ),
+  Flag.optional
+)
+
 const logs = Command.make(
   "logs",
   {
     ...agentsInput,
     follow: yes("follow", "Go on with what it does from now on, until the node ends").pipe(Flag.withAlias("f")),
+    since,
     last: Flag.Int("last").pipe(
-      Flag.withDescription("The latest so many of this agent. Default: all that are kept"),
+      Flag.withAlias("n"),
+      Flag.withDescription("The latest so many of this agent. Default: all that the node has kept"),
       Flag.filter(
         (n) => n >= 0 && n <= 1_000_000,
         (n) => `expected 0 to 1000000, found ${n}`

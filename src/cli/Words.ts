@@ -61,6 +61,8 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `${event.agent}: the kernel does not enforce limits.${event.limit} here (${event.why})${event.instead === "sampled" ? "; it is looked at now and then" : ""}`
       )
+    case "logs.lost":
+      return p("yellow", `lines of the log files are being lost (${event.reason}); see mister-smith doctor`)
     case "claude.untested":
       return p(
         "yellow",

@@ -4,18 +4,21 @@ import * as AdminServer from "../admin/AdminServer.ts"
 import { Operated } from "../admin/Operated.ts"
 import type { Config } from "../config/Config.ts"
 import { MisterSmith } from "../MisterSmith.ts"
+import { inModule } from "../observability/Log.ts"
 
 export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config) {
   const smith = yield* MisterSmith
   const operated = Operated.of({ ...smith, tasks: smith.tasksWhere })
   yield* AdminServer.serve({ dataDir, name }).pipe(
     Effect.provideService(Operated, operated),
-    Effect.catchTag("SocketUnusable", ({ hint, message }) => Effect.logWarning(`${message} (hint: ${hint})`)),
+    Effect.catchTag("SocketUnusable", ({ hint, message }) =>
+      inModule("admin")(Effect.logWarning(`${message} (hint: ${hint})`))
+    ),
     // Nobody waits for this fiber, so nobody else would tell of it.
     Effect.tapCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.void
-        : Effect.logError("this node cannot be operated, please report it", cause)
+        : inModule("admin")(Effect.logError("this node cannot be operated, please report it", cause))
     )
   )
 })

@@ -4,9 +4,11 @@ import { TerminalCapabilities } from "effect/cli"
 import { History } from "../admin/History.ts"
 import type { Config } from "../config/Config.ts"
 import * as Load from "../config/Load.ts"
+import { redact, redactIn } from "../domain/Redaction.ts"
 import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { MisterSmith } from "../MisterSmith.ts"
+import { leveled } from "../observability/Logging.ts"
 import { TasksFailed } from "./CliFault.ts"
 import * as ConfigTasks from "./ConfigTasks.ts"
 import { liveOutput } from "./LiveOutput.ts"
@@ -28,7 +30,7 @@ const VERDICT = "30 seconds"
 
 export const run = Effect.fn("cli.run")(function* (input: RunInput) {
   const config = yield* Load.load(input.config, process.env)
-  const output = yield* choose(input)
+  const output = discreet(yield* choose(input))
   yield* Effect.acquireUseRelease(
     show(output),
     () => Effect.provide(Effect.scoped(serve(config, input, output)), MisterSmith.layerWithEvents(config)),
@@ -43,7 +45,9 @@ export const run = Effect.fn("cli.run")(function* (input: RunInput) {
     Effect.scoped,
     // Begins before the node does, so that whoever asks hears of its start too.
     Effect.provide(History.layer.pipe(Layer.provideMerge(EventBus.layer))),
-    Effect.provide(Logger.layer([Logger.map(input.json ? Logger.formatJson : Logger.formatSimple, output.log)]))
+    Effect.provide(
+      Logger.layer([leveled(config.logs, Logger.map(input.json ? Logger.formatJson : Logger.formatSimple, output.log))])
+    )
   )
 })
 
@@ -54,6 +58,16 @@ const choose = Effect.fnUntraced(function* ({ json }: RunInput) {
     ? liveOutput(process.stdout, paint(canColor))
     : plainOutput(process.stdout, process.stderr, paint(canColor))
 })
+
+/** Tells nothing that is secret. Events have passed Redaction when they were published. */
+const discreet = (output: Output): Output => ({
+  ...output,
+  result: (result) => output.result({ ...redactIn(result, NAMES), usage: result.usage }),
+  log: (line) => output.log(redact(line))
+})
+
+/** What names something is as it is. */
+const NAMES = new Set(["task", "agent", "status", "session", "kind", "denied"])
 
 /** Prints events from now on, until `runtime.stopped`. */
 const show = Effect.fnUntraced(function* (output: Output) {

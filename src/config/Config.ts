@@ -7,6 +7,7 @@ import { AgentSpec } from "../agent/AgentSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
+import { LogSettings } from "../observability/LogSettings.ts"
 import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { KEPT } from "../task/LedgerStore.ts"
@@ -49,6 +50,9 @@ export const ConfigFile = Schema.Struct({
   }),
   retry: RetrySettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "When a task is tried again"
+  }),
+  logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What is logged, and the files it goes to"
   }),
   agents: Schema.Array(AgentSpec)
     .pipe(

@@ -3,7 +3,8 @@
  * reads what is readable and leaves the rest to the schema, so that one mistake does not hide another. Pure.
  */
 import { Duration, Option, Schema } from "effect"
-import { DurationFromString } from "../domain/Quantity.ts"
+import { ByteSizeFromString, DurationFromString } from "../domain/Quantity.ts"
+import { LogSettings } from "../observability/LogSettings.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { circle } from "../task/After.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
@@ -20,6 +21,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...first(MAX_TOLD + 1, order(tasks)),
     ...first(MAX_TOLD + 1, takers(groups, tasks)),
     ...delays(root),
+    ...logSizes(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
 }
@@ -225,6 +227,26 @@ function* pauses(root: unknown, path: Path, firstKey: string, defaults: () => Pa
         expected: `expected at least ${firstKey} (${words(first, from)})`,
         ...found(longest, [...path, "maxDelay"])
       }
+}
+
+const size = Schema.decodeUnknownOption(ByteSizeFromString)
+
+/** One log file must fit in what all of them may be. */
+function* logSizes(root: unknown): Iterable<Finding> {
+  const [one, all] = ["maxFile", "maxTotal"].map((key) => valueAt(root, ["logs", key]))
+  if (one === undefined && all === undefined) return
+  const defaults = Schema.decodeSync(LogSettings)({})
+  const file = one === undefined ? defaults.maxFile : Option.getOrUndefined(size(one))
+  const total = all === undefined ? defaults.maxTotal : Option.getOrUndefined(size(all))
+  if (file === undefined || total === undefined || file <= total) return
+  const path = ["logs", all === undefined ? "maxFile" : "maxTotal"]
+  const words = (bytes: number) => Schema.encodeSync(ByteSizeFromString)(bytes)
+  yield {
+    path,
+    expected:
+      all === undefined ? `expected at most maxTotal (${words(total)})` : `expected at least maxFile (${words(file)})`,
+    ...found(all ?? one, path)
+  }
 }
 
 /** A step that starts a standby must name an agent that is one, and a standby needs a step that starts it. */

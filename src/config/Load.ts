@@ -5,6 +5,7 @@
 import { dirname, resolve } from "node:path"
 import { Effect, Result } from "effect"
 import { TaskId } from "../domain/Ids.ts"
+import { learn } from "../domain/Redaction.ts"
 import { type Config, type ConfigFile, type ConfigInput, MAX_AGENTS, MAX_TASKS } from "./Config.ts"
 import { ConfigInvalid, ConfigUnreadable } from "./ConfigError.ts"
 import { crossChecks } from "./CrossChecks.ts"
@@ -72,6 +73,7 @@ const examine = Effect.fn("config.examine")(function* (
   const { findings: tooLong, root } = cut(whole)
   const decoded = decode(root)
   const outside = yield* lookAround(root, origin)
+  learn(Object.values(outside.secrets))
   const inside = [
     ...(yield* doubles),
     ...tooLong,

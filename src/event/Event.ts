@@ -4,6 +4,7 @@
  */
 import type { AgentState } from "../domain/AgentState.ts"
 import type { FaultReport, Severity } from "../domain/Fault.ts"
+import { redact } from "../domain/Redaction.ts"
 import type { TaskState } from "../domain/Task.ts"
 
 export type Event =
@@ -121,6 +122,8 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
+  | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */
   | { readonly type: "events.gap"; readonly missed: number }
 
@@ -130,8 +133,8 @@ export type Published = Event & { readonly seq: number; readonly at: number }
 /** The longest text of a child that goes into an event, in characters. */
 export const TEXT_LIMIT = 200
 
-/** Cuts a text to what an event may hold, on one line. */
+/** Cuts a text to what an event may hold, on one line. Secrets are hidden before, or half of one might be left. */
 export const brief = (text: string): string => {
-  const line = text.replace(/\s+/g, " ").trim()
+  const line = redact(text).replace(/\s+/g, " ").trim()
   return line.length <= TEXT_LIMIT ? line : `${line.slice(0, TEXT_LIMIT - 1)}…`
 }

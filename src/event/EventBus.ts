@@ -1,9 +1,14 @@
 /**
  * Carries events to whoever listens, without ever making the one who reports wait. A subscriber that is slower than
- * `capacity` events loses the oldest and is told so by an `events.gap`, never silently.
+ * `capacity` events loses the oldest and is told so by an `events.gap`, never silently. What is published holds no secret:
+ * it passes Redaction here, once for all who listen.
  */
 import { Clock, Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
+import { redactIn } from "../domain/Redaction.ts"
 import type { Event, Published } from "./Event.ts"
+
+/** What names something is no text of anybody, and readers look for it as it is. */
+const NAMES = new Set(["type", "agent", "task", "supervisor", "child", "from", "to"])
 
 /** Events kept for a slow subscriber. */
 export const CAPACITY = 4096
@@ -12,6 +17,8 @@ export class EventBus extends Context.Service<
   EventBus,
   {
     publish(event: Event): Effect.Effect<void>
+    /** The number of the last event; 0 before the first. */
+    readonly last: Effect.Effect<number>
     /** Live once the Effect completes; ends with the Scope. */
     readonly subscribe: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
   }
@@ -24,8 +31,9 @@ export class EventBus extends Context.Service<
       return EventBus.of({
         publish: (event) =>
           Effect.flatMap(Clock.currentTimeMillis, (at) =>
-            Effect.asVoid(PubSub.publish(events, { ...event, seq: ++seq, at }))
+            Effect.asVoid(PubSub.publish(events, { ...redactIn(event, NAMES), seq: ++seq, at }))
           ),
+        last: Effect.sync(() => seq),
         subscribe: Effect.suspend(() => {
           let last = seq
           return Effect.map(PubSub.subscribe(events), (subscription) =>

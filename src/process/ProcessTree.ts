@@ -11,6 +11,7 @@ import type { ChildProcess } from "node:child_process"
 import { Clock, Context, Deferred, Effect, Exit, Layer, Result, type Scope, Semaphore, type Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { millisOf } from "../domain/Monotonic.ts"
+import { inModule } from "../observability/Log.ts"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
 import { bytes } from "./Output.ts"
@@ -95,7 +96,9 @@ export class ProcessTree extends Context.Service<
         spawn: Effect.fn("ProcessTree.spawn")(function* (spec: ProcessSpec) {
           const run = yield* random.uuidV4()
           return yield* Effect.acquireRelease(start({ host, trees, sampler }, spec, run), (handle) =>
-            Effect.catchTag(handle.stop, "TreeSurvived", (error) => Effect.logError(error.message, error.hint))
+            Effect.catchTag(handle.stop, "TreeSurvived", (error) =>
+              inModule("process")(Effect.logError(error.message, error.hint))
+            )
           )
         })
       })

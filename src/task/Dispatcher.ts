@@ -16,6 +16,7 @@ import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import * as Evidence from "./Evidence.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -79,7 +80,7 @@ export const layer = (retry: RetrySettings) =>
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
-          Effect.as(Effect.logWarning(error.message), true)
+          Effect.as(inModule("task")(Effect.logWarning(error.message)), true)
         )
       )
 
@@ -166,7 +167,9 @@ export const layer = (retry: RetrySettings) =>
             denied
           })
         },
-        Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) => Effect.logWarning(error.message))
+        Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
+          inModule("task")(Effect.logWarning(error.message))
+        )
       )
 
       /** Nobody who takes such a task is left. */

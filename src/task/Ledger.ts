@@ -8,6 +8,7 @@ import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -149,7 +150,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       return store.nextDue()
     }).pipe(
       Effect.catch((error) =>
-        Effect.logError(error.message).pipe(
+        inModule("task")(Effect.logError(error.message)).pipe(
           Effect.andThen(Clock.currentTimeMillis),
           Effect.map((now) => now + AGAIN)
         )

@@ -267,6 +267,6 @@ describe("judgeExit", () => {
 
   it("lets no key through that the CLI has printed", () => {
     const failure = exit({ code: 139, stderr: 'ANTHROPIC_API_KEY: "sk-ant-api03-abc_DEF-123"' })
-    assert.isTrue(failure._tag === "SessionCrashed" && failure.stderr === 'ANTHROPIC_API_KEY: "sk-ant-…"')
+    assert.isTrue(failure._tag === "SessionCrashed" && failure.stderr === 'ANTHROPIC_API_KEY: "[secret]"')
   })
 })

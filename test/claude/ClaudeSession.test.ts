@@ -136,7 +136,7 @@ describe("a session", () => {
       )
       assert.deepStrictEqual(
         told.map(({ message }) => message),
-        ["the request was rejected (400): no …", "the Claude CLI ended with exit code 3: died of …"]
+        ["the request was rejected (400): no [secret]", "the Claude CLI ended with exit code 3: died of [secret]"]
       )
       assert.notInclude(JSON.stringify([told, end.unreadable]), "battery-staple")
       assert.strictEqual(end.unreadable?.broken, 1)

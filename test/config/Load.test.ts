@@ -80,6 +80,15 @@ describe("a config file", () => {
         },
         supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
         retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
+        logs: {
+          level: "info",
+          modules: {},
+          file: true,
+          format: "json",
+          maxFile: 10 * 2 ** 20,
+          maxAge: Duration.days(7),
+          maxTotal: 200 * 2 ** 20
+        },
         agents: [
           {
             id: "a",

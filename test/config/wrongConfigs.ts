@@ -280,7 +280,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, logs, agents, tasks`
     )
   ],
   [
