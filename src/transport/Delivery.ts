@@ -48,7 +48,8 @@ export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
     const took = (batch: ReadonlyArray<Waiting<A>>) => {
       messages -= batch.length
       for (const { size } of batch) bytes -= size
-      if (missing === 0 || messages > options.messages / 2 || bytes > options.bytes / 2) return
+      if (missing === 0 || options.overflow === "fail" || messages > options.messages / 2 || bytes > options.bytes / 2)
+        return
       const count = missing
       missing = 0
       options.caughtUp(count)

@@ -51,7 +51,8 @@ export const make = Effect.fnUntraced(function* (wire: Wire): Effect.fn.Return<R
   let listening: Listening | undefined
 
   const listen = () => {
-    listening ??= wire.listen(`${inbox}.*`, undefined, {
+    if (listening !== undefined) return
+    listening = wire.listen(`${inbox}.*`, undefined, {
       message: (arrived) => {
         const one = waiting.get(arrived.subject.slice(inbox.length + 1))
         if (one === undefined) return

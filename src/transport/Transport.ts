@@ -97,12 +97,12 @@ export class Transport extends Context.Service<Transport, TransportShape>()("mis
   /** Within this process. */
   static readonly layerMemory = Layer.effect(
     this,
-    Effect.suspend(() => Wired.make(MemoryWire.make()))
+    Effect.flatMap(MemoryWire.hub(), (hub) => Wired.make(MemoryWire.make(hub)))
   )
-  /** The same, with another bound than a server's 1 MiB for one message. */
-  static readonly layerMemoryWith = (options: MemoryWire.Options) =>
+  /** One of several ends in this process, as each node of a fleet has one. */
+  static readonly layerAt = (hub: MemoryWire.Hub) =>
     Layer.effect(
       this,
-      Effect.suspend(() => Wired.make(MemoryWire.make(options)))
+      Effect.suspend(() => Wired.make(MemoryWire.make(hub)))
     )
 }
