@@ -3,14 +3,27 @@
  * to know how the house is wired.
  */
 import { join } from "node:path"
-import { Context, Deferred, Effect, type FileSystem, Layer, type Path, Schema, type Scope, type Stream } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Effect,
+  type FileSystem,
+  Layer,
+  type Path,
+  Schema,
+  type Scope,
+  type Stream
+} from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import { type Move, Moves } from "./agent/Moves.ts"
+import { Sessions } from "./agent/Sessions.ts"
 import type { Config } from "./config/Config.ts"
-import type { TaskResult } from "./domain/Task.ts"
+import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import type { Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
@@ -20,12 +33,20 @@ import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 import { longestStop } from "./process/ProcessSettings.ts"
 import { ProcessTree } from "./process/ProcessTree.ts"
 import type { TreeUsage } from "./process/Usage.ts"
+import * as SqliteStateStore from "./state/SqliteStateStore.ts"
+import type { StateUnusable } from "./state/StateStoreError.ts"
 import type { SupervisorInfo } from "./supervision/Snapshot.ts"
 import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./supervision/SupervisionError.ts"
+import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
+import { explain as explainTask } from "./task/Explain.ts"
+import { Inputs } from "./task/Inputs.ts"
 import { KEPT } from "./task/LedgerStore.ts"
+import * as Routing from "./task/Routing.ts"
+import type { PluginError } from "./task/RoutingError.ts"
 import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
+  type FileUnusable,
   type LedgerFull,
   type LedgerUnusable,
   type TaskConflict,
@@ -45,8 +66,10 @@ export type StartError =
   | StoppedUnreadable
   | HostError
   | LedgerUnusable
+  | StateUnusable
+  | PluginError
 
-export type SubmitError = TaskInvalid | TaskConflict | LedgerFull | LedgerUnusable
+export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
@@ -89,6 +112,10 @@ export class MisterSmith extends Context.Service<
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
     explain(agent: string): Effect.Effect<string, AgentUnknown>
+    /** What an agent has been of late, first to last, in earlier runs too. */
+    moves(agent: string): Effect.Effect<ReadonlyArray<Move>, AgentUnknown>
+    /** Why a task is where it is: who could take it and what they do, until when it is parked, for which tasks it waits. */
+    explainTask(task: string): Effect.Effect<string, TaskUnknown | LedgerUnusable>
     /** What happens from now on, in order. Live once the Effect completes; ends with the Scope. */
     readonly events: Effect.Effect<Stream.Stream<Published>, never, Scope.Scope>
     /**
@@ -113,6 +140,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(
         SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
       ),
+      Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
@@ -125,8 +153,10 @@ export class MisterSmith extends Context.Service<
     Layer.effect(MisterSmith, make).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
       Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(
         AgentHost.layer({
           ...config.claude,
@@ -134,7 +164,9 @@ export class MisterSmith extends Context.Service<
           baseDir: config.baseDir,
           stopTime: longestStop(config.process.stop)
         })
-      )
+      ),
+      // Before any agent has begun: a plugin that cannot be loaded leaves nothing behind.
+      Layer.provideMerge(Routing.layer(config.routing))
     )
 }
 
@@ -166,20 +198,27 @@ const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExces
 const make = Effect.gen(function* () {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
+  const inputs = yield* Inputs
   const pool = yield* AgentPool
   const dispatcher = yield* Dispatcher.Dispatcher
+  const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
+  const routing = yield* Routing.Routing
+  let draining = false
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
     Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+  const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
+    inputs.accepting(specs, options, (specs) => ledger.submitAll(specs, options))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput, options?: SubmitOptions) {
-    return yield* ledger.submit(yield* decode(task), options)
+    const [record] = yield* accept([yield* decode(task)], options)
+    return record as TaskRecord
   })
   return MisterSmith.of({
     submit,
     submitAll: Effect.fn("MisterSmith.submitAll")(function* (tasks, options) {
-      return yield* ledger.submitAll(yield* Effect.forEach(tasks, decode), options)
+      return yield* accept(yield* Effect.forEach(tasks, decode), options)
     }),
     result,
     perform: Effect.fn("MisterSmith.perform")(function* (task) {
@@ -200,7 +239,28 @@ const make = Effect.gen(function* () {
     usage,
     tree,
     explain,
-    drain: Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined))),
+    // Who can be explained is there.
+    moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
+    explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
+      const task = yield* ledger.get(id)
+      const agents = yield* pool.snapshot
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
+        Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
+      )
+      return explainTask(task, {
+        now: yield* Clock.currentTimeMillis,
+        agents,
+        meant: Routing.meantBy(routing),
+        performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
+        awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
+        draining
+      })
+    }),
+    drain: Effect.suspend(() => {
+      draining = true
+      return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
+    }),
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

@@ -1,8 +1,9 @@
 /** All that an embedding program may import. What is not listed here may change without notice. */
 
-export { AgentNotRunning, AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
+export { AgentNotRunning, AgentUnknown, SessionMissing, SessionOwned, StoppedUnreadable } from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
 export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
+export type { Move } from "./agent/Moves.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
 export { load as loadConfig, make as makeConfig } from "./config/Load.ts"
@@ -17,6 +18,7 @@ export { LimitUnenforceable, PauseFailed, RungUnavailable, TreeSurvived } from "
 export type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 export type { TreeUsage } from "./process/Usage.ts"
 export { DataDirInUse, DataDirUnusable } from "./state/StateError.ts"
+export { StateUnusable } from "./state/StateStoreError.ts"
 export {
   ChildNotFound,
   ChildRunning,
@@ -26,9 +28,13 @@ export {
 } from "./supervision/ChildError.ts"
 export type { ChildInfo, SupervisorInfo } from "./supervision/Snapshot.ts"
 export { FailureRecord, SupervisorGaveUp } from "./supervision/SupervisionError.ts"
+export type { AgentLoad } from "./task/AgentLoad.ts"
+export { PluginBroken, PluginMissing, PluginNotAFunction } from "./task/RoutingError.ts"
+export type { RoutingAgent, RoutingContext, RoutingPlugin, RoutingTask } from "./task/RoutingPlugin.ts"
 export {
   DependencyFailed,
   EvidenceMissing,
+  FileUnusable,
   LedgerFull,
   LedgerUnusable,
   TaskConflict,

@@ -22,6 +22,8 @@ export interface RecordedRequest {
   readonly system: string
   readonly messages: number
   readonly bytes: number
+  /** All that the messages say, as JSON; of what is longer, the end. */
+  readonly said: string
 }
 
 export interface Standin {
@@ -34,6 +36,8 @@ export interface Standin {
 
 const MAX_BODY = 32 * 1024 * 1024
 const MAX_RECORDED = 1000
+/** Characters. */
+const MAX_SAID = 20_000
 
 const errorTypes: Readonly<Record<number, string>> = {
   400: "invalid_request_error",
@@ -86,7 +90,8 @@ export const startStandin = async (options: StandinOptions = {}): Promise<Standi
       stream: body.stream === true,
       system: JSON.stringify(body.system ?? "").slice(0, 20_000),
       messages: body.messages.length,
-      bytes: text.length
+      bytes: text.length,
+      said: JSON.stringify(body.messages).slice(-MAX_SAID)
     })
     if (recorded.length > MAX_RECORDED) recorded.shift()
     if (options.requireKey !== undefined && key !== options.requireKey) return refuse(res, 401, "invalid x-api-key")

@@ -5,6 +5,7 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { Move } from "../agent/Moves.ts"
 import { VERSION } from "../domain/Version.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import { fields as limitFields } from "../process/ProcessLimits.ts"
@@ -15,7 +16,16 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { Label } from "../task/Labels.ts"
+import {
+  FileUnusable,
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
@@ -96,13 +106,21 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     HttpApiEndpoint.post("submit", "/tasks", {
       payload: TaskSpec,
       success: TaskView,
-      error: [status(TaskConflict, 409), status(TaskInvalid, 422), status(LedgerFull, 503), ledgerUnusable, other]
+      error: [
+        status(TaskConflict, 409),
+        status(TaskInvalid, 422),
+        status(FileUnusable, 422),
+        status(LedgerFull, 503),
+        ledgerUnusable,
+        other
+      ]
     }).annotateMerge(described("Accepts a task. The same id with the same content is answered with what is there")),
     HttpApiEndpoint.get("tasks", "/tasks", {
       query: {
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },
       success: TaskList,
@@ -126,6 +144,11 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
     }).annotateMerge(
       described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
     ),
+    HttpApiEndpoint.get("explainTask", "/tasks/:id/explain", {
+      params: id,
+      success: Schema.Struct({ task: Schema.String, why: Schema.String }),
+      error: taskUnknown
+    }).annotateMerge(described("Why a task is where it is, in a sentence: for whom or what it waits, or how it ended")),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,
@@ -179,7 +202,12 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       params: id,
       success: Schema.Struct({ agent: Schema.String, why: Schema.String }),
       error: [status(AgentUnknown, 404), other]
-    }).annotateMerge(described("Why an agent is as it is, in a sentence"))
+    }).annotateMerge(described("Why an agent is as it is, in a sentence")),
+    HttpApiEndpoint.get("moves", "/agents/:id/moves", {
+      params: id,
+      success: Schema.Array(Move),
+      error: [status(AgentUnknown, 404), other]
+    }).annotateMerge(described("What an agent has been of late, first to last, in earlier runs too"))
   )
   .middleware(Typed)
 

@@ -14,7 +14,16 @@ import {
   StopNotKept,
   SupervisorEnded
 } from "../supervision/ChildError.ts"
-import { LedgerFull, LedgerUnusable, TaskConflict, TaskEnded, TaskInvalid, TaskUnknown } from "../task/TaskError.ts"
+import { labelsOf } from "../task/Labels.ts"
+import {
+  FileUnusable,
+  LedgerFull,
+  LedgerUnusable,
+  TaskConflict,
+  TaskEnded,
+  TaskInvalid,
+  TaskUnknown
+} from "../task/TaskError.ts"
 import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
@@ -42,9 +51,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
         submit: ({ payload }) =>
           operated
             .submit(payload)
-            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskConflict, TaskInvalid, LedgerFull, LedgerUnusable))),
-        tasks: ({ query: { agent, limit = LISTED, state, type } }) =>
-          operated.tasks({ agent, limit: limit + 1, states: state && [state], type }).pipe(
+            .pipe(
+              Effect.map(viewOf),
+              Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
+            ),
+        tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
+          operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
               tasks: found.slice(0, limit).reverse().map(summaryOf),
               more: found.length > limit
@@ -63,6 +75,11 @@ const tasks = (closing: Deferred.Deferred<void>) =>
           retry(operated, id).pipe(
             Effect.map(viewOf),
             Effect.mapError(only(TaskUnknown, TaskEnded, TaskConflict, LedgerFull, LedgerUnusable))
+          ),
+        explainTask: ({ params: { id } }) =>
+          operated.explainTask(id).pipe(
+            Effect.map((why) => ({ task: id, why })),
+            Effect.mapError(only(TaskUnknown, LedgerUnusable))
           ),
         result: ({ params: { id } }) =>
           operated
@@ -107,7 +124,8 @@ const agents = HttpApiBuilder.group(
         operated.explain(id).pipe(
           Effect.map((why) => ({ agent: id, why })),
           Effect.mapError(only(AgentUnknown))
-        )
+        ),
+      moves: ({ params: { id } }) => Effect.mapError(operated.moves(id), only(AgentUnknown))
     })
   })
 )

@@ -4,6 +4,7 @@
  */
 import { Context, type Effect } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { Move } from "../agent/Moves.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { TaskResult } from "../domain/Task.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
@@ -40,5 +41,8 @@ export class Operated extends Context.Service<
     /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
     readonly drain: Effect.Effect<void>
     explain(agent: string): Effect.Effect<string, Fault>
+    /** What an agent has been of late, first to last. */
+    moves(agent: string): Effect.Effect<ReadonlyArray<Move>, Fault>
+    explainTask(task: string): Effect.Effect<string, Fault>
   }
 >()("mister-smith/admin/Operated") {}

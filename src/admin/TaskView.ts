@@ -2,7 +2,10 @@
 import { Schema } from "effect"
 import { TASK_STATES, type TaskResult } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
+import { edgesOf } from "../task/After.ts"
+import { Labels } from "../task/Labels.ts"
 import type { AttemptRecord, TaskRecord } from "../task/TaskLedger.ts"
+import { TaskSpec } from "../task/TaskSpec.ts"
 import { FaultView } from "./FaultView.ts"
 
 export const TaskStateView = Schema.Literals(TASK_STATES)
@@ -26,8 +29,15 @@ export const ResultView = Schema.Struct({
   attempts: Schema.Finite,
   denied: Schema.Array(Schema.String),
   usage: UsageView,
-  tookMillis: Schema.Finite
+  tookMillis: Schema.Finite,
+  /** The trace that its task belongs to. */
+  traceparent: Schema.optionalKey(Schema.String)
 })
+
+const { after, budget, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields
+
+/** What was asked beside the prompt, as it was said. */
+const asked = { priority, notBefore, after, budget, evidence, files, traceparent }
 
 const common = {
   id: Schema.String,
@@ -39,7 +49,8 @@ const common = {
   agent: Schema.optional(Schema.String),
   submittedAt: Schema.Finite,
   startedAt: Schema.optional(Schema.Finite),
-  dueAt: Schema.optional(Schema.Finite)
+  dueAt: Schema.optional(Schema.Finite),
+  labels: Schema.optional(Labels)
 }
 
 /** One line of the list. */
@@ -49,7 +60,10 @@ export const TaskSummary = Schema.Struct({
   prompt: Schema.String,
   /** Why it waits or has failed. */
   problem: Schema.optional(Schema.String),
-  costUsd: Schema.Finite
+  costUsd: Schema.Finite,
+  priority,
+  /** Those for which it waits, or has waited: the first so many. */
+  waitsFor: Schema.optionalKey(Schema.Array(Schema.String))
 })
 export type TaskSummary = typeof TaskSummary.Type
 
@@ -62,9 +76,12 @@ export const TaskList = Schema.Struct({
 
 export const TaskView = Schema.Struct({
   ...common,
+  ...asked,
   prompt: Schema.String,
   /** The agent that must do it. */
   only: Schema.optional(Schema.String),
+  /** What whoever performs it must be able to do. */
+  capabilities: Schema.optional(Schema.Array(Schema.String)),
   schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
   lastFault: Schema.optional(FaultView),
   usage: UsageView,
@@ -100,20 +117,32 @@ const commonOf = ({ agent, attempt, dueAt, id, spec, startedAt, state, submitted
   agent,
   submittedAt,
   startedAt,
-  dueAt
+  dueAt,
+  labels: spec.labels
 })
 
 export const summaryOf = (record: TaskRecord): TaskSummary => ({
   ...commonOf(record),
   prompt: brief(record.spec.prompt.slice(0, 1000)),
   problem: record.lastFault?.message,
-  costUsd: record.usage.costUsd
+  costUsd: record.usage.costUsd,
+  ...(record.spec.priority === undefined ? {} : { priority: record.spec.priority }),
+  ...(record.spec.after === undefined ? {} : { waitsFor: [...edgesOf(record.spec).keys()].slice(0, WAITS_NAMED) })
 })
+
+/** The most names in one line of the list. */
+const WAITS_NAMED = 10
+
+/** Those of these keys that were said. */
+const saidOf = (spec: TaskSpec): Pick<TaskSpec, keyof typeof asked> =>
+  Object.fromEntries(Object.keys(asked).flatMap((key) => (key in spec ? [[key, spec[key as keyof TaskSpec]]] : [])))
 
 export const viewOf = (record: TaskRecord): TaskView => ({
   ...commonOf(record),
+  ...saidOf(record.spec),
   prompt: record.spec.prompt,
   only: record.spec.agent,
+  capabilities: record.spec.capabilities,
   schema: record.spec.schema,
   lastFault: record.lastFault,
   usage: record.usage,

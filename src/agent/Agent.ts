@@ -1,9 +1,9 @@
 /**
  * One agent: performs one task at a time on a CLI that it owns, through as many lives as its supervisor gives it.
  *
- * Promises: `perform` answers with how the attempt ended, whatever ends it; a task whose CLI died is finished on the
- * resumed conversation where the CLI still has it, and anew where not; every state move is legal (domain/AgentState.ts)
- * and reported. When to restart is left to supervision/, what to do about a failed task to task/.
+ * Promises: `perform` answers with how the attempt ended, whatever ends it; a task whose CLI died, or the runtime, is
+ * finished on the resumed conversation where the CLI still has it, and anew where not; every state move is legal
+ * (domain/AgentState.ts) and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
 import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, Result, Scope } from "effect"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
@@ -21,12 +21,19 @@ import {
   type AgentDefect,
   AgentGone,
   AgentNotRunning,
+  type BudgetSpent,
   type ClaudeNotFound,
-  type HomeUnavailable
+  type FilesLost,
+  type HomeUnavailable,
+  type SessionMissing,
+  type SessionOwned
 } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import type { Budget } from "./Budget.ts"
+import { Moves } from "./Moves.ts"
+import { type Conversation, Sessions } from "./Sessions.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
@@ -39,11 +46,25 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** The conversation that it is to go on with, where an earlier attempt has not begun to. */
+  readonly session?: Continued
+  /** What all attempts at the task may cost together, and what the earlier ones have. */
+  readonly budget?: { readonly limit: Budget; readonly spent: TaskUsage }
+  /** Asked before the first turn: what is to be said beside the prompt. What it acquires is released when the attempt has ended. */
+  readonly prepare?: (place: WorkPlace) => Effect.Effect<string, FilesLost, Scope.Scope>
   /**
    * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
    * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.
    */
   readonly followUp?: (ok: TurnOk, place: WorkPlace) => Effect.Effect<string | undefined>
+}
+
+/** The conversation of another task. */
+export interface Continued {
+  readonly of: string
+  /** As the CLI calls it. */
+  readonly session: string
+  readonly onMissing: "fail" | "anew"
 }
 
 /** Where an agent works, and with which environment. */
@@ -53,10 +74,10 @@ export interface WorkPlace {
 }
 
 /** Why an attempt failed. */
-export type PerformError = LifeError | AgentGone | AgentDefect
+export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing
 
 /** What ends a life. */
-export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound
+export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
 
 /** How an attempt ended, and what it has cost in either case. */
 export interface Attempt {
@@ -74,6 +95,8 @@ export interface Agent {
   readonly gone: () => boolean
   /** The task whose conversation it still holds. */
   readonly holds: () => string | undefined
+  /** How this task has ended is written down: unless the agent is to go on with it, its conversation need not be kept. */
+  settled(task: string): Effect.Effect<void>
   /** idle → busy, before `perform`: nobody else gives it a task meanwhile. */
   reserve(task: string): Effect.Effect<void>
   /** One attempt. Interrupting it interrupts the turn. On an agent that is between two lives it waits for the next. */
@@ -98,19 +121,13 @@ export interface Job {
   readonly cancelled: Deferred.Deferred<void>
 }
 
-/** What an agent remembers from one life to the next. */
-export interface Conversation {
-  readonly task: string
-  /** The id of the prompt in the CLI's transcript. */
-  readonly prompt: string
-  session: string | undefined
-}
-
 /** Outlives a life. */
 export interface Memory {
   conversation: Conversation | undefined
   /** The task whose turn is open. */
   performing: string | undefined
+  /** The conversation that its CLI is in, as far as that is known. */
+  at: string | undefined
   /** The CLI of this life. */
   process: ClaudeSession["process"] | undefined
 }
@@ -120,12 +137,15 @@ export const make = Effect.fn("Agent.make")(function* (
   id: string,
   /** Told of every move, so that who waits for an idle agent can look again. */
   changed: Effect.Effect<unknown>
-): Effect.fn.Return<Agent, never, EventBus | AgentLife.Needs | Scope.Scope> {
+): Effect.fn.Return<Agent, never, EventBus | Moves | AgentLife.Needs | Scope.Scope> {
   const bus = yield* EventBus
   const { stopTime } = (yield* AgentHost).settings
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
-  const memory: Memory = { conversation: undefined, performing: undefined, process: undefined }
+  const sessions = yield* Sessions
+  const moves = yield* Moves
+  const conversation = sessions.recall(id)
+  const memory: Memory = { conversation, performing: undefined, at: undefined, process: undefined }
   let state: AgentState = "initializing"
   let lives = 0
   let gone = false
@@ -149,6 +169,7 @@ export const make = Effect.fn("Agent.make")(function* (
       )
     }
     state = to
+    yield* moves.note(id, { from, to, reason })
     yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })
     yield* changed
   })
@@ -211,6 +232,8 @@ export const make = Effect.fn("Agent.make")(function* (
         gone = false
         return Effect.andThen(ended(reason), changed)
       }),
+    settled: (task) =>
+      Effect.suspend(() => (memory.conversation?.task === task ? Effect.void : sessions.forget(id, task))),
     reserve: (task) => move("busy", `task ${task}`),
     perform: Effect.fn("Agent.perform")(function* (work) {
       const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }

@@ -77,6 +77,42 @@ export class AgentDefect extends Schema.TaggedError<AgentDefect, Fault>("mister-
   }
 }
 
+/** Another agent has this conversation open. Two at once would write into each other's. */
+export class SessionOwned extends Schema.TaggedError<SessionOwned, Fault>("mister-smith/SessionOwned")("SessionOwned", {
+  session: Schema.String,
+  agent: Schema.String,
+  owner: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      retriesTask: true,
+      hint: "it is tried again; the conversation is free when the other agent begins another"
+    })
+  }
+  override get message() {
+    return `agent ${this.agent} cannot open the conversation ${this.session}: agent ${this.owner} has it`
+  }
+}
+
+/** The conversation that a task is to go on with is not there any more. */
+export class SessionMissing extends Schema.TaggedError<SessionMissing, Fault>("mister-smith/SessionMissing")(
+  "SessionMissing",
+  { task: Schema.String, of: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: 'say in the prompt all that is needed and give its "session" an "onMissing": "anew", or leave "session" out'
+    })
+  }
+  override get message() {
+    return `task "${this.task}" cannot go on with the conversation of "${this.of}": ${this.reason}`
+  }
+}
+
 /** The list of agents that were stopped on purpose is there and cannot be used. */
 export class StoppedUnreadable extends Schema.TaggedError<StoppedUnreadable, Fault>("mister-smith/StoppedUnreadable")(
   "StoppedUnreadable",
@@ -121,5 +157,47 @@ export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>(
   }
   override get message() {
     return `agent ${this.agent} has no CLI that could be paused: it is ${this.state}`
+  }
+}
+
+/** The files that a task comes with could not be laid into the workspace of its agent. */
+export class FilesLost extends Schema.TaggedError<FilesLost, Fault>("mister-smith/FilesLost")("FilesLost", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "see that the agent's workspace can be written to and that the disk is not full; then retry the task, or submit it anew"
+    })
+  }
+  override get message() {
+    return `the files of task "${this.task}" are not there for its agent: ${this.file}: ${this.reason}`
+  }
+}
+
+/** What a budget counts. */
+export type BudgetOf = "costUsd" | "turns" | "tokens"
+
+/** The work on a task has cost what it may, in all its attempts together. */
+export class BudgetSpent extends Schema.TaggedError<BudgetSpent, Fault>("mister-smith/BudgetSpent")("BudgetSpent", {
+  task: Schema.String,
+  of: Schema.Literals(["costUsd", "turns", "tokens"]),
+  limit: Schema.Number,
+  spent: Schema.Number
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "what was done is in the agent's workspace; submit what is left with another budget, or make the task smaller"
+    })
+  }
+  override get message() {
+    const { limit, of, spent } = this
+    const said = of === "costUsd" ? `${spent.toFixed(4)} of ${limit} dollars` : `${spent} of ${limit} ${of}`
+    return `the budget of task "${this.task}" is spent: ${said}`
   }
 }

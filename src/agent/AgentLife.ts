@@ -8,23 +8,28 @@
 import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
+import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
 import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
+import { TurnTally } from "../claude/TurnTally.ts"
 import type { AgentState } from "../domain/AgentState.ts"
 import { mayRetryTask } from "../domain/Fault.ts"
-import { noUsage, usageSince } from "../domain/Task.ts"
+import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
-import type { Conversation, Job, LifeError, Memory, Work } from "./Agent.ts"
+import type { Job, LifeError, Memory, PerformError, Work } from "./Agent.ts"
+import { SessionMissing } from "./AgentError.ts"
 import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
+import * as Budget from "./Budget.ts"
 import * as Liveness from "./Liveness.ts"
+import { type Conversation, Sessions } from "./Sessions.ts"
 import { checkOutput } from "./StructuredOutput.ts"
 
-export type Needs = AgentHost | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
+export type Needs = AgentHost | Sessions | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
 
 export interface LifeInput {
   readonly id: string
@@ -40,6 +45,7 @@ interface Slot {
   readonly session: ClaudeSession
   readonly liveness: Liveness.Liveness
   readonly scope: Scope.Closeable
+  readonly tally: TurnTally
   /** The output schema it was started for, as text. */
   readonly schema: string | undefined
   /** It holds the conversation of a former turn. */
@@ -64,7 +70,7 @@ export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
     const job = yield* next(jobs, slot.session)
     const outcome = yield* Effect.gen(function* () {
       yield* move("busy", `task ${job.work.task}`)
-      if (slot.schema !== keyOf(job.work.schema)) {
+      if (slot.schema !== keyOf(job.work.schema) || (yield* isElsewhere(life, home, slot, job.work))) {
         yield* Scope.close(slot.scope, Exit.void)
         slot = yield* begin(life, home, scope, job.work)
       }
@@ -111,16 +117,20 @@ const begin = Effect.fnUntraced(function* (
   work: Work | undefined
 ) {
   const { id, memory, spec } = life
-  const known = memory.conversation
-  const wanted = known !== undefined && (work === undefined || spec.session === "keep" || continues(known, work))
-  const resume =
-    wanted && known.session !== undefined && (yield* AgentHome.remembers(home, known.session, known.prompt))
-      ? known.session
-      : undefined
+  const sessions = yield* Sessions
+  const wanted = yield* wantedBy(life, home, work)
+  const owned = wanted === undefined || Result.isSuccess(yield* Effect.result(sessions.own(id, wanted.session)))
+  const resume = owned ? wanted?.session : undefined
   const inner = yield* Scope.fork(scope)
   const isPaused = () => memory.process?.isPaused() ?? false
   const liveness = yield* Scope.provide(Liveness.make(id, spec.limits.silence, isPaused), inner)
-  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear: liveness.hear }
+  const tally = new TurnTally()
+  const hear = (event: ClaudeEvent) =>
+    Effect.suspend(() => {
+      tally.hear(event)
+      return Effect.andThen(liveness.hear(event), note(life, sessions, event))
+    })
+  const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
   const anew = Effect.map(open({ ...input, resume: undefined }), (session) => ({ session, resumed: false }))
   const opened =
     resume === undefined
@@ -138,16 +148,58 @@ const begin = Effect.fnUntraced(function* (
       return Effect.ignore(session.process.resume)
     })
   )
-  if (!resumed) memory.conversation = undefined
-  const slot: Slot = { session, liveness, scope: inner, schema: keyOf(work?.schema), used: resumed }
+  if (!resumed || wanted?.known !== true) memory.conversation = undefined
+  memory.at = resumed ? resume : undefined
+  const slot: Slot = { session, liveness, tally, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
+
+/** With which conversation a CLI for this work, or for whatever comes, is to begin; `known`: the one that it remembers. */
+const wantedBy = Effect.fnUntraced(function* (
+  { memory, spec }: LifeInput,
+  home: AgentHome.AgentHome,
+  work: Work | undefined
+) {
+  const known = memory.conversation
+  const other = work?.session
+  const goesOn = known !== undefined && (work === undefined || continues(known, work))
+  if (known !== undefined && (goesOn || (spec.session === "keep" && other === undefined))) {
+    const session = yield* AgentHome.whereIs(home, known.session, known.prompt)
+    if (session !== undefined) return { session, known: true }
+  }
+  if (other === undefined || !(yield* AgentHome.has(home, other.session))) return undefined
+  return { session: other.session, known: false }
+})
+
+/** Is the conversation that this work is to go on with there, and not the one that the CLI is in? */
+const isElsewhere = Effect.fnUntraced(function* (
+  { memory }: LifeInput,
+  home: AgentHome.AgentHome,
+  slot: Slot,
+  work: Work
+) {
+  const known = memory.conversation
+  if (work.session === undefined || (slot.used && known !== undefined && continues(known, work))) return false
+  return memory.at !== work.session.session && (yield* AgentHome.has(home, work.session.session))
+})
+
+/** The CLI says at the start of each turn in which conversation it is. That is written down before anything else is heard. */
+const note = ({ id, memory }: LifeInput, sessions: Sessions["Service"], event: ClaudeEvent) =>
+  Effect.suspend(() => {
+    const { conversation } = memory
+    if (event.kind !== "system/init" || memory.performing === undefined || conversation === undefined)
+      return Effect.void
+    memory.at = event.session_id
+    if (conversation.session === event.session_id) return Effect.void
+    conversation.session = event.session_id
+    return Effect.catch(sessions.remember(id, conversation), (error) => Effect.logWarning(error.message))
+  })
 
 const continues = (known: Conversation, work: Work) => known.task === work.task && work.attempt > 1
 
 /** One attempt at a task on a CLI that is ready. */
 const perform = Effect.fnUntraced(function* (
-  { memory, spec }: LifeInput,
+  { id, memory, spec }: LifeInput,
   home: AgentHome.AgentHome,
   slot: Slot,
   work: Work
@@ -155,17 +207,40 @@ const perform = Effect.fnUntraced(function* (
   const random = yield* SecureRandom
   const known = memory.conversation
   const goesOn = slot.used && known !== undefined && continues(known, work)
-  if (slot.used && !goesOn && spec.session === "per_task") yield* slot.session.clear
+  const follows = !goesOn && work.session !== undefined && memory.at === work.session.session
+  const sessions = yield* Sessions
+  if (!goesOn && work.session !== undefined && !follows) {
+    const { of, onMissing, session } = work.session
+    // Where it is there, the reason may be that another agent has it.
+    if (yield* AgentHome.has(home, session)) yield* sessions.own(id, session)
+    if (onMissing === "fail")
+      return yield* new SessionMissing({ task: work.task, of, reason: `agent ${id} does not have it any more` })
+  }
+  if (slot.used && !goesOn && !follows && spec.session === "per_task") {
+    memory.at = undefined
+    yield* slot.session.clear
+  }
   const uuid = yield* random.uuidV4()
-  const conversation: Conversation = goesOn ? known : { task: work.task, prompt: uuid, session: undefined }
+  const at = follows || spec.session === "keep" ? memory.at : undefined
+  const conversation: Conversation = goesOn
+    ? known
+    : { task: work.task, prompt: uuid, session: at, cwd: home.workspace }
   memory.conversation = conversation
   slot.used = true
+  yield* sessions.remember(id, conversation)
+  const atFirst = yield* slot.session.spent
+  const bounded = <A, E, R>(turn: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(slot.session.spent, (now) => {
+      const { limit, spent = noUsage } = work.budget ?? {}
+      return Budget.within(work.task, limit, slot.tally, addUsage(spent, usageSince(atFirst, now)))(turn)
+    })
   const turn = (text: string, id: string) =>
     Effect.suspend(() => {
       memory.performing = work.task
       return slot.session.turn(text, { uuid: id, wantsOutput: work.schema !== undefined })
     }).pipe(
       slot.liveness.during,
+      bounded,
       Effect.raceFirst(
         Effect.andThen(
           elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
@@ -181,10 +256,11 @@ const perform = Effect.fnUntraced(function* (
       ),
       Effect.flatMap((ok) => checkOutput(ok, work.schema))
     )
-  let ok = yield* turn(goesOn ? CONTINUE : work.prompt, uuid)
-  if (work.followUp === undefined) return ok
   const { environment, settings } = yield* AgentHost
   const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
+  const more = yield* work.prepare?.(place) ?? Effect.succeed("")
+  let ok = yield* turn(goesOn ? CONTINUE : work.prompt + more, uuid)
+  if (work.followUp === undefined) return ok
   // Each turn is judged by what was denied in it; the result names all of them.
   const denied = new Set(ok.denied)
   while (true) {
@@ -193,7 +269,8 @@ const perform = Effect.fnUntraced(function* (
     ok = yield* turn(more, yield* random.uuidV4())
     for (const tool of ok.denied) denied.add(tool)
   }
-})
+}, Effect.scoped)
 
 /** Does this failure concern the CLI, and not the task only? */
-const endsLife = ({ recovery }: LifeError): boolean => recovery === "restart" || recovery === "escalate"
+const endsLife = (fault: PerformError): fault is LifeError =>
+  fault.recovery === "restart" || fault.recovery === "escalate"

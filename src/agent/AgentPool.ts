@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
 import type { AgentState } from "../domain/AgentState.ts"
+import type { TreeUsage } from "../process/Usage.ts"
 import { type Agent, make } from "./Agent.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
 
@@ -14,11 +15,17 @@ export interface AgentSnapshot {
   readonly group: string
   /** Empty: any. */
   readonly taskTypes: ReadonlyArray<string>
+  /** What it can do, in the words of the config. */
+  readonly capabilities: ReadonlyArray<string>
+  /** How good it is among others: what is more important goes to what is higher. */
+  readonly weight: number
   readonly state: AgentState
   /** It will not come up again, so that nobody waits for it. */
   readonly gone: boolean
   /** The task whose conversation it still holds. */
   readonly holds: string | undefined
+  /** What its CLI and all it has started use, as of the last look. */
+  readonly usage?: TreeUsage | undefined
 }
 
 export class AgentPool extends Context.Service<
@@ -48,9 +55,12 @@ export class AgentPool extends Context.Service<
               id: agent.id,
               group: agent.spec.id,
               taskTypes: agent.spec.taskTypes,
+              capabilities: agent.spec.capabilities,
+              weight: agent.spec.weight ?? 1,
               state: agent.state(),
               gone: agent.gone(),
-              holds: agent.holds()
+              holds: agent.holds(),
+              usage: agent.usage()
             }))
           ),
           changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)

@@ -52,6 +52,8 @@ export const Limits = Schema.Struct({
 /** More replicas than this are a slip of the keyboard. */
 export const MAX_REPLICAS = 1000
 
+export const MAX_WEIGHT = 1000
+
 export const AgentSpec = Schema.Struct({
   id: AgentId.annotateKey({ description: "Its name" }),
   replicas: Schema.Int.pipe(
@@ -72,7 +74,22 @@ export const AgentSpec = Schema.Struct({
     .annotateKey({ description: "The types of tasks that it takes. Default: any" }),
   capabilities: Schema.Array(Text)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
-    .annotateKey({ description: "What it can do, in words of your own. Default none" }),
+    .annotateKey({
+      description: "What it can do, in words of your own: tasks that require it come to such agents only. Default none"
+    }),
+  weight: Schema.optionalKey(
+    Schema.Int.pipe(
+      Schema.check(
+        Schema.isBetween(
+          { minimum: 1, maximum: MAX_WEIGHT },
+          { message: `expected a whole number from 1 to ${MAX_WEIGHT}` }
+        )
+      )
+    )
+  ).annotateKey({
+    description:
+      "How good it is among the others: with the routing strategy priority, what is most important gets the highest. Default 1"
+  }),
   model: Schema.optionalKey(Text).annotateKey({ description: "Its model. Default: claude.model" }),
   systemPrompt: Schema.optionalKey(prompt).annotateKey({
     description: "In place of Claude's own system prompt. Default: Claude's own"

@@ -13,6 +13,7 @@ const MISTAKES = new Set([
   "ConfigInvalid",
   "ConfigUnreadable",
   "TaskInvalid",
+  "FileUnusable",
   "TaskConflict",
   "TaskUnknown",
   "TaskEnded",

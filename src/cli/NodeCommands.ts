@@ -3,6 +3,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
+import { labels, taskFlags } from "./TaskFlags.ts"
 
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
@@ -36,10 +37,8 @@ const submit = Command.make(
       Argument.optional
     ),
     file: text("file", "FILE", "Read the prompt from a file; - is standard input"),
-    id: text("id", "ID", "Its name. The same id with the same content is not done twice"),
-    type: text("type", "TYPE", "Its type, by which agents take it"),
-    agent: text("agent", "AGENT", "The agent that must do it"),
-    schema: text("schema", "FILE", "A JSON Schema for the answer"),
+    task: text("task", "FILE", "A whole task as JSON, as the config has it; what is said beside it goes before it"),
+    ...taskFlags,
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
     json,
@@ -64,6 +63,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    label: labels("Only those with this label. May be repeated: with all of them"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(
@@ -210,12 +210,20 @@ const limit = Command.make(
     )
 ).pipe(Command.withDescription("Change what a running agent may use, until its next life"))
 
-const why = Command.make("explain", agentInput, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./explainAgent.ts")),
-    ({ explainAgent }) => explainAgent(input)
-  )
-).pipe(Command.withDescription("Say why an agent is as it is"))
+const why = Command.make(
+  "explain",
+  {
+    name: Argument.String("name").pipe(Argument.withDescription("An agent, as `ps` names it, or the id of a task")),
+    task: yes("task", "The task of this name is meant, though an agent has it too"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./explainAgent.ts")),
+      ({ explainAgent }) => explainAgent(input)
+    )
+).pipe(Command.withDescription("Say why an agent is as it is, or for whom or what a task waits"))
 
 /** A time, or how long ago that was. */
 const moment = (text: string): number | undefined => {

@@ -116,6 +116,11 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `task ${event.task}: not proven to be complete: ${event.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")}${event.sentBack ? `; ${event.agent} is told` : ""}`
       )
+    case "routing.fallback":
+      return p(
+        "yellow",
+        `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
+      )
     case "supervisor.decision":
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":

@@ -6,6 +6,7 @@ import { Cause, Console, Effect, Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { SocketHttp } from "../admin/SocketHttp.ts"
 import { VERSION } from "../domain/Version.ts"
+import * as Completions from "./Completions.ts"
 import { EXIT, explain } from "./ExitCode.ts"
 import { json, nodeCommands } from "./NodeCommands.ts"
 
@@ -76,11 +77,27 @@ const root = Command.make("mister-smith").pipe(
   Command.withSubcommands([run, check, doctor, schema, ...nodeCommands, version])
 )
 
+type Http = Parameters<typeof SocketHttp.layer>[0]
+
 /** Runs a command line and answers with the exit code. Fails only by being interrupted. */
 export const main = (
   args: ReadonlyArray<string>,
   platform: Layer.Layer<Command.Environment>,
-  http: Parameters<typeof SocketHttp.layer>[0]
+  http: Http
+): Effect.Effect<number> =>
+  args[0] === "__complete" ? Effect.as(completing(args.slice(1), http), EXIT.done) : commanding(args, platform, http)
+
+/** Its words are a command line too, and not one of this program's. */
+const completing = (words: ReadonlyArray<string>, http: Http) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./complete.ts")),
+    ({ complete }) => complete(words)
+  ).pipe(Effect.provide(SocketHttp.layer(http)))
+
+const commanding = (
+  args: ReadonlyArray<string>,
+  platform: Layer.Layer<Command.Environment>,
+  http: Http
 ): Effect.Effect<number> =>
   Command.runWith(root, { version: VERSION })(args).pipe(
     Effect.as(EXIT.done),
@@ -90,5 +107,5 @@ export const main = (
       // The command line has printed its own mistakes and help already.
       return Effect.succeed(error._tag === "ShowHelp" && error.errors.length === 0 ? EXIT.done : EXIT.usage)
     }),
-    Effect.provide(Layer.merge(platform, SocketHttp.layer(http)))
+    Effect.provide(Layer.mergeAll(platform, SocketHttp.layer(http), Completions.layer))
   )

@@ -1,23 +1,14 @@
 /** `submit`: give a running node a task; wait for its end, or watch it being done, where that is wanted. */
-import { readFile } from "node:fs/promises"
-import { Effect, Fiber, Option, Schema, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
 import type { Published } from "../event/Event.ts"
-import { TaskInvalid } from "../task/TaskError.ts"
-import { MAX_PROMPT, TaskSpec } from "../task/TaskSpec.ts"
 import { TasksFailed } from "./CliFault.ts"
 import { err, jsonLine, out, painter } from "./Printing.ts"
-import { UsageWrong } from "./UsageFault.ts"
+import { type TaskInput, taskOf } from "./TaskOf.ts"
 import { type Where, withNode } from "./Where.ts"
 import { describe, harmless, type Paint, resultLine } from "./Words.ts"
 
-export interface SubmitInput {
-  readonly prompt: Option.Option<string>
-  readonly file: Option.Option<string>
-  readonly id: Option.Option<string>
-  readonly type: Option.Option<string>
-  readonly agent: Option.Option<string>
-  readonly schema: Option.Option<string>
+export interface SubmitInput extends TaskInput {
   readonly wait: boolean
   readonly follow: boolean
   readonly json: boolean
@@ -73,71 +64,4 @@ const show = Effect.fnUntraced(function* (result: TaskResult, json: boolean, p: 
   if (result.status !== "succeeded") return
   const answer = result.output === undefined ? result.text : JSON.stringify(result.output)
   yield* out(process.stdout.isTTY ? harmless(answer) : answer)
-})
-
-const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
-
-const taskOf = Effect.fnUntraced(function* (input: SubmitInput) {
-  const prompt = yield* promptOf(input)
-  const schema = Option.isNone(input.schema) ? undefined : yield* schemaOf(input.schema.value)
-  return yield* Effect.mapError(
-    decodeTask({
-      prompt,
-      ...(schema === undefined ? {} : { schema }),
-      ...said("id", input.id),
-      ...said("type", input.type),
-      ...said("agent", input.agent)
-    }),
-    ({ message }) => new TaskInvalid({ problem: message })
-  )
-})
-
-const said = (key: string, value: Option.Option<string>) => (Option.isSome(value) ? { [key]: value.value } : {})
-
-const promptOf = Effect.fnUntraced(function* ({ file, prompt }: SubmitInput) {
-  if (Option.isSome(prompt) && Option.isSome(file)) {
-    return yield* new UsageWrong({
-      problem: "there is a prompt, and a --file with another",
-      advice: "give one of them"
-    })
-  }
-  const from = Option.getOrElse(
-    Option.orElse(file, () => prompt),
-    () => "-"
-  )
-  if (Option.isSome(prompt) && from !== "-") return from
-  if (from !== "-") return yield* textOf(from)
-  if (process.stdin.isTTY && Option.isNone(file) && Option.isNone(prompt)) {
-    return yield* new UsageWrong({
-      problem: "there is no prompt",
-      advice: 'say it (mister-smith submit "Fix the login."), or give --file FILE, or pipe it in'
-    })
-  }
-  return yield* stdin
-})
-
-const unreadable = (file: string, error: unknown) =>
-  new UsageWrong({ problem: `${file}: ${error instanceof Error ? error.message : String(error)}` })
-
-const textOf = (file: string) =>
-  Effect.tryPromise({ try: () => readFile(file, "utf8"), catch: (error) => unreadable(file, error) })
-
-/** To its end, or to more than a prompt may be. */
-const stdin = Effect.tryPromise({
-  try: async () => {
-    const parts: Array<Buffer> = []
-    let size = 0
-    for await (const part of process.stdin) {
-      parts.push(Buffer.from(part))
-      size += part.length
-      if (size > 4 * MAX_PROMPT) break
-    }
-    return Buffer.concat(parts).toString("utf8")
-  },
-  catch: (error) => unreadable("standard input", error)
-})
-
-const schemaOf = Effect.fnUntraced(function* (file: string) {
-  const text = yield* textOf(file)
-  return yield* Effect.try({ try: () => JSON.parse(text) as unknown, catch: (error) => unreadable(file, error) })
 })

@@ -4,6 +4,7 @@ import { resultOf, type TaskStory } from "../admin/TaskView.ts"
 import type { Published } from "../event/Event.ts"
 import { sentence } from "./events.ts"
 import { jsonLine, out, painter } from "./Printing.ts"
+import { afterWords, budgetWords, evidenceWords, filesWords, labelWords } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
 import { dollars, harmless, type Paint, resultLine, seconds } from "./Words.ts"
 
@@ -45,6 +46,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["requires", view.capabilities?.join(", ")],
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
@@ -55,6 +57,14 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
         ? undefined
         : `${dollars(costUsd)} (${turns} ${turns === 1 ? "turn" : "turns"}, ${inputTokens} tokens in, ${outputTokens} out)`
     ],
+    ["priority", view.priority === undefined ? undefined : String(view.priority)],
+    ["not before", view.notBefore],
+    ["after", afterWords(view)],
+    ["labels", labelWords(view.labels)],
+    ["trace", view.traceparent],
+    ["budget", budgetWords(view)],
+    ["files", filesWords(view)],
+    ["evidence", evidenceWords(view)],
     ["session", result?.session],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
@@ -67,7 +77,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
   return [
     p("bold", view.id),
     ...facts.flatMap(([name, value]) =>
-      value === undefined ? [] : [`  ${p("dim", name.padEnd(10))}${value.replaceAll("\n", `\n${" ".repeat(12)}`)}`]
+      value === undefined ? [] : [`  ${p("dim", name.padEnd(12))}${value.replaceAll("\n", `\n${" ".repeat(14)}`)}`]
     ),
     ...events.map((event) => `  ${sentence(event, p)}`),
     ...(result === undefined ? [] : [resultLine(resultOf(result), p)]),

@@ -3,19 +3,21 @@ import { Effect, Option } from "effect"
 import type { TaskSummary } from "../admin/TaskView.ts"
 import type { TaskState } from "../domain/Task.ts"
 import { age, type Cell, err, jsonLine, out, painter, table } from "./Printing.ts"
+import { labelWords } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
-import { dollars } from "./Words.ts"
+import { dollars, type Paint } from "./Words.ts"
 
 export interface TasksInput {
   readonly state: Option.Option<TaskState>
   readonly type: Option.Option<string>
   readonly agent: Option.Option<string>
+  readonly label: ReadonlyArray<string>
   readonly limit: number
   readonly json: boolean
   readonly where: Where
 }
 
-export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, limit, state, type, where }: TasksInput) {
+export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, label, limit, state, type, where }: TasksInput) {
   const p = yield* painter
   yield* withNode(
     where,
@@ -24,25 +26,24 @@ export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, limit, sta
         limit,
         ...(Option.isSome(state) ? { state: state.value } : {}),
         ...(Option.isSome(type) ? { type: type.value } : {}),
-        ...(Option.isSome(agent) ? { agent: agent.value } : {})
+        ...(Option.isSome(agent) ? { agent: agent.value } : {}),
+        ...(label.length === 0 ? {} : { label })
       }
       const { more, tasks } = yield* node.ask((client) => client.tasks({ query }))
       if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
       else if (tasks.length === 0 && !more)
         yield* out(
-          Option.isSome(type) || Option.isSome(agent)
+          Option.isSome(type) || Option.isSome(agent) || label.length > 0
             ? "there are no such tasks"
             : Option.isSome(state)
               ? `no task is ${state.value}`
               : "there are no tasks"
         )
-      else yield* out(table(TITLES, tasks.map(row(Date.now())), p))
+      else yield* out(listed(tasks, Date.now(), p))
       if (more) yield* err(p("dim", "there are earlier ones (--limit)"))
     })
   )
 })
-
-const TITLES = ["TASK", "STATE", "TYPE", "AGENT", "ATTEMPT", "AGE", "COST", "WHAT"]
 
 const STYLES: Partial<Record<TaskState, "green" | "red" | "cyan" | "yellow">> = {
   succeeded: "green",
@@ -58,13 +59,40 @@ export const stateCell = (state: TaskState): Cell => {
   return style === undefined ? state : [state, style]
 }
 
-const row = (now: number) => (task: TaskSummary) => [
-  task.id,
-  stateCell(task.state),
-  task.type,
-  task.agent ?? "-",
-  String(task.attempt),
-  age(now - task.submittedAt),
-  task.costUsd === 0 ? "-" : dollars(task.costUsd),
-  task.state === "succeeded" ? task.prompt : (task.problem ?? task.prompt)
+interface Column {
+  readonly title: string
+  /** Undefined: there is nothing to say. A column of which that is true in every line is left out, unless it is `always` there. */
+  readonly cell: (task: TaskSummary, now: number) => Cell | undefined
+  readonly always: boolean
+}
+
+const column = (title: string, cell: Column["cell"], always = true): Column => ({ title, cell, always })
+
+const columns: ReadonlyArray<Column> = [
+  column("TASK", ({ id }) => id),
+  column("STATE", ({ state }) => stateCell(state)),
+  column("TYPE", ({ type }) => type),
+  column("AGENT", ({ agent }) => agent),
+  column("ATTEMPT", ({ attempt }) => String(attempt)),
+  column("AGE", ({ submittedAt }, now) => age(now - submittedAt)),
+  column("COST", ({ costUsd }) => (costUsd === 0 ? undefined : dollars(costUsd))),
+  column("PRIORITY", ({ priority }) => (priority === undefined ? undefined : String(priority)), false),
+  column("DUE", ({ dueAt }, now) => (dueAt === undefined ? undefined : `in ${age(Math.max(0, dueAt - now))}`), false),
+  column(
+    "WAITS FOR",
+    ({ dueAt, state, waitsFor }) => (state === "parked" && dueAt === undefined ? waitsFor?.join(",") : undefined),
+    false
+  ),
+  column("LABELS", ({ labels }) => labelWords(labels), false),
+  column("WHAT", (task) => (task.state === "succeeded" ? task.prompt : (task.problem ?? task.prompt)))
 ]
+
+const listed = (tasks: ReadonlyArray<TaskSummary>, now: number, p: Paint): string => {
+  const shown = columns.filter(({ always, cell }) => always || tasks.some((task) => cell(task, now) !== undefined))
+  const rows = tasks.map((task) => shown.map(({ cell }) => cell(task, now) ?? "-"))
+  return table(
+    shown.map(({ title }) => title),
+    rows,
+    p
+  )
+}

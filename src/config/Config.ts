@@ -12,6 +12,7 @@ import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import { KEPT } from "../task/LedgerStore.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
+import { RoutingSettings } from "../task/RoutingSettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
 
 export const MAX_AGENTS = 1000
@@ -50,6 +51,9 @@ export const ConfigFile = Schema.Struct({
   }),
   retry: RetrySettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "When a task is tried again"
+  }),
+  routing: RoutingSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "Who gets which task"
   }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"

@@ -11,6 +11,7 @@ import { RetrySettings } from "../task/RetrySettings.ts"
 import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
 import { type Path, printable, valueAt } from "./Place.ts"
+import { capable, routing } from "./RoutingChecks.ts"
 
 export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   const groups = groupsOf(root)
@@ -20,6 +21,8 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...taskNames(tasks),
     ...first(MAX_TOLD + 1, order(tasks)),
     ...first(MAX_TOLD + 1, takers(groups, tasks)),
+    ...first(MAX_TOLD + 1, capable(root, groups, tasks)),
+    ...first(MAX_TOLD + 1, routing(root, groups)),
     ...delays(root),
     ...logSizes(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
@@ -99,14 +102,15 @@ function* order(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
     const id = text(valueAt(task, ["id"]))
     if (id !== undefined && !byName.has(id)) byName.set(id, index)
   }
-  const edges = tasks.map((task, index) =>
-    list(valueAt(task, ["after"])).flatMap((edge, place) => {
+  const edges = tasks.map((task, index) => [
+    ...list(valueAt(task, ["after"])).flatMap((edge, place) => {
       const plain = typeof edge === "string"
       const on = text(plain ? edge : valueAt(edge, ["task"]))
       const path: Path = ["tasks", index, "after", place, ...(plain ? [] : ["task"])]
       return on === undefined ? [] : [{ on, path }]
-    })
-  )
+    }),
+    ...conversation(task, index)
+  ])
   for (const { on, path } of edges.flat()) {
     if (byName.has(on)) continue
     yield {
@@ -126,6 +130,14 @@ function* order(tasks: ReadonlyArray<unknown>): Iterable<Finding> {
     expected: `it would wait for itself: ${[...names, round.length > LONGEST_CIRCLE ? "…" : (names[0] ?? "")].join(" → ")}`,
     ...found(text(valueAt(tasks[next], ["id"])), path)
   }
+}
+
+/** With whose conversation it goes on: for its end it waits too. */
+const conversation = (task: unknown, index: number) => {
+  const plain = text(valueAt(task, ["session"]))
+  const on = plain ?? text(valueAt(task, ["session", "of"]))
+  const path: Path = ["tasks", index, "session", ...(plain === undefined ? ["of"] : [])]
+  return on === undefined ? [] : [{ on, path }]
 }
 
 /** Tasks of a circle that are named. */

@@ -108,6 +108,10 @@ const finish = (file: ConfigFile, { baseDir }: Origin, { secrets }: Outside): Co
   baseDir,
   dataDir: resolve(baseDir, file.dataDir),
   claude: { ...file.claude, env: secrets },
+  routing:
+    file.routing.plugin === undefined
+      ? file.routing
+      : { ...file.routing, plugin: resolve(baseDir, file.routing.plugin) },
   agents: file.agents.map((agent) =>
     agent.workspace === undefined ? agent : { ...agent, workspace: resolve(baseDir, agent.workspace) }
   ),

@@ -50,6 +50,9 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
     if (kind === "directory") continue
     findings.push(at(["agents", index, "workspace"], workspace, "expected a directory that exists"))
   }
+  const plugin = valueAt(root, ["routing", "plugin"])
+  if (typeof plugin === "string" && plugin !== "" && (yield* kindOf(resolve(around.baseDir, plugin))) !== "file")
+    findings.push(at(["routing", "plugin"], plugin, "expected a file that exists"))
   const dataDir = valueAt(root, ["dataDir"]) ?? DATA_DIR
   if (typeof dataDir === "string" && dataDir !== "") {
     const kind = yield* nearestKind(resolve(around.baseDir, dataDir))

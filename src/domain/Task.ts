@@ -76,4 +76,6 @@ export interface TaskResult {
   readonly usage: TaskUsage
   /** From the start of the first attempt to the end of the last, pauses included. */
   readonly tookMillis: number
+  /** The trace that its task belongs to, where it names one. */
+  readonly traceparent?: string
 }

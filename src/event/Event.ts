@@ -78,6 +78,8 @@ export type Event =
       readonly reason: FaultReport | undefined
       /** When a parked task is due, milliseconds since the epoch. */
       readonly dueAt: number | undefined
+      /** The trace that the task belongs to, where it names one. */
+      readonly traceparent?: string
     }
   /** What an agent says or does while it works. */
   | {
@@ -101,6 +103,15 @@ export type Event =
       readonly missing: ReadonlyArray<{ readonly proof: string; readonly found: string }>
       /** The agent is told, and has one more turn. Else the task fails. */
       readonly sentBack: boolean
+    }
+  /** The strategy that `routing` names had no usable answer, and the default one was asked. Once for each reason. */
+  | {
+      readonly type: "routing.fallback"
+      readonly strategy: string
+      /** The first for which it was so. */
+      readonly task: string
+      readonly why: "threw" | "slow" | "promise" | "unfit"
+      readonly detail: string
     }
   /** A decision of a supervisor, with its reason. */
   | {

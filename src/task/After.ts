@@ -21,13 +21,21 @@ export const After = Schema.Array(
   ])
 ).pipe(Schema.check(Schema.isMaxLength(MAX_AFTER, { message: `expected at most ${MAX_AFTER} tasks` })))
 
-/** What becomes of it where each of them fails; named twice, the stricter. */
-export const edgesOf = ({ after = [] }: Pick<TaskSpec, "after">): ReadonlyMap<string, "cancel" | "run"> => {
+/**
+ * What becomes of it where each of them fails; named twice, the stricter. A conversation is gone on with when the task that
+ * has begun it has ended, however it did.
+ */
+export const edgesOf = ({
+  after = [],
+  session
+}: Pick<TaskSpec, "after" | "session">): ReadonlyMap<string, "cancel" | "run"> => {
   const edges = new Map<string, "cancel" | "run">()
   for (const edge of after) {
     const [task, onFailure = "cancel"] = typeof edge === "string" ? [edge] : [edge.task, edge.onFailure]
     if (edges.get(task) !== "cancel") edges.set(task, onFailure)
   }
+  const of = typeof session === "string" ? session : session?.of
+  if (of !== undefined && !edges.has(of)) edges.set(of, "run")
   return edges
 }
 

@@ -5,23 +5,27 @@
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
  * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
- * other ends it at once. Who performs is Router.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * other ends it at once. Who performs is Router.ts and, where it goes on with a conversation, Continuing.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
  * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
-import type { Agent, Attempt, PerformError, WorkPlace } from "../agent/Agent.ts"
-import { AgentDefect } from "../agent/AgentError.ts"
+import type { Agent, Attempt, Continued, PerformError, WorkPlace } from "../agent/Agent.ts"
+import { AgentDefect, type BudgetSpent, type SessionMissing } from "../agent/AgentError.ts"
 import { AgentPool } from "../agent/AgentPool.ts"
+import * as Budget from "../agent/Budget.ts"
 import type { TurnOk } from "../claude/ClaudeFailure.ts"
 import { type FaultReport, mayRetryTask, report } from "../domain/Fault.ts"
 import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
+import { Inputs } from "./Inputs.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
-import { route } from "./Router.ts"
+import type { Route } from "./Router.ts"
+import * as Routing from "./Routing.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 import { type TaskRecord, tries } from "./TaskRecord.ts"
@@ -41,12 +45,14 @@ export const layer = (retry: RetrySettings) =>
     Dispatcher,
     Effect.gen(function* () {
       const ledger = yield* TaskLedger
+      const inputs = yield* Inputs
       const pool = yield* AgentPool
       const bus = yield* EventBus
       const attempts = yield* FiberSet.make()
       const dispatching = yield* Semaphore.make(1)
       let draining = false
       const trees = yield* ProcessTree
+      const routing = yield* Routing.make
       const written = patiently(bus)
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
@@ -73,10 +79,15 @@ export const layer = (retry: RetrySettings) =>
       const give = Effect.fnUntraced(
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
           if (draining) return false
-          const answer = route(task, yield* pool.snapshot, interrupted)
+          const agents = yield* pool.snapshot
+          const strategy = routing.route(task, agents, interrupted)
+          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, strategy)
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
-          yield* agent === undefined ? refuse(task) : begin(task, agent)
+          const spent = Budget.reached(task.id, task.spec.budget, task.usage)
+          if (spent !== undefined) yield* refuse(task, spent)
+          else if (agent !== undefined) yield* begin(task, agent, session)
+          else yield* refuse(task, fault ?? noTaker(task, answer))
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
@@ -85,30 +96,52 @@ export const layer = (retry: RetrySettings) =>
       )
 
       /** 2. Claim: from here on the attempt's number is the fence. The agent is busy before the next task is routed. */
-      const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent) {
+      const begin = Effect.fnUntraced(function* (task: TaskRecord, agent: Agent, session?: Continued) {
         const claimed = yield* ledger.claim(task.id, agent.id)
         yield* agent.reserve(task.id)
-        yield* FiberSet.run(attempts, perform(claimed, agent))
+        yield* routing.given(claimed, agent.id)
+        yield* FiberSet.run(attempts, perform(claimed, agent, session))
       }, Effect.uninterruptible)
 
       /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
-      const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent) =>
+      const perform = Effect.fn("Dispatcher.perform")((task: TaskRecord, agent: Agent, session?: Continued) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.gen(function* () {
-            const { prompt, schema } = task.spec
+            const { budget, prompt, schema } = task.spec
+            const budgeted = budget === undefined ? {} : { budget: { limit: budget, spent: task.usage } }
             const { followUp, judged } = verifying(task, agent)
-            const work = { task: task.id, prompt, schema, attempt: task.attempt, ...followUp }
+            const work = {
+              task: task.id,
+              prompt,
+              schema,
+              // What was done before it was asked for again is over.
+              attempt: tries(task),
+              ...preparing(task),
+              ...followUp,
+              ...budgeted,
+              ...(session === undefined ? {} : { session })
+            }
             const attempt = Effect.catchCauseIf(agent.perform(work), Cause.hasDies, (cause): Effect.Effect<Attempt> => {
               const fault = new AgentDefect({ agent: agent.id, defect: Cause.pretty(cause) })
               return Effect.succeed(lost(fault))
             })
             const superseded = Effect.as(ledger.released(task.id, task.attempt), undefined)
             const ended = yield* restore(Effect.raceFirst(attempt, superseded))
+            yield* routing.ended(
+              agent.id,
+              ended === undefined ? "broken off" : Result.isSuccess(ended.outcome) ? "succeeded" : "failed"
+            )
             // What has been done is written down, even where all of this is to end.
-            if (ended !== undefined) yield* written(settle(task, agent, judged(ended)))
+            if (ended === undefined) return
+            yield* written(settle(task, agent, judged(ended)))
+            yield* agent.settled(task.id)
           })
         )
       )
+
+      /** What its agent is told beside the prompt, when the files that the task comes with are there. */
+      const preparing = ({ id, spec: { files = [] } }: TaskRecord) =>
+        files.length === 0 ? {} : { prepare: ({ workspace }: WorkPlace) => inputs.lay(id, files, workspace) }
 
       /** 4. Verify: asked by the agent after each turn of the attempt, while nobody else is given it. */
       const verifying = ({ id, spec: { evidence = [] } }: TaskRecord, agent: Agent) => {
@@ -172,10 +205,9 @@ export const layer = (retry: RetrySettings) =>
         )
       )
 
-      /** Nobody who takes such a task is left. */
-      const refuse = Effect.fnUntraced(function* (task: TaskRecord) {
+      /** Nobody who takes such a task is left, or nothing of its budget, or not the conversation it goes on with. */
+      const refuse = Effect.fnUntraced(function* (task: TaskRecord, fault: NoTaker | BudgetSpent | SessionMissing) {
         const claimed = yield* ledger.claim(task.id, task.agent ?? "nobody")
-        const fault = new NoTaker({ task: task.id, type: task.spec.type })
         const common = {
           task: task.id,
           agent: undefined,
@@ -232,6 +264,12 @@ interface Judged extends Omit<Attempt, "outcome"> {
 }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
+
+/** What those lack who would take it else. */
+const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
+  const lacking = answer._tag === "Nobody" && answer.missing !== undefined ? { missing: answer.missing } : {}
+  return new NoTaker({ task: id, type: spec.type, ...lacking })
+}
 
 type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
 

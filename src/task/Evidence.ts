@@ -13,7 +13,7 @@ import { CREDENTIALS } from "../claude/ClaudeCommand.ts"
 import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { brief } from "../event/Event.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
-import type { Proof } from "./EvidenceSpec.ts"
+import { nameOf, type Proof } from "./EvidenceSpec.ts"
 
 /** Where a task was performed. */
 export interface Place {
@@ -63,15 +63,6 @@ const GIT_TIME = Duration.minutes(1)
 const LAST_WORDS = "1 second"
 
 type Found = Omit<Missing, "proof"> | undefined
-
-const nameOf = (proof: Proof): string => {
-  if (proof.command !== undefined) return brief(`command ${proof.command.join(" ")}`)
-  if (proof.file !== undefined)
-    return brief(proof.matches === undefined ? `file ${proof.file}` : `file ${proof.file} matches ${proof.matches}`)
-  if (proof.git !== undefined)
-    return proof.of === undefined ? `git ${proof.git}` : brief(`git ${proof.git} of ${proof.of}`)
-  return "denied none"
-}
 
 const look = (proof: Proof, place: Place): Effect.Effect<Found, never, ProcessTree> => {
   if (proof.command !== undefined) return Effect.map(run(proof.command, limitOf(proof), place), succeeds)

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { Text } from "../domain/Text.ts"
+import { brief } from "../event/Event.ts"
 
 /** More proofs than this are better one script. */
 export const MAX_PROOFS = 10
@@ -91,6 +92,16 @@ export const Proof = Schema.Struct({
   )
 )
 export type Proof = typeof Proof.Type
+
+/** What it is called where it is told of. */
+export const nameOf = (proof: Proof): string => {
+  if (proof.command !== undefined) return brief(`command ${proof.command.join(" ")}`)
+  if (proof.file !== undefined)
+    return brief(proof.matches === undefined ? `file ${proof.file}` : `file ${proof.file} matches ${proof.matches}`)
+  if (proof.git !== undefined)
+    return proof.of === undefined ? `git ${proof.git}` : brief(`git ${proof.git} of ${proof.of}`)
+  return "denied none"
+}
 
 const KINDS = ["command", "file", "git", "denied"] as const
 

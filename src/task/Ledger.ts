@@ -11,19 +11,11 @@ import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { sameContent } from "./Content.ts"
+import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import {
-  anew,
-  cancelled,
-  fresh,
-  type Move,
-  type Moved,
-  mover,
-  type Named,
-  Refusal,
-  refuse,
-  sameContent
-} from "./Move.ts"
+import { anew, cancelled, fresh, type Move, type Moved, mover, type Named, Refusal, refuse } from "./Move.ts"
+import { canonical } from "./Needs.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -109,7 +101,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       attempt: record.attempt,
       agent: record.agent,
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
-      dueAt: record.state === "parked" ? record.dueAt : undefined
+      dueAt: record.state === "parked" ? record.dueAt : undefined,
+      ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
     })
 
   // What is kept too long does no harm, and is looked at again at the next end.
@@ -166,7 +159,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     for (const spec of specs) {
       // Half a letter cannot be kept in every home.
       const prompt = spec.prompt.toWellFormed()
-      named.push({ ...spec, prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
+      named.push({ ...canonical(spec), prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
     const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
@@ -198,7 +191,9 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const more = added.size + again
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter((on) => !coming.has(on) && !store.has(on))
+          const nowhere = [...edgesOf(spec).keys()].filter(
+            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
+          )
           if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
         }
         const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()

@@ -1,6 +1,9 @@
 /** A home of the ledger that is gone with the process: maps, in the order of insertion. */
 import { isFinal, type TaskState } from "../domain/Task.ts"
+import { wantedOf } from "./Continuing.ts"
+import { hasLabels } from "./Labels.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
+import * as Needs from "./Needs.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
@@ -18,7 +21,7 @@ interface Lane {
 export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
 
-const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${spec.agent ?? ""}`
+const laneOf = ({ spec }: TaskRecord) => `${spec.type} ${wantedOf(spec)} ${Needs.laneOf(spec)}`
 /** The first that may be taken. */
 const headOf = (queue: Queue, passed: ReadonlySet<string>): readonly [string, Turn] | undefined => {
   let head: readonly [string, Turn] | undefined
@@ -187,13 +190,14 @@ export class MemoryStore implements LedgerStore {
       .map(({ record }) => record)
   }
 
-  list({ agent, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+  list({ agent, labels, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
     const found: Array<TaskRecord> = []
     for (const record of [...this.tasks.values()].reverse()) {
       if (found.length >= limit) break
       if (states !== undefined && !states.includes(record.state)) continue
       if (type !== undefined && record.spec.type !== type) continue
       if (agent !== undefined && record.agent !== agent) continue
+      if (labels !== undefined && !hasLabels(record.spec.labels, labels)) continue
       if (submittedBefore !== undefined && record.submittedAt >= submittedBefore) continue
       if (submittedAfter !== undefined && record.submittedAt <= submittedAfter) continue
       found.push(record)

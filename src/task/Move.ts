@@ -38,7 +38,7 @@ export const mover =
     // To be asked for again is no move of a task's life: it is another life.
     if (!moves[from].includes(to) && !(isFinal(from) && (to === "queued" || to === "parked")))
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
-    const next: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
+    const next = traced({ ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to })
     store.update(next, from, now)
     if (to === "running") store.writeAttempt(next.id, begun(next, now))
     else if (from === "running") {
@@ -48,6 +48,13 @@ export const mover =
     moved.push({ from, record: next })
     return next
   }
+
+/** A result says to which trace its task belongs. */
+const traced = (record: TaskRecord): TaskRecord => {
+  const { result, spec } = record
+  const { traceparent } = spec
+  return result === undefined || traceparent === undefined ? record : { ...record, result: { ...result, traceparent } }
+}
 
 const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   attempt,
@@ -106,10 +113,3 @@ export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): 
   usage: record.usage,
   tookMillis: now - (record.startedAt ?? now)
 })
-
-export const sameContent = (a: TaskSpec, b: TaskSpec) =>
-  a.type === b.type &&
-  a.prompt === b.prompt &&
-  a.agent === b.agent &&
-  JSON.stringify(a.schema) === JSON.stringify(b.schema) &&
-  JSON.stringify(a.evidence) === JSON.stringify(b.evidence)

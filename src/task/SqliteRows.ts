@@ -2,6 +2,7 @@
 import type { FaultReport } from "../domain/Fault.ts"
 import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
 import type { Row, Value } from "../state/Database.ts"
+import { ofLane } from "./Needs.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
@@ -62,13 +63,21 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   ALTER TABLE contents ADD COLUMN after TEXT;
   CREATE TABLE waits (seq INTEGER NOT NULL, on_id TEXT NOT NULL, PRIMARY KEY (seq, on_id)) STRICT, WITHOUT ROWID;
   CREATE INDEX waiters ON waits (on_id, seq);
+  `,
+  // What a task requires is part of its lane.
   `
+  ALTER TABLE tasks ADD COLUMN needs TEXT NOT NULL DEFAULT '';
+  DROP INDEX queue;
+  CREATE INDEX queue ON tasks (type, wanted, needs, fresh, turn, place) WHERE state = 'queued';
+  `,
+  // What is rarely said, as one object: see `more`.
+  "ALTER TABLE contents ADD COLUMN more TEXT"
 ]
 
 /** All of a task, of which `t` is the row. */
-export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
+export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.needs, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
   t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
-  c.evidence, c.not_before, c.after, r.result`
+  c.evidence, c.not_before, c.after, c.more, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
 /** Longer prompts stand beside the row, in characters. */
@@ -80,22 +89,31 @@ export const json = (value: unknown): string | null => (value === undefined ? nu
 const number = (value: Value | undefined) => (typeof value === "number" ? value : undefined)
 const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
 
+/** What has no column of its own. */
+export const more = ({ budget, files, labels, session, traceparent }: TaskSpec): string | null => {
+  const text = JSON.stringify({ budget, files, labels, session, traceparent })
+  return text === "{}" ? null : text
+}
+
 export const recordOf = (row: Row): TaskRecord => {
   const state = row["state"] as TaskState
   const schema = parsed<unknown>(row["schema"])
   const evidence = parsed<unknown>(row["evidence"])
   const after = parsed<unknown>(row["after"])
+  const [wanted] = String(row["wanted"]).split(" ")
   const due = number(row["due_at"])
   const spec = {
     id: row["id"],
     type: row["type"],
     prompt: row["prompt"],
-    ...(row["wanted"] === "" ? {} : { agent: row["wanted"] }),
+    ...(wanted === "" ? {} : { agent: wanted }),
+    ...ofLane(String(row["needs"])),
     ...(schema === undefined ? {} : { schema }),
     ...(evidence === undefined ? {} : { evidence }),
     ...(row["priority"] === 0 ? {} : { priority: row["priority"] }),
     ...(row["not_before"] === null ? {} : { notBefore: row["not_before"] }),
-    ...(after === undefined ? {} : { after })
+    ...(after === undefined ? {} : { after }),
+    ...parsed<object>(row["more"])
   } as TaskSpec
   return {
     id: String(row["id"]),

@@ -2,14 +2,16 @@
 import { noUsage, type TaskState } from "../domain/Task.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
+import { wantedOf } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
-import { attemptOf, COLUMNS, INLINE, JOINS, json, recordOf } from "./SqliteRows.ts"
+import { laneOf } from "./Needs.ts"
+import { attemptOf, COLUMNS, INLINE, JOINS, json, more, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
-const LANES = "SELECT type, wanted FROM tasks INDEXED BY queue WHERE state = 'queued'"
+const LANES = "SELECT type, wanted, needs FROM tasks INDEXED BY queue WHERE state = 'queued'"
 const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
 
 export class SqliteStore implements LedgerStore {
@@ -63,11 +65,12 @@ export class SqliteStore implements LedgerStore {
     const { dueAt, id, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
-       VALUES (?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, needs, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
+       VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
       id,
       spec.type,
-      spec.agent ?? "",
+      wantedOf(spec),
+      laneOf(spec),
       state,
       priorityOf(spec),
       this.turn(record, now),
@@ -76,10 +79,10 @@ export class SqliteStore implements LedgerStore {
       dueAt ?? null,
       beside ? null : spec.prompt
     )
-    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after)]
+    const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after), more(spec)]
     if (!beside && rare.every((value) => value === null)) return
     this.db.run(
-      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?)",
+      "INSERT INTO contents (seq, prompt, schema, evidence, not_before, after, more) VALUES (last_insert_rowid(), ?, ?, ?, ?, ?, ?)",
       beside ? spec.prompt : null,
       ...rare
     )
@@ -179,16 +182,17 @@ export class SqliteStore implements LedgerStore {
     const passed = JSON.stringify(passOver)
     const heads: Array<{ readonly record: TaskRecord; readonly fresh: number; readonly turn: Turn }> = []
     // From lane to lane along the index, never through one.
-    let lane = this.db.get(`${LANES} ORDER BY type, wanted LIMIT 1`)
+    let lane = this.db.get(`${LANES} ORDER BY type, wanted, needs LIMIT 1`)
     while (lane !== undefined) {
-      const { type, wanted } = lane as { readonly type: string; readonly wanted: string }
+      const { needs, type, wanted } = lane as Readonly<Record<"needs" | "type" | "wanted", string>>
       const row = this.db.get(
         `SELECT ${COLUMNS}, t.fresh, t.turn, t.place FROM tasks t INDEXED BY queue ${JOINS}
-         WHERE t.state = 'queued' AND t.type = ? AND t.wanted = ?
+         WHERE t.state = 'queued' AND t.type = ? AND t.wanted = ? AND t.needs = ?
          AND (t.fresh = 1 OR t.id NOT IN (SELECT value FROM json_each(?)))
          ORDER BY t.fresh, t.turn, t.place LIMIT 1`,
         type,
         wanted,
+        needs,
         passed
       )
       if (row !== undefined)
@@ -199,8 +203,9 @@ export class SqliteStore implements LedgerStore {
         })
       // As one question, of pairs, SQLite would go through all that are equal.
       lane =
-        this.db.get(`${LANES} AND type = ? AND wanted > ? ORDER BY wanted LIMIT 1`, type, wanted) ??
-        this.db.get(`${LANES} AND type > ? ORDER BY type, wanted LIMIT 1`, type)
+        this.db.get(`${LANES} AND type = ? AND wanted = ? AND needs > ? ORDER BY needs LIMIT 1`, type, wanted, needs) ??
+        this.db.get(`${LANES} AND type = ? AND wanted > ? ORDER BY wanted, needs LIMIT 1`, type, wanted) ??
+        this.db.get(`${LANES} AND type > ? ORDER BY type, wanted, needs LIMIT 1`, type)
     }
     return heads.sort((a, b) => a.fresh - b.fresh || byTurn(a.turn, b.turn)).map(({ record }) => record)
   }
@@ -214,11 +219,16 @@ export class SqliteStore implements LedgerStore {
       .map(recordOf)
   }
 
-  list({ agent, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+  list({ agent, labels, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
     const wanted: ReadonlyArray<readonly [string, string | number | undefined]> = [
       ["t.state IN (SELECT value FROM json_each(?))", states === undefined ? undefined : JSON.stringify(states)],
       ["t.type = ?", type],
       ["t.agent = ?", agent],
+      [
+        `NOT EXISTS (SELECT 1 FROM json_each(?) w WHERE NOT EXISTS
+         (SELECT 1 FROM json_each(c.more, '$.labels') h WHERE h.key = w.key AND h.value = w.value))`,
+        labels === undefined ? undefined : JSON.stringify(labels)
+      ],
       ["t.submitted_at < ?", submittedBefore],
       ["t.submitted_at > ?", submittedAfter]
     ]

@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "its prompt, type, agent, schema or evidence has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent, capabilities, schema, evidence, files, budget or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {
@@ -172,17 +172,22 @@ export class LedgerUnusable extends Schema.TaggedError<LedgerUnusable, Fault>("m
 /** No agent that takes this task is left, or ever was. */
 export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/NoTaker")("NoTaker", {
   task: Schema.String,
-  type: Schema.String
+  type: Schema.String,
+  /** What it requires and no agent that would else take it has, or not beside the rest. */
+  missing: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   static {
-    follow(this, {
-      severity: "high",
-      recovery: "ignore",
-      hint: "see why its agents ended, or add the type to an agent's taskTypes"
-    })
+    follow(this, { severity: "high", recovery: "ignore" })
+  }
+  override get hint(): string {
+    return this.missing === undefined
+      ? "see why its agents ended, or add the type to an agent's taskTypes"
+      : "see why its agents ended, or add what is missing to an agent's capabilities"
   }
   override get message() {
-    return `no agent that takes a task of type "${this.type}" is up or will come up`
+    const able =
+      this.missing === undefined ? "" : ` and has the capabilities it requires: missing is ${shown(this.missing)}`
+    return `no agent that takes a task of type "${this.type}" is up or will come up${able}`
   }
 }
 
@@ -207,6 +212,24 @@ export class EvidenceMissing extends Schema.TaggedError<EvidenceMissing, Fault>(
   override get message() {
     const said = this.missing.map(({ found, proof }) => `${proof}: ${found}`).join("; ")
     return `task "${this.task}" is not proven to be complete: ${said}`
+  }
+}
+
+/** A file that a task comes with cannot be copied. Nothing was accepted. */
+export class FileUnusable extends Schema.TaggedError<FileUnusable, Fault>("mister-smith/FileUnusable")("FileUnusable", {
+  task: Schema.String,
+  file: Schema.String,
+  reason: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "a task's files are copied when it is submitted: each must be a file that the node can read"
+    })
+  }
+  override get message() {
+    return `a file of task "${this.task}" cannot be taken: ${this.file}: ${this.reason}`
   }
 }
 

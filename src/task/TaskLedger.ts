@@ -73,8 +73,8 @@ export class TaskLedger extends Context.Service<
     /** The latest submitted first. */
     list(filter?: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /**
-     * The first queued task of each lane, which is one type for one agent or for any: who may take the first may take all
-     * of the lane. First what was begun before, then by priority and first come (Turn.ts). Of what was begun before, those named are passed over.
+     * The first queued task of each lane, which is one type for one agent or for any with the same requirements: who may take
+     * the first may take all of the lane. First what was begun before, then by priority and first come (Turn.ts). Of what was begun before, those named are passed over.
      */
     heads(passOver?: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Those of the named that are queued and were begun before, first come first. */

@@ -1,6 +1,7 @@
 /** What the ledger knows of a task, and of each attempt at it. */
 import type { FaultReport } from "../domain/Fault.ts"
 import type { TaskResult, TaskState, TaskUsage } from "../domain/Task.ts"
+import type { Labels } from "./Labels.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 export interface TaskRecord {
@@ -45,6 +46,8 @@ export interface TaskFilter {
   readonly type?: string | undefined
   /** Who holds it or held it last. */
   readonly agent?: string | undefined
+  /** It has all of these. */
+  readonly labels?: Labels | undefined
   /** Milliseconds since the epoch. */
   readonly submittedBefore?: number | undefined
   readonly submittedAfter?: number | undefined

@@ -1,8 +1,13 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
+import { Budget } from "../agent/Budget.ts"
 import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
+import { SessionSpec } from "./Continuing.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
+import { FileSpecs } from "./FileSpec.ts"
+import { Labels, TraceParent } from "./Labels.ts"
+import * as Needs from "./Needs.ts"
 import { NotBefore } from "./NotBefore.ts"
 
 /** The longest prompt, in characters. */
@@ -21,6 +26,9 @@ export const TaskSpec = Schema.Struct({
   ).annotateKey({ description: "What the agent is told" }),
   agent: Schema.optionalKey(AgentId).annotateKey({
     description: "The agent that must do it. Default: any that takes its type"
+  }),
+  capabilities: Schema.optionalKey(Needs.Capabilities).annotateKey({
+    description: `What whoever performs it must be able to do: an agent gets it only where its own capabilities hold all of these. At most ${Needs.MAX_CAPABILITIES}. Default none`
   }),
   schema: Schema.optionalKey(
     Schema.Record(Schema.String, Schema.Unknown).pipe(
@@ -54,6 +62,23 @@ export const TaskSpec = Schema.Struct({
   after: Schema.optionalKey(After).annotateKey({
     description:
       'Tasks that must have ended before it begins: their ids, or { "task": id, "onFailure": "cancel" or "run" }. Where one of them fails it is cancelled, or runs all the same. Default none'
+  }),
+  session: Schema.optionalKey(SessionSpec).annotateKey({
+    description:
+      'Goes on with the conversation of another task when that has ended: its id, or { "of": id, "onMissing": "fail" or "anew" }. Default: a conversation of its own'
+  }),
+  files: Schema.optionalKey(FileSpecs).annotateKey({
+    description:
+      'Files that it comes with: their paths, or { "path": path, "name": name }. They are copied when it is submitted, and lie in the agent\'s workspace while it is worked on. Default none'
+  }),
+  budget: Schema.optionalKey(Budget).annotateKey({
+    description: "What all attempts at it may cost together; what is reached ends it. Default: no bound"
+  }),
+  labels: Schema.optionalKey(Labels).annotateKey({
+    description: "Short texts under short keys, by which it is found again. Default none"
+  }),
+  traceparent: Schema.optionalKey(TraceParent).annotateKey({
+    description: "The W3C trace that it belongs to; its events and its result carry it. Default none"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

@@ -92,7 +92,16 @@ describe("what is asked", () => {
             ioWritten: undefined
           }),
         agents: Effect.succeed([
-          { id: "worker", group: "worker", taskTypes: [], state: "busy", gone: false, holds: undefined }
+          {
+            id: "worker",
+            group: "worker",
+            taskTypes: [],
+            capabilities: [],
+            weight: 1,
+            state: "busy",
+            gone: false,
+            holds: undefined
+          }
         ]),
         tree: Effect.succeed({
           path: "agents",
@@ -293,13 +302,15 @@ describe("what is asked", () => {
         "/tasks/{id}/result",
         "/tasks/{id}/cancel",
         "/tasks/{id}/retry",
+        "/tasks/{id}/explain",
         "/agents/{id}/restart",
         "/agents/{id}/stop",
         "/agents/{id}/start",
         "/agents/{id}/pause",
         "/agents/{id}/resume",
         "/agents/{id}/limits",
-        "/agents/{id}/explain"
+        "/agents/{id}/explain",
+        "/agents/{id}/moves"
       ])
       const post = paths["/tasks"]?.["post"] as { readonly responses: object } | undefined
       assert.containsAllKeys(post?.responses, ["200", "409", "422", "503"])

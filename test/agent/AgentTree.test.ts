@@ -62,6 +62,8 @@ describe("an agent that is stopped on purpose", () => {
             assert.strictEqual(other.status, "succeeded")
             assert.strictEqual(yield* stateOf(smith, "one"), "terminated")
             assert.include(yield* smith.explain("one"), "in an earlier run")
+            const last = (yield* smith.moves("one")).at(-1)
+            assert.deepInclude(last, { to: "terminated" })
             const { id } = yield* smith.submit({ id: "waits", type: "a", prompt: "x" })
             const [one] = (yield* smith.tree).children
             assert.deepInclude(one, { id: "one", status: "stopped", restarts: 0 })

@@ -80,6 +80,7 @@ describe("a config file", () => {
         },
         supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
         retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
+        routing: { strategy: "least_loaded", decay: Duration.minutes(10) },
         logs: {
           level: "info",
           modules: {},

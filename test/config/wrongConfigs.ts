@@ -26,6 +26,49 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ]
   ],
   [
+    "a requirement that no agent meets",
+    '{ "agents": [{ "id": "a", "capabilities": ["rust"] }, { "id": "b", "taskTypes": ["code"], "capabilities": ["gpu"] }], "tasks": [{ "prompt": "x", "capabilities": ["rst"] }, { "prompt": "x", "type": "code", "capabilities": ["rust", "gpu"] }] }',
+    [
+      'tasks[0].capabilities (line 1): no agent that takes this task has rst; did you mean "rust"?',
+      "tasks[1].capabilities (line 1): no single agent that takes this task has all of rust, gpu; known are rust, gpu"
+    ]
+  ],
+  [
+    "a requirement of an agent that cannot do it, and one where nobody can do anything",
+    '{ "agents": [{ "id": "a", "capabilities": ["rust"] }, { "id": "b" }], "tasks": [{ "prompt": "x", "agent": "b", "capabilities": ["rust"] }] }',
+    ["tasks[0].capabilities (line 1): no agent that takes this task has rust; no such agent has any capabilities"]
+  ],
+  [
+    "a requirement that only a standby meets, and a spoke that is one",
+    '{ "agents": [{ "id": "a" }, { "id": "b", "standby": true, "capabilities": ["rust"] }], "supervision": { "escalation": [{ "do": "start_standby", "child": "b" }] }, "routing": { "strategy": "hub_and_spoke", "spokes": { "code": "b" } }, "tasks": [{ "prompt": "x", "capabilities": ["rust"] }, { "prompt": "x" }] }',
+    [
+      "tasks[0].capabilities (line 1): only a standby has all of these, and it may never be started",
+      'routing.spokes.code (line 1): this agent is a standby, for which tasks would wait until it is started, found "b"'
+    ]
+  ],
+  [
+    "a strategy of routing without its file, and one that does not read what is there",
+    `{ ${agents}, "routing": { "strategy": "plugin", "spokes": { "code": "a" } } }`,
+    [
+      'routing.plugin (line 1): is missing: the strategy "plugin" needs a file',
+      'routing.spokes (line 1): is read by the strategy "hub_and_spoke" only; set routing.strategy to "hub_and_spoke", or leave this out'
+    ]
+  ],
+  [
+    "a routing plugin that is not there",
+    `{ ${agents}, "routing": { "strategy": "plugin", "plugin": "none.ts" } }`,
+    ['routing.plugin (line 1): expected a file that exists, found "none.ts"']
+  ],
+  [
+    "spokes that lead nowhere, and to an agent that does not take their type",
+    '{ "agents": [{ "id": "coder", "taskTypes": ["code"] }], "routing": { "strategy": "hub_and_spoke", "default": "agnt", "spokes": { "code": "codr", "research": "coder" } } }',
+    [
+      'routing.default (line 1): there is no such agent, found "agnt"',
+      'routing.spokes.code (line 1): there is no such agent, found "codr"; did you mean "coder"?',
+      'routing.spokes.research (line 1): the agent "coder" does not take tasks of this type, found "coder"'
+    ]
+  ],
+  [
     "a misspelt word",
     `{ ${agents}, "supervision": { "strategy": "one_for_al" } }`,
     [
@@ -240,6 +283,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[1].after[0].task (line 1): it would wait for itself: b → c → b, found "c"']
   ],
   [
+    "tasks that go on with conversations that are not there, or with each other's",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "session": "biuld" }, { "id": "build", "prompt": "z", "session": { "of": "test" } }, { "id": "test", "prompt": "z", "after": ["build"] }] }`,
+    [
+      'tasks[0].session (line 1): there is no task of this id, found "biuld"; did you mean "build"?',
+      'tasks[1].session.of (line 1): it would wait for itself: build → test → build, found "test"'
+    ]
+  ],
+  [
     "what no time and no priority is",
     `{ ${agents}, "tasks": [{ "prompt": "x", "priority": 11, "notBefore": "tomorrow" }] }`,
     [
@@ -280,7 +331,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, logs, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, routing, logs, agents, tasks`
     )
   ],
   [

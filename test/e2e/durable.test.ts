@@ -168,20 +168,23 @@ describe("a task", () => {
   })
 })
 
-describe("a ledger", () => {
-  it("that is damaged is refused before any agent starts, with a hint, and left as it is", async () => {
-    await using it = await fleet()
-    const config = { agents: [agent()], tasks: [{ id: "t", prompt: fake({ text: "x" }) }] }
-    await it.once(config)
-    const file = join(it.dir, ".mister-smith", "ledger.db")
-    const garbage = "this is no database ".repeat(1_000)
-    writeFileSync(file, garbage)
-    const { code, lines, stderr } = await it.once(config)
-    assert.strictEqual(code, 1)
-    assert.match(stderr, /ledger\.db is damaged/)
-    assert.match(stderr, /hint: /)
-    assert.notMatch(stderr, /\bat .*\.ts:\d/)
-    assert.isFalse(lines.some(({ type }) => type === "session.ready"))
-    assert.strictEqual(readFileSync(file, "utf8"), garbage)
-  })
+describe("a ledger, or what is kept of conversations,", () => {
+  it.each(["ledger.db", "state.db"])(
+    "that is damaged is refused before any agent starts, with a hint, and left as it is: %s",
+    async (name) => {
+      await using it = await fleet()
+      const config = { agents: [agent()], tasks: [{ id: "t", prompt: fake({ text: "x" }) }] }
+      await it.once(config)
+      const file = join(it.dir, ".mister-smith", name)
+      const garbage = "this is no database ".repeat(1_000)
+      writeFileSync(file, garbage)
+      const { code, lines, stderr } = await it.once(config)
+      assert.strictEqual(code, 1)
+      assert.include(stderr, `${name} is damaged`)
+      assert.match(stderr, /hint: /)
+      assert.notMatch(stderr, /\bat .*\.ts:\d/)
+      assert.isFalse(lines.some(({ type }) => type === "session.ready"))
+      assert.strictEqual(readFileSync(file, "utf8"), garbage)
+    }
+  )
 })

@@ -58,6 +58,9 @@ describe("submit", () => {
     const json = await tell("submit", fake({ text: "six" }), "--wait", "--json", "--id", "t6", "--agent", "worker")
     assert.strictEqual(json.code, 0)
     assert.lengthOf(json.lines, 1)
+    const more = await tell("submit", fake({ text: "seven" }), "--wait", "--json", "--session", "t6")
+    assert.strictEqual(more.code, 0, more.stderr)
+    assert.deepStrictEqual(texts(more.lines, "session"), texts(json.lines, "session"))
     assert.include(json.lines[0], { type: "task.result", task: "t6", status: "succeeded", text: "six" })
     assert.notProperty(json.lines[0], "output")
   })
@@ -192,6 +195,12 @@ describe("what a node does", () => {
     assert.match(stopped.stdout, /worker is stopped.*mister-smith start worker/)
     assert.match((await tell("ps")).stdout, /worker +stopped/)
     assert.match((await tell("explain", "worker")).stdout, /agents\/worker.*stopped/)
+    assert.match(
+      (await tell("explain", "worker")).stdout,
+      /initializing → idle {2}its CLI is ready\n(.*\n)*.*stopping → terminated/
+    )
+    const moves = (await tell("explain", "worker", "--json")).lines[0]?.["moves"]
+    assert.deepInclude((moves as ReadonlyArray<object>).at(-1), { from: "stopping", to: "terminated" })
     // Work for it waits meanwhile.
     assert.match((await tell("submit", fake({ text: "late" }), "--id", "late")).stdout, /queued/)
     assert.deepInclude((await tell("start", "worker", "--json")).lines[0], { agent: "worker", started: true })

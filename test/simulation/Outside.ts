@@ -18,6 +18,7 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import { SpawnFailed } from "../../src/process/ProcessError.ts"
 import { type ProcessHandle, ProcessTree, type Receipt } from "../../src/process/ProcessTree.ts"
 import { type Database, open } from "../../src/state/Database.ts"
+import { StateStore } from "../../src/state/StateStore.ts"
 import * as Ledger from "../../src/task/Ledger.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
 import { APPLICATION_ID, MIGRATIONS } from "../../src/task/SqliteRows.ts"
@@ -159,12 +160,38 @@ const ledger = (world: World, dir: string) => {
   )
 }
 
+/** What outlives a life of the runtime beside the ledger; the dead write nothing any more. */
+const state = (world: World) => {
+  const life = world.life
+  const alive = <A, E>(ask: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      if (!world.isAlive(life)) throw new Dead()
+      return ask
+    })
+  const writing = <A, E>(write: Effect.Effect<A, E>) =>
+    alive(
+      Effect.suspend(() => {
+        world.mayDie(life, "state.before")
+        return Effect.tap(write, () => Effect.sync(() => world.mayDie(life, "state.after")))
+      })
+    )
+  const { get, list, put, remove, swap } = world.state
+  return StateStore.of({
+    get: (...args) => alive(get(...args)),
+    list: (...args) => alive(list(...args)),
+    put: (...args) => writing(put(...args)),
+    swap: (...args) => writing(swap(...args)),
+    remove: (...args) => writing(remove(...args))
+  })
+}
+
 /** All that a node needs, but its events. */
 export const outside = (world: World, dir: string, context: Context.Context<never>, clock: Clock.Clock) =>
   ledger(world, dir).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Layer.succeed(ProcessTree, processes(world, context)),
+        Layer.succeed(StateStore, state(world)),
         Layer.succeed(FileSystem.FileSystem, files(world)),
         Path.layer,
         Layer.succeed(

@@ -2,6 +2,8 @@
  * What is outside of a simulated node and outlives it: its disk, the CLIs that run, what they have really done, and the
  * faults that befall all of it.
  */
+
+import { inMemory } from "../../src/state/StateStore.ts"
 import type { Cli } from "./Cli.ts"
 import { Dice } from "./Dice.ts"
 
@@ -22,6 +24,8 @@ export class World {
   readonly counts: Record<string, number> = {}
   /** Which life of the runtime this is. */
   life = 0
+  /** Small things that outlive a life. */
+  readonly state = inMemory()
   /** It has been killed, at this point. */
   killed: string | undefined
   /** Does anything go wrong? */

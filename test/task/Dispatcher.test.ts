@@ -8,6 +8,8 @@ import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import { Inputs } from "../../src/task/Inputs.ts"
+import { Routing } from "../../src/task/Routing.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { retry, task } from "../utils/Specs.ts"
@@ -17,6 +19,7 @@ import { memory } from "./Homes.ts"
 interface Puppet {
   readonly id: string
   readonly taskTypes: ReadonlyArray<string>
+  readonly capabilities: ReadonlyArray<string>
   state: AgentState
   gone: boolean
   readonly performed: Array<Work>
@@ -29,9 +32,14 @@ const answered = (text: string): Attempt => ({
   session: "s"
 })
 
-const puppet = (id: string, taskTypes: ReadonlyArray<string> = []): Puppet => ({
+const puppet = (
+  id: string,
+  taskTypes: ReadonlyArray<string> = [],
+  capabilities: ReadonlyArray<string> = []
+): Puppet => ({
   id,
   taskTypes,
+  capabilities,
   state: "idle",
   gone: false,
   performed: [],
@@ -46,6 +54,7 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
       const agents = puppets.map((it) => {
         const agent: Partial<Agent> = {
           id: it.id,
+          settled: () => Effect.void,
           reserve: () =>
             Effect.sync(() => {
               it.state = "busy"
@@ -69,7 +78,16 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
         agents,
         get: (id) => agents.find((agent) => agent.id === id),
         snapshot: Effect.sync(() =>
-          puppets.map(({ gone, id, state, taskTypes }) => ({ id, group: id, taskTypes, state, gone, holds: undefined }))
+          puppets.map(({ capabilities, gone, id, state, taskTypes }) => ({
+            id,
+            group: id,
+            taskTypes,
+            capabilities,
+            weight: 1,
+            state,
+            gone,
+            holds: undefined
+          }))
         ),
         changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
       })
@@ -92,6 +110,7 @@ const dispatching = (
     yield* Layer.build(
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
+        Layer.provide(Layer.mock(Inputs, {})),
         Layer.provide(Layer.succeed(TaskLedger, ledger)),
         Layer.provide(ProcessTree.layerBare),
         Layer.provide(Layer.succeedContext(around))
@@ -101,6 +120,30 @@ const dispatching = (
   })
 
 describe("Dispatcher", () => {
+  it.effect("gives an attempt what is left of a budget, and begins none where nothing is left", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const cut = { _tag: "Interrupted", message: "cut off", severity: "low", recovery: "ignore", retriesTask: true }
+      const usage = { ...noUsage, turns: 2, inputTokens: 30, outputTokens: 10 }
+      worker.perform = () =>
+        Effect.succeed({ outcome: Result.fail(cut) as unknown as Attempt["outcome"], usage, session: undefined })
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit({ ...task({ id: "t" }), budget: { turns: 4, tokens: 1000 } })
+      yield* TestClock.adjust("1 hour")
+      const result = yield* ledger.result("t")
+      assert.strictEqual(result.fault?.kind, "BudgetSpent")
+      assert.include(result.fault?.message ?? "", "4 of 4 turns")
+      assert.strictEqual(result.usage.turns, 4)
+      assert.deepStrictEqual(
+        worker.performed.map(({ budget }) => budget),
+        [
+          { limit: { turns: 4, tokens: 1000 }, spent: noUsage },
+          { limit: { turns: 4, tokens: 1000 }, spent: usage }
+        ]
+      )
+    })
+  )
+
   it.effect("goes on with what an earlier run had under way, before anything else", () =>
     Effect.gen(function* () {
       const worker = puppet("worker")
@@ -203,6 +246,51 @@ describe("Dispatcher", () => {
       }
       assert.strictEqual((yield* ledger.result("w1")).status, "succeeded")
     })
+  )
+
+  it.effect("does what others can do while what came before it waits for the one who can do that", () =>
+    Effect.gen(function* () {
+      const [able, other] = [puppet("able", [], ["rust"]), puppet("other", [], ["web"])]
+      const gate = yield* Deferred.make<void>()
+      able.perform = ({ task }) => Effect.as(Deferred.await(gate), answered(`able did ${task}`))
+      const ledger = yield* dispatching([able, other])
+      yield* ledger.submitAll(["r1", "r2", "r3"].map((id) => task({ id, capabilities: ["rust"] })))
+      yield* ledger.submitAll(["w1", "w2"].map((id) => task({ id, capabilities: ["web"] })))
+      assert.strictEqual((yield* ledger.result("w2")).text, "other did w2")
+      assert.strictEqual((yield* ledger.get("r2")).state, "queued")
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual((yield* ledger.result("r3")).text, "able did r3")
+      yield* ledger.submit(task({ id: "both", capabilities: ["rust", "web"] }))
+      const { fault } = yield* ledger.result("both")
+      assert.deepInclude(fault, { kind: "NoTaker" })
+      assert.match(fault?.message ?? "", /missing is "(web|rust)"/)
+    })
+  )
+
+  it.effect("asks the strategy of the node, and tells of an answer that is none", () =>
+    Effect.gen(function* () {
+      const workers = ["a", "b"].map((id) => puppet(id))
+      const told: Array<unknown> = []
+      const ledger = yield* dispatching(workers)
+      yield* Stream.runForEach(yield* ledger.bus.subscribe, (event) =>
+        Effect.sync(() => {
+          if (event.type === "routing.fallback") told.push([event.task, event.why])
+        })
+      ).pipe(Effect.forkScoped({ startImmediately: true }))
+      for (const id of ["t1", "t2", "t3"]) {
+        yield* ledger.submit(task({ id, type: id === "t3" ? "wrong" : "task" }))
+        yield* ledger.result(id)
+      }
+      assert.deepStrictEqual(workers[1]?.performed.map(({ task }) => task).slice(0, 2), ["t1", "t2"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(told, [["t3", "unfit"]])
+    }).pipe(
+      Effect.provideService(Routing, {
+        strategy: "plugin",
+        decayMillis: 1_000,
+        plugin: ({ type }, agents) => (type === "wrong" ? "nobody" : agents.at(-1)?.id)
+      })
+    )
   )
 
   it.effect(

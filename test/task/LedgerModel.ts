@@ -5,7 +5,12 @@ export interface Content {
   readonly type: string
   readonly prompt: string
   readonly agent: string | undefined
+  /** What it requires, as it was written: a letter each, the same ones in another order are the same. */
+  readonly needs: string
   readonly priority: number
+  /** Which bound, and which label: the one makes another task, the other does not. */
+  readonly budget: number | undefined
+  readonly label: string | undefined
   /** So long after it was submitted. */
   readonly delay: number
   readonly after: ReadonlyArray<{ readonly task: string; readonly onFailure: "cancel" | "run" }>
@@ -33,6 +38,8 @@ export interface ModelTask extends Content {
 
 export type Answer = "ok" | "TaskUnknown" | "TaskConflict" | "TaskInvalid" | "AttemptSuperseded" | "TaskEnded"
 
+export const inOrder = (needs: string) => [...new Set(needs)].sort().join("")
+
 const ended = (state: TaskState) => state === "succeeded" || state === "failed" || state === "cancelled"
 const failed = (state: TaskState) => ended(state) && state !== "succeeded"
 
@@ -46,8 +53,14 @@ export class LedgerModel {
     for (const [id, content] of batch) {
       const known = this.tasks.get(id) ?? coming.get(id)
       if (known === undefined) coming.set(id, content)
-      else if (known.type !== content.type || known.prompt !== content.prompt || known.agent !== content.agent)
+      else if (
+        known.type !== content.type ||
+        known.prompt !== content.prompt ||
+        known.agent !== content.agent ||
+        known.budget !== content.budget
+      )
         return "TaskConflict"
+      else if (inOrder(known.needs) !== inOrder(content.needs)) return "TaskConflict"
     }
     const fresh = new Set(coming.keys())
     for (const [id] of batch) {
@@ -214,7 +227,7 @@ export class LedgerModel {
   heads(passOver: ReadonlyArray<string>): ReadonlyArray<string> {
     const lanes = new Map<string, ModelTask>()
     for (const task of this.queued()) {
-      const lane = `${task.type} ${task.agent}`
+      const lane = `${task.type} ${task.agent} ${inOrder(task.needs)}`
       const begun = task.attempt > task.before
       if (!lanes.has(lane) && !(begun && passOver.includes(task.id))) lanes.set(lane, task)
     }

@@ -17,7 +17,7 @@ import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
 import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, type Content, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { type Answer, type Content, inOrder, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
@@ -33,7 +33,10 @@ const content = fc.record({
   type: fc.constantFrom("x", "x", "y"),
   prompt: fc.constantFrom("p", "p", "p", "long ".repeat(500)),
   agent: fc.constantFrom(undefined, undefined, "one", "two"),
+  needs: fc.constantFrom("", "", "", "g", "gr", "rg", "rgr"),
   priority: fc.constantFrom(0, 0, 0, 1, 2, -1, 10, -10),
+  budget: fc.constantFrom(undefined, undefined, undefined, undefined, 5),
+  label: fc.constantFrom(undefined, undefined, "one", "two"),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
@@ -100,9 +103,17 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, delay, priority, prompt, type }: Content) => ({
-  ...task({ id: name, type, prompt, ...(agent === undefined ? {} : { agent }) }),
+const spec = (name: string, { after, agent, budget, delay, label, needs, priority, prompt, type }: Content) => ({
+  ...task({
+    id: name,
+    type,
+    prompt,
+    ...(needs === "" ? {} : { capabilities: [...needs] }),
+    ...(agent === undefined ? {} : { agent })
+  }),
   ...(priority === 0 ? {} : { priority }),
+  ...(budget === undefined ? {} : { budget: { turns: budget } }),
+  ...(label === undefined ? {} : { labels: { label } }),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -181,8 +192,11 @@ const view = (record: TaskRecord) => ({
   type: String(record.spec.type),
   prompt: record.spec.prompt,
   agent: record.spec.agent as string | undefined,
+  needs: (record.spec.capabilities ?? []).join(""),
   priority: record.spec.priority ?? 0,
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
+  budget: record.spec.budget?.turns,
+  label: record.spec.labels?.["label"],
   after: (record.spec.after ?? []) as ModelTask["after"],
   state: record.state,
   attempt: record.attempt,
@@ -214,7 +228,7 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 
 const expected = (model: LedgerModel) => ({
   tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, waits: ____, ...task }) =>
-    structuredClone(task)
+    structuredClone({ ...task, needs: inOrder(task.needs) })
   ),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],

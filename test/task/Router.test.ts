@@ -9,6 +9,8 @@ const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot =
   id,
   group: id,
   taskTypes: [],
+  capabilities: [],
+  weight: 1,
   state: "idle",
   gone: change.state === "terminated",
   holds: undefined,

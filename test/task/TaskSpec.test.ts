@@ -21,3 +21,23 @@ it("takes a time with its zone or a duration, and nothing that would have to be 
   for (const notBefore of ["2030-01-31T08:00:00", "2030-01-31", "2030-13-31T08:00:00Z", "tomorrow", "5", "-1 hour", ""])
     assert.isFalse(read({ notBefore }), notBefore)
 })
+
+it("takes labels that are few and short, and a traceparent as the W3C has it", () => {
+  const many = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, index) => [`k${index}`, "v"]))
+  for (const labels of [{}, { team: "web", "app.io/part-of_x": "" }, many(32), { k: "v".repeat(200) }])
+    assert.isTrue(read({ labels }), JSON.stringify(labels).slice(0, 80))
+  for (const labels of [{ "": "v" }, { "a b": "v" }, { k: 1 }, { k: "a\nb" }, many(33), { k: "v".repeat(201) }, []])
+    assert.isFalse(read({ labels }), JSON.stringify(labels).slice(0, 80))
+  const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+  const parent = "00f067aa0ba902b7"
+  assert.isTrue(read({ traceparent: `00-${trace}-${parent}-01` }))
+  for (const traceparent of [
+    `ff-${trace}-${parent}-01`,
+    `00-${"0".repeat(32)}-${parent}-01`,
+    `00-${trace}-${"0".repeat(16)}-01`,
+    `00-${trace.toUpperCase()}-${parent}-01`,
+    `00-${trace}-${parent}`,
+    `00-${trace}-${parent}-01-more`
+  ])
+    assert.isFalse(read({ traceparent }), traceparent)
+})

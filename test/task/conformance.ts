@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { TaskId } from "../../src/domain/Ids.ts"
+import { AgentId, TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
 import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
+import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { task } from "../utils/Specs.ts"
 import { done, failed, fault } from "./Homes.ts"
 
@@ -38,12 +39,67 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         const again = yield* ledger.submit(task({ id: "t" }))
         assert.strictEqual(again.submittedAt, first.submittedAt)
         assert.strictEqual(again.state, "running")
-        for (const other of [{ prompt: "something else" }, { type: "other" }, { agent: "b" }]) {
+        for (const other of [
+          { prompt: "something else" },
+          { type: "other" },
+          { agent: "b" },
+          { capabilities: ["rust"] }
+        ]) {
           const error = yield* Effect.flip(ledger.submit(task({ id: "t", ...other })))
           assert.strictEqual(error._tag, "TaskConflict")
         }
         const schema = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), schema: { type: "object" } }))
         assert.strictEqual(schema._tag, "TaskConflict")
+        for (const other of [{ evidence: [{ git: "clean" as const }] }, { budget: { turns: 1 } }, { files: ["/a"] }]) {
+          const error = yield* Effect.flip(ledger.submit({ ...task({ id: "t" }), ...other }))
+          assert.strictEqual(error._tag, "TaskConflict", JSON.stringify(other))
+        }
+        const whole = {
+          ...task({ id: "w" }),
+          files: ["/a/b", { path: "/c", name: "d" }],
+          evidence: [{ git: "clean" as const }],
+          budget: { turns: 1, tokens: 2, costUsd: 0.5 }
+        }
+        yield* ledger.submit(whole)
+        // The same, said otherwise; and what is no content.
+        const more = { priority: 3, notBefore: "1 hour", after: upon("t"), labels: { a: "b" } }
+        yield* ledger.submit({
+          ...whole,
+          ...more,
+          files: [
+            { path: "/a/b", name: "b" },
+            { path: "/c", name: "d" }
+          ],
+          budget: { costUsd: 0.5, tokens: 2, turns: 1 }
+        })
+        assert.deepEqual((yield* ledger.get("w")).spec, whole)
+        yield* ledger.submit({ ...task({ id: "t" }), evidence: [], files: [] })
+      })
+    )
+
+    test(
+      "has a lane for each set of requirements, whatever their order, and keeps them and the label",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = { capabilities: ["rust", "gpu", "rust"], label: "issue 7" }
+        yield* ledger.submitAll([
+          task({ id: "both", ...given }),
+          task({ id: "both-too", capabilities: ["gpu", "rust"] }),
+          task({ id: "rust", capabilities: ["rust"] }),
+          task({ id: "none" }),
+          task({ id: "none-too", capabilities: [] }),
+          task({ id: "high", capabilities: ["rust"], priority: 1 }),
+          task({ id: "comma", capabilities: ["gpu,rust"] })
+        ])
+        assert.sameMembers(ids(yield* ledger.heads()), ["both", "high", "none", "comma"])
+        assert.deepEqual(
+          (yield* ledger.get("both")).spec,
+          task({ id: "both", ...given, capabilities: ["gpu", "rust"] })
+        )
+        assert.notProperty((yield* ledger.get("none-too")).spec, "capabilities")
+        assert.strictEqual((yield* ledger.submit(task({ id: "both", capabilities: ["gpu", "rust"] }))).id, "both")
+        for (const id of ["both", "high"]) yield* ledger.claim(id, "a")
+        assert.sameMembers(ids(yield* ledger.heads()), ["both-too", "rust", "none", "comma"])
       })
     )
 
@@ -60,6 +116,60 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         assert.notProperty((yield* ledger.submit(task({ id: "u" }))).spec, "agent")
         assert.strictEqual((yield* ledger.get("u")).spec.schema, undefined)
       })
+    )
+
+    test(
+      "keeps labels and finds tasks by all that are named",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const given = { ...task({ id: "a" }), labels: { team: "web", "it's": "100%", stage: "1" } }
+        yield* ledger.submitAll([
+          given,
+          { ...task({ id: "b" }), labels: { team: "web" } },
+          { ...task({ id: "c" }), labels: { team: "db" } },
+          task({ id: "d" })
+        ])
+        assert.deepEqual((yield* ledger.get("a")).spec, given)
+        const found = (labels: Readonly<Record<string, string>>) => Effect.map(ledger.list({ labels }), ids)
+        assert.deepEqual(yield* found({ team: "web" }), ["b", "a"])
+        assert.deepEqual(yield* found({ stage: "1", team: "web" }), ["a"])
+        assert.deepEqual(yield* found({ "it's": "100%" }), ["a"])
+        assert.deepEqual(yield* found({ team: "we" }), [])
+        assert.deepEqual(yield* found({ web: "team" }), [])
+        assert.deepEqual(yield* found({ toString: "web" }), [])
+        assert.deepEqual(yield* found({}), ["d", "c", "b", "a"])
+        assert.deepEqual(ids(yield* ledger.list({ labels: { team: "web" }, limit: 1 })), ["b"])
+      })
+    )
+
+    test(
+      "tells of the trace that a task belongs to, in its moves and in its result",
+      Effect.gen(function* () {
+        const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        const ledger = yield* TaskLedger
+        const events = yield* (yield* EventBus).subscribe
+        yield* ledger.submitAll([
+          { ...task({ id: "t" }), traceparent },
+          { ...task({ id: "c" }), traceparent }
+        ])
+        yield* perform("t")
+        yield* ledger.cancel("c", "no")
+        yield* ledger.submit(task({ id: "u" }))
+        yield* perform("u")
+        assert.strictEqual((yield* ledger.result("t")).traceparent, traceparent)
+        assert.strictEqual((yield* ledger.get("c")).result?.traceparent, traceparent)
+        assert.notProperty(yield* ledger.result("u"), "traceparent")
+        const told = yield* Stream.runCollect(Stream.take(events, 8))
+        for (const event of told) {
+          if (event.type !== "task.state") continue
+          assert.strictEqual(
+            event.traceparent,
+            event.task === "u" ? undefined : traceparent,
+            `${event.task} ${event.to}`
+          )
+        }
+        assert.strictEqual(told.length, 8)
+      }).pipe(Effect.scoped)
     )
 
     test(
@@ -293,6 +403,41 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
           { attempt: 2, agent: "b", begunAt: 100, endedAt: 120, ended: "succeeded", fault: undefined }
         ])
         assert.deepInclude(yield* ledger.get("t"), { submittedAt: 0, startedAt: 10, endedAt: 120, attempt: 2 })
+      })
+    )
+
+    test(
+      "keeps with whose conversation a task goes on, in a lane for each, behind the end of that task",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const on = (id: string, session: TaskSpec["session"], agent?: string) => ({
+          ...task({ id, ...(agent === undefined ? {} : { agent }) }),
+          ...(session === undefined ? {} : { session })
+        })
+        const [one, two] = [TaskId.make("one"), TaskId.make("two")]
+        yield* ledger.submitAll([
+          on("one", undefined),
+          on("b", one),
+          on("c", { of: one, onMissing: "anew" }, "x"),
+          on("d", { of: one }),
+          on("two", undefined),
+          on("e", two)
+        ])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["one"])
+        const failing = yield* ledger.claim("one", "a")
+        // However it has ended.
+        yield* ledger.complete("one", failing.attempt, failed("one"))
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["two", "b", "c"])
+        assert.deepEqual((yield* ledger.get("b")).spec.session, one)
+        assert.notProperty((yield* ledger.get("b")).spec, "agent")
+        const { agent, session } = (yield* ledger.get("c")).spec
+        assert.deepEqual({ agent, session }, { agent: AgentId.make("x"), session: { of: one, onMissing: "anew" } })
+        yield* perform("two")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["b", "c", "e"])
+        assert.strictEqual((yield* Effect.flip(ledger.submit(on("b", two))))._tag, "TaskConflict")
+        assert.strictEqual((yield* ledger.submit(on("b", { of: one, onMissing: "fail" }))).state, "queued")
+        const circle = [on("f", TaskId.make("g")), on("g", TaskId.make("f"))]
+        assert.strictEqual((yield* Effect.flip(ledger.submitAll(circle)))._tag, "TaskInvalid")
       })
     )
 

@@ -6,10 +6,16 @@ import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 
 export const task = ({
   agent,
+  capabilities,
   id,
+  labels,
+  priority,
   prompt,
   type
 }: {
+  readonly capabilities?: ReadonlyArray<string>
+  readonly labels?: Readonly<Record<string, string>>
+  readonly priority?: number
   readonly id?: string
   readonly prompt?: string
   readonly type?: string
@@ -17,6 +23,9 @@ export const task = ({
 } = {}): TaskSpec => ({
   ...(id === undefined ? {} : { id: TaskId.make(id) }),
   ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
+  ...(capabilities === undefined ? {} : { capabilities }),
+  ...(labels === undefined ? {} : { labels }),
+  ...(priority === undefined ? {} : { priority }),
   type: TaskType.make(type ?? "task"),
   prompt: prompt ?? "do it"
 })
