@@ -16,6 +16,7 @@ import {
 import { type Headers, NO_HEADERS, sizeOf } from "./Headers.ts"
 import * as NatsSecurity from "./NatsSecurity.ts"
 import { NatsConnectionImpl, useSockets, type WithSocketEvents } from "./NatsSocket.ts"
+import type { ReadSecret } from "./SecretSource.ts"
 import {
   AuthenticationRefused,
   type LinkRefused,
@@ -64,7 +65,7 @@ export const make = Effect.fnUntraced(function* (
   lane: Lane,
   name: string,
   settings: TransportSettings,
-  read: NatsSecurity.ReadSecret,
+  read: ReadSecret,
   events: WireEvents
 ): Effect.fn.Return<NatsLink, never, Scope.Scope> {
   const random = yield* Random.Random

@@ -7,19 +7,10 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls"
 import { Cause, Effect, Exit, Redacted } from "effect"
 import { type Authenticator, credsAuthenticator, nkeyAuthenticator } from "nats"
 import { learn } from "../domain/Redaction.ts"
-import type { Secret } from "../domain/Secret.ts"
+import type { HiddenSecret } from "../domain/Secret.ts"
+import type { ReadSecret } from "./SecretSource.ts"
 import { SecretUnreadable } from "./TransportError.ts"
 import { insistsOnTls, type TransportSettings } from "./TransportSettings.ts"
-
-/**
- * Finds what a setting refers to; fails with why not. It must not wait for anything: a server that has been dialled gives
- * a client little time.
- */
-export type ReadSecret = (secret: Secret) => Effect.Effect<Redacted.Redacted, string>
-
-/** For settings without references. */
-export const plainSecrets: ReadSecret = (secret) =>
-  typeof secret === "string" ? Effect.succeed(Redacted.make(secret)) : Effect.fail("there is nobody to look it up")
 
 export interface Tls {
   readonly ca?: string
@@ -42,7 +33,7 @@ export const make = (
 ): NatsSecurity => {
   const before = new Map<string, string>()
 
-  const look = (setting: string, secret: Secret | undefined, hidden = true): string | undefined => {
+  const look = (setting: string, secret: HiddenSecret | undefined, hidden = true): string | undefined => {
     if (secret === undefined) return undefined
     const exit = Effect.runSyncExit(read(secret))
     if (Exit.isSuccess(exit)) {

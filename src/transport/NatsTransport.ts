@@ -6,14 +6,12 @@ import { Context, Effect, Layer, Stream } from "effect"
 import type { NatsConnection } from "nats"
 import { inModule } from "../observability/Log.ts"
 import * as NatsLink from "./NatsLink.ts"
-import { plainSecrets, type ReadSecret } from "./NatsSecurity.ts"
+import { type ReadSecret, readSecret } from "./SecretSource.ts"
 import { Transport } from "./Transport.ts"
 import type { TransportClosed } from "./TransportError.ts"
 import { type TransportSettings, warnings } from "./TransportSettings.ts"
 import type { Lane, TransportStatus } from "./TransportStatus.ts"
 import * as Wired from "./Wired.ts"
-
-export { plainSecrets, type ReadSecret } from "./NatsSecurity.ts"
 
 /**
  * The client's own connections, for what the port has not: JetStream and the micro-service framework. Each waits for its
@@ -27,11 +25,11 @@ export class NatsConnections extends Context.Service<
 export interface Options {
   /** What the servers know this node by. */
   readonly name: string
-  /** Looks up what the settings refer to. Default: only what is written in them. */
+  /** Looks up what the settings refer to. Default readSecret. */
   readonly secrets?: ReadSecret
 }
 
-export const layer = (settings: TransportSettings, { name, secrets = plainSecrets }: Options) =>
+export const layer = (settings: TransportSettings, { name, secrets = readSecret }: Options) =>
   Layer.effectContext(
     Effect.gen(function* () {
       for (const warning of warnings(settings)) yield* Effect.logWarning(warning)

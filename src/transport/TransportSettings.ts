@@ -1,7 +1,7 @@
 /** What a person may set about how nodes reach each other, and what it is if they do not. Also what speaks against it. */
 import { Effect, Schema } from "effect"
 import { byteSizeBetween, PositiveDurationFromString } from "../domain/Quantity.ts"
-import { Secret } from "../domain/Secret.ts"
+import { HiddenSecret as Secret } from "../domain/Secret.ts"
 
 export const MAX_SERVERS = 32
 const ADDRESS =
