@@ -57,8 +57,17 @@ class NatsSocket extends NodeTransport {
   }
 
   override setupHandlers() {
+    const { socket } = this
+    let heard = false
+    socket.once("data", () => {
+      heard = true
+    })
+    socket.once("close", () => {
+      // With TLS 1.3 a client has finished before the server has looked at its certificate.
+      if (!heard && !this.#abandoned && this.isEncrypted()) this.#events?.tlsFailed(UNWANTED)
+    })
+    socket.once("error", (error) => this.#events?.failed(reasonOf(error)))
     super.setupHandlers()
-    this.socket.on("error", (error) => this.#events?.failed(reasonOf(error)))
   }
 
   override async close(error?: Error): Promise<void> {
@@ -83,6 +92,9 @@ class NatsSocket extends NodeTransport {
     timer.unref?.()
   }
 }
+
+const UNWANTED =
+  "the server ended the connection after the handshake, as it does when it wants a certificate of this node or does not trust the one it got"
 
 const codeOf = (error: unknown): unknown =>
   typeof error === "object" && error !== null && "code" in error ? error.code : undefined
