@@ -9,8 +9,10 @@ import { SlowConsumer, type SubscriptionError } from "./TransportError.ts"
 /** What may wait for one subscription, unless it says otherwise. */
 export const QUEUE = { messages: 65_536, bytes: 64 * 1024 * 1024 }
 
-export interface Options {
+export interface Options<A> {
   readonly subject: string
+  /** Bytes. */
+  readonly sizeOf: (item: A) => number
   readonly messages: number
   readonly bytes: number
   readonly overflow: "drop" | "fail"
@@ -21,7 +23,7 @@ export interface Options {
 }
 
 export interface Delivery<A> {
-  offer(item: A, size: number): void
+  offer(item: A): void
   fail(fault: SubscriptionError): void
   /** No more will come; what is there is read first. */
   end(): void
@@ -31,13 +33,8 @@ export interface Delivery<A> {
   readonly stream: Stream.Stream<A, SubscriptionError>
 }
 
-interface Waiting<A> {
-  readonly item: A
-  readonly size: number
-}
-
-export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
-  Effect.map(Queue.unbounded<Waiting<A>, SubscriptionError | Cause.Done>(), (queue) => {
+export const make = <A>(options: Options<A>): Effect.Effect<Delivery<A>> =>
+  Effect.map(Queue.unbounded<A, SubscriptionError | Cause.Done>(), (queue) => {
     let messages = 0
     let bytes = 0
     let dropped = 0
@@ -45,9 +42,9 @@ export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
     let missing = 0
     let reading = false
     const fault = () => new SlowConsumer({ subject: options.subject, dropped, limit: options.messages })
-    const took = (batch: ReadonlyArray<Waiting<A>>) => {
+    const took = (batch: ReadonlyArray<A>) => {
       messages -= batch.length
-      for (const { size } of batch) bytes -= size
+      for (const item of batch) bytes -= options.sizeOf(item)
       if (missing === 0 || options.overflow === "fail" || messages > options.messages / 2 || bytes > options.bytes / 2)
         return
       const count = missing
@@ -55,7 +52,8 @@ export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
       options.caughtUp(count)
     }
     return {
-      offer: (item, size) => {
+      offer: (item) => {
+        const size = options.sizeOf(item)
         // One that is larger than all the room is let in alone, or it would never arrive.
         if (messages >= options.messages || (messages > 0 && bytes + size > options.bytes)) {
           dropped++
@@ -64,7 +62,7 @@ export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
           if (options.overflow === "fail") Queue.failCauseUnsafe(queue, Cause.fail(fault()))
           return
         }
-        if (!Queue.offerUnsafe(queue, { item, size })) return
+        if (!Queue.offerUnsafe(queue, item)) return
         messages++
         bytes += size
       },
@@ -79,7 +77,7 @@ export const make = <A>(options: Options): Effect.Effect<Delivery<A>> =>
             return Effect.map(Queue.takeBetween(queue, 1, AT_ONCE), (batch) => {
               reading = true
               took(batch)
-              return batch.map(({ item }) => item) as [A, ...Array<A>]
+              return batch as [A, ...Array<A>]
             })
           })
         )

@@ -3,11 +3,11 @@
  * lanes are the same, always up, and refuse no one.
  */
 import { Effect, Random } from "effect"
-import { type Headers, sizeOf } from "./Headers.ts"
+import { type Headers, NO_HEADERS, sizeOf } from "./Headers.ts"
 import { isLiteral, matches } from "./Subjects.ts"
 import { PayloadTooLarge } from "./TransportError.ts"
 import type { Lane } from "./TransportStatus.ts"
-import type { Arrived, Listener, Wire, Wires } from "./Wire.ts"
+import { type Answer, Arrived, type Wire, type Wires } from "./Wire.ts"
 
 /** What one message may be with its headers: as a server that is not told otherwise. */
 export const MAX_PAYLOAD = 1024 * 1024
@@ -17,18 +17,29 @@ export interface Options {
   readonly maxPayload?: number
 }
 
+/** On its way. */
+interface Sent {
+  readonly subject: string
+  readonly reply: string | undefined
+  readonly data: Uint8Array
+  readonly headers: Headers
+  readonly nobody: boolean
+}
+
+type Taker = (sent: Sent) => void
+
 /** Where all subscriptions of a process meet. */
 export interface Hub {
   readonly maxPayload: number
   /** Who gets a message to this subject: all, and one of each group. */
-  takers(subject: string): ReadonlyArray<Listener>
-  add(subject: string, queue: string | undefined, listener: Listener): () => void
+  takers(subject: string): ReadonlyArray<Taker>
+  add(subject: string, queue: string | undefined, taker: Taker): () => void
 }
 
 interface Entry {
   readonly words: ReadonlyArray<string>
   readonly queue: string | undefined
-  readonly listener: Listener
+  readonly taker: Taker
 }
 
 export const hub = ({ maxPayload = MAX_PAYLOAD }: Options = {}): Effect.Effect<Hub> =>
@@ -39,14 +50,14 @@ export const hub = ({ maxPayload = MAX_PAYLOAD }: Options = {}): Effect.Effect<H
     return {
       maxPayload,
       takers: (subject) => {
-        const all: Array<Listener> = []
-        let groups: Map<string, Array<Listener>> | undefined
-        const take = ({ listener, queue }: Entry) => {
-          if (queue === undefined) return void all.push(listener)
+        const all: Array<Taker> = []
+        let groups: Map<string, Array<Taker>> | undefined
+        const take = ({ queue, taker }: Entry) => {
+          if (queue === undefined) return void all.push(taker)
           groups ??= new Map()
           const group = groups.get(queue)
-          if (group === undefined) groups.set(queue, [listener])
-          else group.push(listener)
+          if (group === undefined) groups.set(queue, [taker])
+          else group.push(taker)
         }
         for (const entry of literal.get(subject) ?? []) take(entry)
         if (wild.size > 0) {
@@ -59,8 +70,8 @@ export const hub = ({ maxPayload = MAX_PAYLOAD }: Options = {}): Effect.Effect<H
         }
         return all
       },
-      add: (subject, queue, listener) => {
-        const entry: Entry = { words: subject.split("."), queue, listener }
+      add: (subject, queue, taker) => {
+        const entry: Entry = { words: subject.split("."), queue, taker }
         const place = isLiteral(subject) ? (literal.get(subject) ?? new Set<Entry>()) : wild
         place.add(entry)
         if (place !== wild) literal.set(subject, place)
@@ -75,7 +86,7 @@ export const hub = ({ maxPayload = MAX_PAYLOAD }: Options = {}): Effect.Effect<H
 /** One end at it. */
 export const make =
   ({ add, maxPayload, takers }: Hub): Wires<never, never> =>
-  () => {
+  (events) => {
     const wireOf = (lane: Lane): Wire => {
       let published = 0
       let received = 0
@@ -84,30 +95,25 @@ export const make =
         if (data.length + sizeOf(headers) > limit)
           return Effect.fail(new PayloadTooLarge({ subject, size: data.length, limit }))
         published++
-        const listeners = takers(subject)
-        if (listeners.length === 0) {
-          if (reply !== undefined) deliver(reply, { ...NOBODY, subject: reply })
-          return Effect.void
+        const found = takers(subject)
+        if (found.length > 0) {
+          // The sender may go on to change it.
+          const sent = { subject, reply, data: data.slice(), headers, nobody: false }
+          for (const take of found) take(sent)
+        } else if (reply !== undefined) {
+          for (const take of takers(reply)) take({ ...NOBODY, subject: reply })
         }
-        // The sender may go on to change it.
-        const arrived = { subject, reply, data: data.slice(), headers, nobody: false }
-        for (const listener of listeners) listener.message(arrived)
         return Effect.void
       }
-      const deliver = (subject: string, arrived: Arrived) => {
-        for (const listener of takers(subject)) listener.message(arrived)
-      }
+      const { answer } = events(lane)
       return {
         lane,
         inboxPrefix: "_INBOX",
-        publish: (subject, data, headers, reply) => Effect.suspend(() => send(subject, data, headers, reply)),
-        listen: (subject, queue, { failed, message }) => {
-          const stop = add(subject, queue, {
-            failed,
-            message: (arrived) => {
-              received++
-              message(arrived)
-            }
+        publish: send,
+        listen: (subject, queue, { message }) => {
+          const stop = add(subject, queue, (sent) => {
+            received++
+            message(new MemoryArrived(sent, answer))
           })
           return { stop, drain: Effect.sync(stop) }
         },
@@ -135,4 +141,27 @@ export const make =
     return Effect.sync(() => ({ control: wireOf("control"), bulk: wireOf("bulk") }))
   }
 
-const NOBODY: Omit<Arrived, "subject"> = { reply: undefined, data: new Uint8Array(0), headers: {}, nobody: true }
+const NOBODY: Omit<Sent, "subject"> = { reply: undefined, data: new Uint8Array(0), headers: NO_HEADERS, nobody: true }
+
+class MemoryArrived extends Arrived {
+  readonly #sent: Sent
+  constructor(sent: Sent, answer: Answer) {
+    super(answer)
+    this.#sent = sent
+  }
+  get subject() {
+    return this.#sent.subject
+  }
+  get reply() {
+    return this.#sent.reply
+  }
+  get data() {
+    return this.#sent.data
+  }
+  get headers() {
+    return this.#sent.headers
+  }
+  get nobody() {
+    return this.#sent.nobody
+  }
+}

@@ -30,7 +30,7 @@ import {
 import type { TransportSettings } from "./TransportSettings.ts"
 import { insistsOnTls } from "./TransportSettings.ts"
 import type { Lane, LinkSnapshot } from "./TransportStatus.ts"
-import type { Arrived, Listener, Listening, Wire, WireEvents } from "./Wire.ts"
+import { type Answer, Arrived, type Listener, type Listening, type Wire, type WireEvents } from "./Wire.ts"
 
 /** Questions "are you there" that may be open. */
 const PINGS_OUT = 2
@@ -241,7 +241,7 @@ export const make = Effect.fnUntraced(function* (
           return
         }
         received++
-        ear.listener.message(new NatsArrived(message))
+        ear.listener.message(new NatsArrived(message, events.answer))
       }
     })
   }
@@ -256,10 +256,13 @@ export const make = Effect.fnUntraced(function* (
   ): PayloadTooLarge | undefined => {
     const limit = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
     if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
-    nc.publish(subject, data, {
-      ...(reply === undefined ? {} : { reply }),
-      ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
-    })
+    if (reply === undefined && headers === NO_HEADERS) nc.publish(subject, data)
+    else {
+      nc.publish(subject, data, {
+        ...(reply === undefined ? {} : { reply }),
+        ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
+      })
+    }
     published++
     unconfirmed++
     const bytes = size + subject.length + OVERHEAD
@@ -293,26 +296,25 @@ export const make = Effect.fnUntraced(function* (
   let confirming = 0
   let confirmingBytes = 0
 
-  const publish: Wire["publish"] = (subject, data, headers, reply) =>
-    Effect.suspend(() => {
-      if (state === "closed") return Effect.fail(new TransportClosed())
-      const size = data.length + sizeOf(headers)
-      if (connection !== undefined && pending.length === 0 && isUp()) {
-        if (unconfirmedBytes >= settings.maxPending) {
-          return Effect.callback<void>((resume) => {
-            held.push(() => resume(Effect.void))
-          }).pipe(Effect.andThen(publish(subject, data, headers, reply)))
-        }
-        const fault = send(connection, subject, data, headers, reply, size)
-        return fault === undefined ? Effect.void : Effect.fail(fault)
+  const publish: Wire["publish"] = (subject, data, headers, reply) => {
+    if (state === "closed") return Effect.fail(new TransportClosed())
+    const size = data.length + (headers === NO_HEADERS ? 0 : sizeOf(headers))
+    if (connection !== undefined && pending.length === 0 && isUp()) {
+      if (unconfirmedBytes >= settings.maxPending) {
+        return Effect.callback<void>((resume) => {
+          held.push(() => resume(Effect.void))
+        }).pipe(Effect.andThen(Effect.suspend(() => publish(subject, data, headers, reply))))
       }
-      if (pendingBytes + size + OVERHEAD > settings.maxPending)
-        return Effect.fail(new PendingFull({ lane, limit: settings.maxPending }))
-      pendingBytes += size + OVERHEAD
-      // The sender may go on to change it.
-      pending.push({ subject, data: data.slice(), headers, reply, size })
-      return Effect.void
-    })
+      const fault = send(connection, subject, data, headers, reply, size)
+      return fault === undefined ? Effect.void : Effect.fail(fault)
+    }
+    if (pendingBytes + size + OVERHEAD > settings.maxPending)
+      return Effect.fail(new PendingFull({ lane, limit: settings.maxPending }))
+    pendingBytes += size + OVERHEAD
+    // The sender may go on to change it.
+    pending.push({ subject, data: data.slice(), headers, reply, size })
+    return Effect.void
+  }
 
   const listen = (subject: string, queue: string | undefined, listener: Listener): Listening => {
     const ear: Ear = { subject, queue, listener, subscription: undefined }
@@ -461,10 +463,11 @@ const headersOf = (from: Headers): MsgHdrs => {
 }
 
 /** Its headers are read when they are looked at. */
-class NatsArrived implements Arrived {
+class NatsArrived extends Arrived {
   readonly #message: Msg
   #headers: Headers | undefined
-  constructor(message: Msg) {
+  constructor(message: Msg, answer: Answer) {
+    super(answer)
     this.#message = message
   }
   get subject() {

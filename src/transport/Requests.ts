@@ -76,7 +76,9 @@ export const make = Effect.fnUntraced(function* (wire: Wire): Effect.fn.Return<R
       const token = (++asked).toString(36)
       const answer = Deferred.makeUnsafe<Arrived, RequestError>()
       waiting.set(token, { subject, answer })
-      const sent: Effect.Effect<void, RequestError> = wire.publish(subject, data, headers, `${inbox}.${token}`)
+      const sent: Effect.Effect<void, RequestError> = Effect.suspend(() =>
+        wire.publish(subject, data, headers, `${inbox}.${token}`)
+      )
       return Effect.onExitPrimitive(Effect.andThen(sent, Deferred.await(answer)), () => {
         waiting.delete(token)
         return undefined

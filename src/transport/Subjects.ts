@@ -11,9 +11,20 @@ const SHAPE = /^[^\s.\p{Cc}]+(?:\.[^\s.\p{Cc}]+)*$/u
 const WILD = /(?:^|\.)[*>](?:\.|$)/
 const SWALLOWS_MORE = /(?:^|\.)>\./
 
+/** Subjects that were found to be right lately: most messages go to few of them. */
+const right = new Set<string>()
+const MAX_RIGHT = 1024
+
 /** What is wrong with a subject that is published to; undefined when nothing is. */
-export const wrongSubject = (subject: string): string | undefined =>
-  wrongPattern(subject) ?? (WILD.test(subject) ? `the subject "${subject}" holds a wildcard` : undefined)
+export const wrongSubject = (subject: string): string | undefined => {
+  if (right.has(subject)) return undefined
+  const wrong = wrongPattern(subject) ?? (WILD.test(subject) ? `the subject "${subject}" holds a wildcard` : undefined)
+  if (wrong === undefined) {
+    if (right.size === MAX_RIGHT) right.clear()
+    right.add(subject)
+  }
+  return wrong
+}
 
 /** The same for one that is subscribed to. */
 export const wrongPattern = (subject: string): string | undefined => {

@@ -3,19 +3,45 @@
  * not its business: `Wired` does them, the same for every home. A wire is given checked subjects and headers only, and
  * calls back at any time, from wherever its bytes arrive.
  */
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type { Headers } from "./Headers.ts"
-import type { LinkRefused, PayloadTooLarge, PendingFull, PermissionDenied, TransportClosed } from "./TransportError.ts"
+import type { Packet } from "./Transport.ts"
+import {
+  type LinkRefused,
+  MessageInvalid,
+  type PayloadTooLarge,
+  type PendingFull,
+  type PermissionDenied,
+  type PublishError,
+  type TransportClosed
+} from "./TransportError.ts"
 import type { Lane, LinkSnapshot, TransportStatus } from "./TransportStatus.ts"
 
-/** A message as it arrived. Headers are read when they are looked at. */
-export interface Arrived {
-  readonly subject: string
-  readonly reply: string | undefined
-  readonly data: Uint8Array
-  readonly headers: Headers
+/** How an answer goes back on the way that the question came. */
+export type Answer = (
+  reply: string,
+  data: Uint8Array,
+  headers: Headers | undefined
+) => Effect.Effect<void, PublishError>
+
+/** A message as it arrived. Headers are read when they are looked at. A class, because there may be very many of them. */
+export abstract class Arrived implements Packet {
+  readonly #answer: Answer
+  constructor(answer: Answer) {
+    this.#answer = answer
+  }
+  abstract get subject(): string
+  abstract get reply(): string | undefined
+  abstract get data(): Uint8Array
+  abstract get headers(): Headers
   /** It is not an answer: the server says that nobody listens. */
-  readonly nobody: boolean
+  abstract get nobody(): boolean
+  respond(data: Uint8Array, options?: { readonly headers?: Headers }): Effect.Effect<void, PublishError> {
+    const { reply } = this
+    return reply === undefined
+      ? Effect.fail(new MessageInvalid({ problem: `nobody waits for an answer to this one to "${this.subject}"` }))
+      : this.#answer(reply, data, options?.headers)
+  }
 }
 
 export interface Listener {
@@ -34,6 +60,7 @@ export interface Wire {
   readonly lane: Lane
   /** For answers to requests. */
   readonly inboxPrefix: string
+  /** Is called when it is to be done, and has been done where the Effect is `Effect.void`: there may be very many of them. */
   publish(
     subject: string,
     data: Uint8Array,
@@ -59,6 +86,7 @@ export interface Wire {
 
 /** What a wire tells of. */
 export interface WireEvents {
+  readonly answer: Answer
   status(status: TransportStatus): void
   /** A message that was published was not allowed. */
   publishDenied(fault: PermissionDenied): void

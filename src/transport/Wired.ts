@@ -7,10 +7,12 @@ import { wrongPattern, wrongQueue, wrongSubject } from "./Subjects.ts"
 import type { Packet, TransportShape } from "./Transport.ts"
 import { MessageInvalid, type PermissionDenied, type PublishError, TransportClosed } from "./TransportError.ts"
 import { LANES, type Lane, STATUS_KEPT, type TransportStatus } from "./TransportStatus.ts"
-import type { Arrived, Listening, Wire, Wires } from "./Wire.ts"
+import type { Listening, Wire, Wires } from "./Wire.ts"
 
 /** How long a `drain` waits for those who read. */
 export const DRAIN_TIME = Duration.seconds(10)
+const sizeOf = ({ data }: Packet) => data.length
+
 /** How often it looks. */
 const DRAIN_STEP = Duration.millis(10)
 
@@ -33,36 +35,6 @@ type Publish = (
   reply?: string
 ) => Effect.Effect<void, PublishError>
 
-/** A class, because there may be very many of them. */
-class Arrival implements Packet {
-  readonly #lane: Lane
-  readonly #arrived: Arrived
-  readonly #publish: Publish
-  constructor(lane: Lane, arrived: Arrived, publish: Publish) {
-    this.#lane = lane
-    this.#arrived = arrived
-    this.#publish = publish
-  }
-  get subject() {
-    return this.#arrived.subject
-  }
-  get data() {
-    return this.#arrived.data
-  }
-  get headers() {
-    return this.#arrived.headers
-  }
-  get reply() {
-    return this.#arrived.reply
-  }
-  respond(data: Uint8Array, options?: { readonly headers?: Headers }): Effect.Effect<void, PublishError> {
-    const { reply } = this.#arrived
-    return reply === undefined
-      ? Effect.fail(new MessageInvalid({ problem: `nobody waits for an answer to this one to "${this.subject}"` }))
-      : this.#publish(this.#lane, reply, data, options?.headers)
-  }
-}
-
 export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E, R | Scope.Scope> =>
   Effect.gen(function* () {
     const statuses = yield* Effect.acquireRelease(PubSub.sliding<Numbered>(STATUS_KEPT), PubSub.shutdown)
@@ -71,18 +43,6 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
 
     const requests = new Map<Lane, Requests.Requests>()
     const dropped: Record<Lane, number> = { control: 0, bulk: 0 }
-    const lanes = yield* wires((lane) => ({
-      status: report,
-      publishDenied: (fault) => requests.get(lane)?.publishDenied(fault)
-    }))
-    for (const lane of LANES) requests.set(lane, yield* Requests.make(lanes[lane]))
-
-    const subscribed = new Set<Subscribed>()
-    let draining = false
-    const drained = yield* Latch.make(false)
-    const droppedNow = (of: Lane) =>
-      [...subscribed].reduce((sum, { delivery, lane }) => (lane === of ? sum + delivery.dropped() : sum), 0)
-
     const publish: Publish = (lane, subject, data, headers = NO_HEADERS, reply) => {
       const wrong =
         wrongSubject(subject) ??
@@ -93,7 +53,18 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
         : Effect.fail(new MessageInvalid({ problem: wrong }))
     }
 
-    const packetOf = (lane: Lane, arrived: Arrived): Packet => new Arrival(lane, arrived, publish)
+    const lanes: Readonly<Record<Lane, Wire>> = yield* wires((lane) => ({
+      status: report,
+      answer: (reply, data, headers) => Effect.suspend(() => publish(lane, reply, data, headers)),
+      publishDenied: (fault) => requests.get(lane)?.publishDenied(fault)
+    }))
+    for (const lane of LANES) requests.set(lane, yield* Requests.make(lanes[lane]))
+
+    const subscribed = new Set<Subscribed>()
+    let draining = false
+    const drained = yield* Latch.make(false)
+    const droppedNow = (of: Lane) =>
+      [...subscribed].reduce((sum, { delivery, lane }) => (lane === of ? sum + delivery.dropped() : sum), 0)
 
     const subscribe: TransportShape["subscribe"] = Effect.fn("Transport.subscribe")(function* (subject, options = {}) {
       const { capacity = {}, lane = "control", overflow = "drop", queue } = options
@@ -103,6 +74,7 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
       const wire: Wire = lanes[lane]
       const delivery = yield* Delivery.make<Packet>({
         subject,
+        sizeOf,
         messages: capacity.messages ?? Delivery.QUEUE.messages,
         bytes: capacity.bytes ?? Delivery.QUEUE.bytes,
         overflow,
@@ -113,7 +85,7 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
       yield* Effect.acquireRelease(
         Effect.sync(() => {
           const listening = wire.listen(subject, queue, {
-            message: (arrived) => delivery.offer(packetOf(lane, arrived), arrived.data.length),
+            message: (arrived) => delivery.offer(arrived),
             failed: (fault) => {
               denied = fault
               delivery.fail(fault)
@@ -146,9 +118,7 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
       if (wrong !== undefined) return Effect.fail(new MessageInvalid({ problem: wrong }))
       const asking = requests.get(lane)
       if (draining || asking === undefined) return Effect.fail(new TransportClosed())
-      return Effect.map(asking.ask(subject, data, trimmed(headers), Duration.fromInputUnsafe(deadline)), (arrived) =>
-        packetOf(lane, arrived)
-      )
+      return asking.ask(subject, data, trimmed(headers), Duration.fromInputUnsafe(deadline))
     }
 
     const flush = Effect.forEach(LANES, (lane) => Effect.andThen(lanes[lane].up, lanes[lane].roundTrip), {
