@@ -8,6 +8,7 @@ import {
   Context,
   Deferred,
   Effect,
+  Fiber,
   type FileSystem,
   Layer,
   type Path,
@@ -17,15 +18,21 @@ import {
 } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
-import { AgentHost } from "./agent/AgentHost.ts"
+import { AgentHost, renewed } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
+import * as AgentReload from "./agent/AgentReload.ts"
 import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
 import { type Move, Moves } from "./agent/Moves.ts"
+import { type ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
 import { Sessions } from "./agent/Sessions.ts"
+import { Workspaces } from "./agent/Workspace.ts"
+import type { WorkspaceBlocked } from "./agent/WorkspaceError.ts"
 import type { Config } from "./config/Config.ts"
+import * as Plan from "./config/Plan.ts"
+import type { Fault } from "./domain/Fault.ts"
 import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
-import type { Published } from "./event/Event.ts"
+import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import * as Logging from "./observability/Logging.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
@@ -52,11 +59,13 @@ import {
   type TaskConflict,
   type TaskEnded,
   TaskInvalid,
+  type TaskNotDead,
   type TaskUnknown
 } from "./task/TaskError.ts"
 import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
+import * as WorkspaceKeeper from "./task/WorkspaceKeeper.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
 export type StartError =
@@ -68,8 +77,16 @@ export type StartError =
   | LedgerUnusable
   | StateUnusable
   | PluginError
+  | WorkspaceBlocked
 
 export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
+
+export interface ReloadOptions {
+  /** Agents that change are stopped in the middle of what they do, and go on afterwards. Default false: they finish first. */
+  readonly now?: boolean
+  /** Given the ids of the new tasks when all agents are up, before any goes. Where it fails, all is undone. */
+  readonly submit?: (tasks: ReadonlyArray<string>) => Effect.Effect<unknown, Fault>
+}
 
 export class MisterSmith extends Context.Service<
   MisterSmith,
@@ -87,6 +104,10 @@ export class MisterSmith extends Context.Service<
     perform(task: TaskInput): Effect.Effect<TaskResult, SubmitError | TaskUnknown | SupervisorGaveUp>
     /** Ends a task that has not ended, and the work on it. */
     cancel(task: string, why?: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
+    /** Gives a dead letter a new life: it goes back to the queue. */
+    replay(task: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | SubmitError>
+    /** A dead letter need not be kept: it counts as cancelled, and is forgotten in its turn. */
+    drop(task: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | LedgerUnusable>
     task(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
     /** The attempts at a task, first to last. */
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
@@ -106,6 +127,14 @@ export class MisterSmith extends Context.Service<
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
     /** Changes what an agent's running CLI may use; its next life begins with the config's limits again. Answers with those that the kernel does not enforce. */
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
+    /** What another config would change, compared with the one that holds now. Changes nothing. */
+    plan(next: Config): Effect.Effect<Plan.Plan>
+    /**
+     * Follows another config: only what differs changes, one agent at a time, and who is busy finishes first. Where an agent
+     * does not come up all is undone. Answers with what was changed; the tasks of the config are the caller's to submit. A
+     * caller that is interrupted does not interrupt it.
+     */
+    reload(next: Config, options?: ReloadOptions): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack>
     /** What an agent's CLI and all it has started use, as of the last look; undefined before the first. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
     /** The supervision tree at this moment: states, restarts, last failures, uptime, when the next restart is due. */
@@ -135,10 +164,14 @@ export class MisterSmith extends Context.Service<
   /** The same, reporting to an EventBus of the caller's, which can so hear of the very last things. */
   static readonly layerWithEvents = (
     config: Config
-  ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> =>
-    MisterSmith.layerOn(config).pipe(
+  ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> => {
+    const live = liveOf(config)
+    return MisterSmith.layerOn(config, live).pipe(
       Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), { kept: { ...KEPT, tasks: config.tasksKept } })
+        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
+          kept: live.kept,
+          bounds: live.retry
+        })
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
@@ -147,28 +180,41 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
       Layer.provideMerge(SecureRandom.layerWebCrypto)
     )
+  }
 
   /** The node on whatever world it is given: where processes are started, tasks kept and dice thrown is the caller's affair. */
-  static readonly layerOn = (config: Config) =>
-    Layer.effect(MisterSmith, make).pipe(
+  static readonly layerOn = (config: Config, live: Live = liveOf(config)) =>
+    Layer.effect(MisterSmith, make(config, live)).pipe(
       // What is listed later starts earlier and stops later: no work is given out any more when the agents stop.
-      Layer.provideMerge(Dispatcher.layer(config.retry)),
+      Layer.provideMerge(WorkspaceKeeper.layer),
+      Layer.provideMerge(Dispatcher.layer(live.retry)),
       Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
-      Layer.provideMerge(
-        AgentHost.layer({
-          ...config.claude,
-          dataDir: config.dataDir,
-          baseDir: config.baseDir,
-          stopTime: longestStop(config.process.stop)
-        })
-      ),
+      Layer.provideMerge(Workspaces.layer(config.workspaces)),
+      Layer.provideMerge(AgentHost.layer(hostOf(config))),
       // Before any agent has begun: a plugin that cannot be loaded leaves nothing behind.
       Layer.provideMerge(Routing.layer(config.routing))
     )
 }
+
+const hostOf = ({ baseDir, claude, dataDir, process }: Config) => ({
+  ...claude,
+  dataDir,
+  baseDir,
+  stopTime: longestStop(process.stop)
+})
+
+/** What its owners read anew each time they need it, so that a reload can change it in its place. */
+interface Live {
+  readonly retry: Config["retry"]
+  readonly kept: { tasks: number; text: number; dead: number }
+}
+const liveOf = ({ deadTasksKept, retry, tasksKept }: Config): Live => ({
+  retry: { ...retry },
+  kept: { ...KEPT, tasks: tasksKept, dead: deadTasksKept }
+})
 
 const namesOf = ({ agents }: Config) =>
   agents.flatMap(({ id, replicas }) =>
@@ -190,12 +236,12 @@ const announce = ({ agents, name }: Config) =>
     })
   )
 
-/** Processes that an event names. */
+/** Processes, agents or tasks that an event names. */
 const MAX_NAMED = 100
 
 const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
 
-const make = Effect.gen(function* () {
+const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
   const inputs = yield* Inputs
@@ -206,6 +252,42 @@ const make = Effect.gen(function* () {
   const routing = yield* Routing.Routing
   let draining = false
   const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
+  const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
+  const scope = yield* Effect.scope
+  let host = yield* AgentHost
+  let current = config
+  let reloading = false
+  const reload = Effect.fn("MisterSmith.reload")(function* (next: Config, { now = false, submit }: ReloadOptions = {}) {
+    const plan = Plan.plan(current, next)
+    const began = yield* Clock.currentTimeMillis
+    yield* bus.publish(plannedOf(plan))
+    const accepted = Plan.accepted(current, next)
+    const nextHost = Plan.sharesDiffer(current, next) ? yield* renewed(host, hostOf(accepted)) : host
+    yield* AgentReload.carryOut({
+      steps: stepsOf(plan, next),
+      host: nextHost,
+      now,
+      submit: submit === undefined || plan.tasks.length === 0 ? Effect.void : submit(plan.tasks)
+    }).pipe(
+      Effect.provideContext(parts),
+      Effect.tapError(({ at, notUndone, reason, undone }) =>
+        bus.publish({
+          type: "reload.rolled_back",
+          cause: at,
+          why: brief(reason),
+          undone,
+          notUndone: notUndone.map(({ agent }) => agent)
+        })
+      )
+    )
+    Object.assign(live.retry, accepted.retry)
+    live.kept.tasks = accepted.tasksKept
+    live.kept.dead = accepted.deadTasksKept
+    host = nextHost
+    current = accepted
+    yield* bus.publish({ type: "reload.done", tookMillis: (yield* Clock.currentTimeMillis) - began })
+    return plan
+  })
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) =>
     Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
@@ -225,6 +307,8 @@ const make = Effect.gen(function* () {
       return yield* result((yield* submit(task)).id)
     }),
     cancel: (task, why = "on request") => ledger.cancel(task, why),
+    replay: ledger.replay,
+    drop: ledger.drop,
     task: ledger.get,
     attempts: ledger.history,
     tasks: ledger.list({ limit: 1_000 }),
@@ -236,6 +320,20 @@ const make = Effect.gen(function* () {
     pauseAgent: pause,
     resumeAgent: resume,
     limitAgent: limit,
+    plan: (next) => Effect.sync(() => Plan.plan(current, next)),
+    reload: (next, options) =>
+      Effect.suspend((): Effect.Effect<Plan.Plan, ReloadUnderWay | ReloadRolledBack> => {
+        if (reloading) return Effect.fail(new ReloadUnderWay())
+        reloading = true
+        const whole = Effect.ensuring(
+          reload(next, options),
+          Effect.sync(() => {
+            reloading = false
+          })
+        )
+        // Goes on when the caller goes away: half a config is worse than either.
+        return Effect.flatMap(Effect.forkIn(whole, scope), Fiber.join)
+      }),
     usage,
     tree,
     explain,
@@ -266,3 +364,33 @@ const make = Effect.gen(function* () {
     ended
   })
 })
+
+/** The steps of a plan, with what it takes to carry them out. */
+const stepsOf = (plan: Plan.Plan, next: Config): ReadonlyArray<AgentReload.Step> => {
+  const members = Plan.membersOf(next)
+  return plan.agents.flatMap(({ agent, do: what, keys, renews }): ReadonlyArray<AgentReload.Step> => {
+    const spec = members.get(agent)
+    if (spec === undefined) return [{ do: "remove", agent }]
+    if (what === "add") return [{ do: "add", agent, spec }]
+    if (what === "change") {
+      return [{ do: "change", agent, spec, renews, limits: keys.some((key) => Plan.PROCESS_LIMIT.test(key)) }]
+    }
+    return [{ do: "keep", agent }]
+  })
+}
+
+const plannedOf = ({ agents, settings, tasks }: Plan.Plan): Event => {
+  const which = (what: Plan.AgentStep["do"]) =>
+    agents.flatMap((step) => (step.do === what ? [step.agent] : [])).slice(0, MAX_NAMED)
+  const keys = (restart: boolean) =>
+    settings.flatMap(({ holds, key }) => ((holds === "node_restart") === restart ? [key] : []))
+  return {
+    type: "reload.planned",
+    add: which("add"),
+    change: which("change"),
+    remove: which("remove"),
+    tasks: tasks.slice(0, MAX_NAMED),
+    settings: keys(false),
+    needsRestart: keys(true)
+  }
+}

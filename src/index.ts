@@ -4,16 +4,29 @@ export { AgentNotRunning, AgentUnknown, SessionMissing, SessionOwned, StoppedUnr
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
 export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
 export type { Move } from "./agent/Moves.ts"
+export { ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
+export {
+  BaseUnknown,
+  BranchTaken,
+  GitFailed,
+  GitMissing,
+  NoRoom,
+  RepositoryLocked,
+  RepositoryUnusable,
+  WorkspaceBlocked,
+  WorkspacesFull
+} from "./agent/WorkspaceError.ts"
 export type { Config, ConfigInput } from "./config/Config.ts"
 export { ConfigInvalid, ConfigUnreadable } from "./config/ConfigError.ts"
 export { load as loadConfig, make as makeConfig } from "./config/Load.ts"
+export type { AgentStep, Plan, SettingChange } from "./config/Plan.ts"
 export type { AgentState } from "./domain/AgentState.ts"
 export type { Fault, FaultReport, Recovery, Severity } from "./domain/Fault.ts"
 export { AgentId, TaskId, TaskType } from "./domain/Ids.ts"
-export type { TaskResult, TaskState, TaskUsage } from "./domain/Task.ts"
+export type { TaskResult, TaskState, TaskUsage, TaskWorkspace } from "./domain/Task.ts"
 export { VERSION } from "./domain/Version.ts"
 export type { Event, Published } from "./event/Event.ts"
-export { MisterSmith, type StartError, type SubmitError } from "./MisterSmith.ts"
+export { MisterSmith, type ReloadOptions, type StartError, type SubmitError } from "./MisterSmith.ts"
 export { LimitUnenforceable, PauseFailed, RungUnavailable, TreeSurvived } from "./process/ProcessError.ts"
 export type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
 export type { TreeUsage } from "./process/Usage.ts"
@@ -32,16 +45,20 @@ export type { AgentLoad } from "./task/AgentLoad.ts"
 export { PluginBroken, PluginMissing, PluginNotAFunction } from "./task/RoutingError.ts"
 export type { RoutingAgent, RoutingContext, RoutingPlugin, RoutingTask } from "./task/RoutingPlugin.ts"
 export {
+  BrokenOffTooOften,
   DependencyFailed,
   EvidenceMissing,
   FileUnusable,
   LedgerFull,
   LedgerUnusable,
+  NotBegunInTime,
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
+  TaskOverdue,
   TaskUnknown
 } from "./task/TaskError.ts"
 export type { SubmitOptions } from "./task/TaskLedger.ts"
-export type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
+export type { AttemptRecord, MissingProof, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 export type { TaskInput } from "./task/TaskSpec.ts"

@@ -19,6 +19,7 @@ export interface RecordedRequest {
   readonly path: string
   readonly credential: "api-key" | "bearer" | "none"
   readonly stream: boolean
+  readonly model: string
   readonly system: string
   readonly messages: number
   readonly bytes: number
@@ -88,6 +89,7 @@ export const startStandin = async (options: StandinOptions = {}): Promise<Standi
       path,
       credential: req.headers["x-api-key"] ? "api-key" : req.headers["authorization"] ? "bearer" : "none",
       stream: body.stream === true,
+      model: String(body.model),
       system: JSON.stringify(body.system ?? "").slice(0, 20_000),
       messages: body.messages.length,
       bytes: text.length,

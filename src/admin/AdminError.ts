@@ -17,6 +17,41 @@ export class RequestInvalid extends Schema.TaggedError<RequestInvalid, Fault>("m
   }
 }
 
+/** The config that a node was to follow has mistakes, or cannot be read. Nothing was changed. */
+export class ConfigRefused extends Schema.TaggedError<ConfigRefused, Fault>("mister-smith/ConfigRefused")(
+  "ConfigRefused",
+  {
+    file: Schema.String,
+    /** All of them, each with its place; none where the file cannot be read. */
+    mistakes: Schema.Array(
+      Schema.Struct({
+        at: Schema.String,
+        expected: Schema.String,
+        found: Schema.optionalKey(Schema.String),
+        suggestion: Schema.optionalKey(Schema.String),
+        line: Schema.optionalKey(Schema.Finite),
+        column: Schema.optionalKey(Schema.Finite)
+      })
+    ),
+    /** The same in words. */
+    problem: Schema.String
+  }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "the node runs as before; mend the file and reload again"
+    })
+  }
+  get exitCode() {
+    return 2
+  }
+  override get message() {
+    return this.problem
+  }
+}
+
 /** A fault of the node that the route does not name. It is told as what it was. */
 export class Refused
   extends Schema.TaggedError<Refused>("mister-smith/Refused")("Refused", { fault: FaultView })

@@ -6,12 +6,13 @@
  * or fill its memory, as bodies are bounded and readers of events cost no more than the History; what was begun for a
  * caller who has gone away is given up, except that no agent is left half stopped; closed with its Scope.
  */
-import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs"
+import { chmodSync, mkdirSync, renameSync, rmSync } from "node:fs"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import { ByteSize, Clock, Deferred, Effect, Exit, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter } from "effect/http"
 import { VERSION } from "../domain/Version.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { SocketUnusable } from "./AdminError.ts"
 import { routes } from "./Handlers.ts"
 import { socketIn, tooLong } from "./Socket.ts"
@@ -19,6 +20,9 @@ import { SocketHttp } from "./SocketHttp.ts"
 
 /** The largest body, in bytes: a prompt of its greatest length with every character escaped, and a schema. */
 export const MAX_BODY = 8 * 1024 * 1024
+
+/** Where the socket is made. With its own name in it no longer than the socket's, whose path is near its limit. */
+const NURSERY = ".door"
 
 /** Requests that are being answered when the node stops may take so long to end, milliseconds. */
 const GRACE = 1000
@@ -42,11 +46,18 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
     Effect.try({ try: act, catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) }) })
   // It is made where nobody else can come, and moved to its place, over one that was left, when its mode is right.
   const nursery = yield* Effect.acquireRelease(
-    attempt(() => mkdtempSync(join(dataDir, "s"))),
+    attempt(() => {
+      const path = join(dataDir, NURSERY)
+      // A runtime that was killed meanwhile has left it.
+      rmSync(path, { recursive: true, force: true })
+      mkdirSync(path, { mode: 0o700 })
+      return path
+    }),
     (made) => Effect.ignore(attempt(() => rmSync(made, { recursive: true, force: true })))
   )
   const born = join(nursery, "s")
   const server = createServer()
+  server.on("request", (_, response) => response.once("finish", () => crashPoint("ack.sent")))
   yield* HttpRouter.serve(routes(self, closing), { disableLogger: true, disableListenLog: true }).pipe(
     Layer.provide(Layer.succeed(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(MAX_BODY))),
     Layer.provide(listen(() => server, { path: born, gracefulShutdownTimeout: GRACE })),
@@ -56,7 +67,9 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   yield* Effect.acquireRelease(
     attempt(() => {
       chmodSync(born, 0o600)
+      crashPoint("socket.before")
       renameSync(born, socket)
+      crashPoint("socket.after")
       rmSync(nursery, { recursive: true })
     }),
     () => Effect.ignore(attempt(() => rmSync(socket, { force: true })))

@@ -6,6 +6,7 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import { Move } from "../agent/Moves.ts"
+import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import { VERSION } from "../domain/Version.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import { fields as limitFields } from "../process/ProcessLimits.ts"
@@ -24,11 +25,13 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../task/TaskError.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
-import { NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
+import { ConfigRefused, NodeStopping, Refused, RequestInvalid } from "./AdminError.ts"
 import { EventView } from "./EventView.ts"
+import { PlanView } from "./ReloadView.ts"
 import { ResultView, TaskList, TaskStateView, TaskStory, TaskView } from "./TaskView.ts"
 import { NodeView, TreeView } from "./TreeView.ts"
 
@@ -76,6 +79,16 @@ const node = HttpApiGroup.make("node", { topLevel: true })
     ),
     HttpApiEndpoint.post("drain", "/drain", { success: Draining, error: [ledgerUnusable, other] }).annotateMerge(
       described("Begins no more work: the node ends when what runs has ended. Answers at once with what runs")
+    ),
+    HttpApiEndpoint.post("reload", "/reload", {
+      payload: Schema.Struct({ plan: Schema.optionalKey(Schema.Boolean), now: Schema.optionalKey(Schema.Boolean) }),
+      success: PlanView,
+      error: [status(ConfigRefused, 422), status(ReloadUnderWay, 409), status(ReloadRolledBack, 502), other]
+    }).annotateMerge(
+      described(
+        "Reads the config file that the node was started with again and answers with what that changes, once it is carried " +
+          "out; `plan` only answers, `now` stops agents in the middle of their tasks, which go on afterwards"
+      )
     ),
     HttpApiEndpoint.get("events", "/events", {
       headers: { "last-event-id": Schema.optionalKey(Schema.String) },
@@ -142,13 +155,25 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
       success: TaskView,
       error: [...taskUnknown, status(TaskEnded, 409), status(TaskConflict, 409), status(LedgerFull, 503)]
     }).annotateMerge(
-      described("Does a task once more that has failed or was cancelled; one that has not ended is answered as it is")
+      described(
+        "Does a task once more that has failed, was given up or was cancelled; one that has not ended is answered as it is"
+      )
     ),
     HttpApiEndpoint.get("explainTask", "/tasks/:id/explain", {
       params: id,
       success: Schema.Struct({ task: Schema.String, why: Schema.String }),
       error: taskUnknown
     }).annotateMerge(described("Why a task is where it is, in a sentence: for whom or what it waits, or how it ended")),
+    HttpApiEndpoint.post("replayTask", "/tasks/:id/replay", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409), status(LedgerFull, 503)]
+    }).annotateMerge(described("Gives a dead letter a new life: it goes back to the queue")),
+    HttpApiEndpoint.post("dropTask", "/tasks/:id/drop", {
+      params: id,
+      success: TaskView,
+      error: [...taskUnknown, status(TaskNotDead, 409)]
+    }).annotateMerge(described("A dead letter need not be kept: it counts as cancelled, and is forgotten in its turn")),
     HttpApiEndpoint.get("result", "/tasks/:id/result", {
       params: id,
       success: ResultView,

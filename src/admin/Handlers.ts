@@ -4,9 +4,11 @@ import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import {
   ChildNotFound,
   ChildRunning,
@@ -22,9 +24,11 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../task/TaskError.ts"
-import { NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
+import type { TaskRecord } from "../task/TaskRecord.ts"
+import { ConfigRefused, NodeStopping, type Refused, RequestInvalid, refused } from "./AdminError.ts"
 import { Api, LISTED, Typed } from "./Api.ts"
 import { eventId, seqIn, speaksOf } from "./EventView.ts"
 import { type From, History } from "./History.ts"
@@ -48,13 +52,15 @@ const tasks = (closing: Deferred.Deferred<void>) =>
     Effect.fnUntraced(function* (handlers) {
       const operated = yield* Operated
       return handlers.handleAll({
-        submit: ({ payload }) =>
-          operated
+        submit: ({ payload }) => {
+          crashPoint("ack.before")
+          return operated
             .submit(payload)
             .pipe(
-              Effect.map(viewOf),
+              Effect.map(kept),
               Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
-            ),
+            )
+        },
         tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
           operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
             Effect.map((found) => ({
@@ -81,6 +87,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
             Effect.map((why) => ({ task: id, why })),
             Effect.mapError(only(TaskUnknown, LedgerUnusable))
           ),
+        replayTask: ({ params: { id } }) =>
+          operated
+            .replay(id)
+            .pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerFull, LedgerUnusable))),
+        dropTask: ({ params: { id } }) =>
+          operated.drop(id).pipe(Effect.map(viewOf), Effect.mapError(only(TaskUnknown, TaskNotDead, LedgerUnusable))),
         result: ({ params: { id } }) =>
           operated
             .result(id)
@@ -92,6 +104,12 @@ const tasks = (closing: Deferred.Deferred<void>) =>
       })
     })
   )
+
+/** From here on the answer to who submits is on its way. */
+const kept = (record: TaskRecord) => {
+  crashPoint("ack.kept")
+  return viewOf(record)
+}
 
 /** What succeeded has nothing to be done once more for. */
 const retry = Effect.fnUntraced(function* (operated: Operated["Service"], id: string) {
@@ -161,6 +179,8 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           yield* Effect.forkIn(operated.drain, scope)
           return { running: found.map(({ id }) => id) }
         }),
+        reload: ({ payload: { now = false, plan = false } }) =>
+          Effect.mapError(operated.reload({ plan, now }), only(ConfigRefused, ReloadUnderWay, ReloadRolledBack)),
         events: Effect.fnUntraced(function* ({ headers, query: { follow = true, last, ...about } }) {
           const id = headers["last-event-id"]
           const after = id === undefined ? undefined : seqIn(run, id)

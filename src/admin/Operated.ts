@@ -12,6 +12,7 @@ import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
 import type { AttemptRecord, SubmitOptions, TaskFilter, TaskRecord } from "../task/TaskLedger.ts"
 import type { TaskInput } from "../task/TaskSpec.ts"
+import type { PlanView } from "./ReloadView.ts"
 
 export class Operated extends Context.Service<
   Operated,
@@ -24,6 +25,10 @@ export class Operated extends Context.Service<
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, Fault>
     /** Ends a task that has not ended, and the work on it. */
     cancel(task: string, why?: string): Effect.Effect<TaskRecord, Fault>
+    /** A dead letter goes back to the queue. */
+    replay(task: string): Effect.Effect<TaskRecord, Fault>
+    /** A dead letter counts as cancelled. */
+    drop(task: string): Effect.Effect<TaskRecord, Fault>
     /** The latest first. */
     tasks(filter: TaskFilter): Effect.Effect<ReadonlyArray<TaskRecord>, Fault>
     readonly agents: Effect.Effect<ReadonlyArray<AgentSnapshot>>
@@ -40,6 +45,8 @@ export class Operated extends Context.Service<
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
     readonly drain: Effect.Effect<void>
+    /** Reads the config again: what that changes, and, where not only the plan is asked for, carried out. */
+    reload(options: { readonly plan: boolean; readonly now: boolean }): Effect.Effect<PlanView, Fault>
     explain(agent: string): Effect.Effect<string, Fault>
     /** What an agent has been of late, first to last. */
     moves(agent: string): Effect.Effect<ReadonlyArray<Move>, Fault>

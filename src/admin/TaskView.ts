@@ -4,8 +4,11 @@ import { TASK_STATES, type TaskResult } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
 import { edgesOf } from "../task/After.ts"
 import { Labels } from "../task/Labels.ts"
+import { ScheduleSpec } from "../task/ScheduleSpec.ts"
 import type { AttemptRecord, TaskRecord } from "../task/TaskLedger.ts"
+import { TaskRetry } from "../task/TaskRetry.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
+import { Timeouts } from "../task/Timeouts.ts"
 import { FaultView } from "./FaultView.ts"
 
 export const TaskStateView = Schema.Literals(TASK_STATES)
@@ -31,7 +34,14 @@ export const ResultView = Schema.Struct({
   usage: UsageView,
   tookMillis: Schema.Finite,
   /** The trace that its task belongs to. */
-  traceparent: Schema.optionalKey(Schema.String)
+  traceparent: Schema.optionalKey(Schema.String),
+  workspace: Schema.optionalKey(
+    Schema.Struct({
+      path: Schema.String,
+      branch: Schema.optionalKey(Schema.String),
+      head: Schema.optionalKey(Schema.String)
+    })
+  )
 })
 
 const { after, budget, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields
@@ -45,6 +55,8 @@ const common = {
   state: TaskStateView,
   /** How often it was begun. */
   attempt: Schema.Finite,
+  /** How often it was broken off since it was last asked for, which was no try. */
+  interruptions: Schema.Finite,
   /** Who performs it, or did last. */
   agent: Schema.optional(Schema.String),
   submittedAt: Schema.Finite,
@@ -83,6 +95,14 @@ export const TaskView = Schema.Struct({
   /** What whoever performs it must be able to do. */
   capabilities: Schema.optional(Schema.Array(Schema.String)),
   schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
+  /** Of a scheduled task: the first of its series, and when it is done. */
+  series: Schema.optional(Schema.String),
+  schedule: Schema.optional(ScheduleSpec),
+  timeouts: Schema.optional(Timeouts),
+  retry: Schema.optional(TaskRetry),
+  /** Until when it must be begun, and over. */
+  beginBy: Schema.optional(Schema.Finite),
+  endBy: Schema.optional(Schema.Finite),
   lastFault: Schema.optional(FaultView),
   usage: UsageView,
   result: Schema.optional(ResultView)
@@ -97,7 +117,11 @@ export const AttemptView = Schema.Struct({
   endedAt: Schema.optional(Schema.Finite),
   /** What the task became by it. */
   ended: Schema.optional(TaskStateView),
-  fault: Schema.optional(FaultView)
+  fault: Schema.optional(FaultView),
+  /** The agent's last words, of which the end is kept. */
+  words: Schema.optionalKey(Schema.String),
+  /** What its evidence was found to lack. */
+  missing: Schema.optionalKey(Schema.Array(Schema.Struct({ proof: Schema.String, found: Schema.String })))
 })
 
 /** A task with what was done for it. */
@@ -109,11 +133,12 @@ export const storyOf = (record: TaskRecord, history: ReadonlyArray<AttemptRecord
   history
 })
 
-const commonOf = ({ agent, attempt, dueAt, id, spec, startedAt, state, submittedAt }: TaskRecord) => ({
+const commonOf = ({ agent, attempt, dueAt, id, interruptions, spec, startedAt, state, submittedAt }: TaskRecord) => ({
   id,
   type: spec.type,
   state,
   attempt,
+  interruptions,
   agent,
   submittedAt,
   startedAt,
@@ -144,6 +169,12 @@ export const viewOf = (record: TaskRecord): TaskView => ({
   only: record.spec.agent,
   capabilities: record.spec.capabilities,
   schema: record.spec.schema,
+  series: record.series,
+  schedule: record.spec.schedule,
+  timeouts: record.spec.timeouts,
+  retry: record.spec.retry,
+  beginBy: record.beginBy,
+  endBy: record.endBy,
   lastFault: record.lastFault,
   usage: record.usage,
   result: record.result === undefined ? undefined : resultViewOf(record.result)

@@ -9,7 +9,7 @@ import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, 
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
-import { noUsage, type TaskUsage } from "../domain/Task.ts"
+import { noUsage, type TaskUsage, type TaskWorkspace } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
@@ -34,6 +34,7 @@ import type { AgentSpec } from "./AgentSpec.ts"
 import type { Budget } from "./Budget.ts"
 import { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
+import type { WorkspaceError } from "./WorkspaceError.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
@@ -46,6 +47,8 @@ export interface Work {
   readonly schema: unknown
   /** From 1; above, an earlier attempt may have left its conversation with this agent. */
   readonly attempt: number
+  /** What a turn may take, where that is less than the agent allows. */
+  readonly turnLimit?: Duration.Duration | undefined
   /** The conversation that it is to go on with, where an earlier attempt has not begun to. */
   readonly session?: Continued
   /** What all attempts at the task may cost together, and what the earlier ones have. */
@@ -64,6 +67,8 @@ export interface Continued {
   readonly of: string
   /** As the CLI calls it. */
   readonly session: string
+  /** The task with which it began: it goes on where that was performed, because a CLI resumes only there. */
+  readonly place: string
   readonly onMissing: "fail" | "anew"
 }
 
@@ -74,7 +79,7 @@ export interface WorkPlace {
 }
 
 /** Why an attempt failed. */
-export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing
+export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing | WorkspaceError
 
 /** What ends a life. */
 export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
@@ -85,11 +90,31 @@ export interface Attempt {
   readonly usage: TaskUsage
   /** The conversation it ran in. */
   readonly session: string | undefined
+  /** The last that the agent said in it, where it did not come to its answer. */
+  readonly words?: string | undefined
+  /** The place that the task has for itself. */
+  readonly workspace?: TaskWorkspace
+}
+
+/** What an agent is made after. A reload gives it another. */
+export interface Generation {
+  readonly spec: AgentSpec
+  readonly host: AgentHost["Service"]
 }
 
 export interface Agent {
   readonly id: string
+  /** As it is now. */
   readonly spec: AgentSpec
+  readonly generation: () => Generation
+  /** Other settings for the life that it has: what needs a new CLI holds from the next on. */
+  become(next: Generation): void
+  /** Is given no task while this is so, because it is about to change or to go. */
+  withhold(leaving: boolean): void
+  readonly leaving: () => boolean
+  readonly isFree: () => boolean
+  /** Completes when it performs nothing. */
+  readonly free: Effect.Effect<void>
   readonly state: () => AgentState
   /** Its supervisor will not restart it. One that has ended only because its siblings begin anew is not gone. */
   readonly gone: () => boolean
@@ -101,8 +126,12 @@ export interface Agent {
   reserve(task: string): Effect.Effect<void>
   /** One attempt. Interrupting it interrupts the turn. On an agent that is between two lives it waits for the next. */
   perform(work: Work): Effect.Effect<Attempt>
-  /** What its supervisor starts and restarts. Its lives begin side by side: the start only admits it, the CLI follows. */
-  readonly child: Child<LifeError>
+  /**
+   * What its supervisor starts and restarts, as of a generation, which it becomes when it is started. Its lives begin side by
+   * side: the start only admits it, the CLI follows. `proving`: its first life is ready when its CLI is, so that a start
+   * that fails is told to who has asked for it, and is nobody else's concern.
+   */
+  childOf(generation: Generation, proving: boolean): Child<LifeError>
   /** Its supervisor will not restart it: who waits for it is told. */
   terminated(reason: string): Effect.Effect<void>
   /** Brings its CLI and all it has started to a halt, in mid-turn too; it is given no task. No time-out runs meanwhile. */
@@ -126,6 +155,8 @@ export interface Memory {
   conversation: Conversation | undefined
   /** The task whose turn is open. */
   performing: string | undefined
+  /** The last that was said in the attempt under way. */
+  words?: string | undefined
   /** The conversation that its CLI is in, as far as that is known. */
   at: string | undefined
   /** The CLI of this life. */
@@ -139,7 +170,10 @@ export const make = Effect.fn("Agent.make")(function* (
   changed: Effect.Effect<unknown>
 ): Effect.fn.Return<Agent, never, EventBus | Moves | AgentLife.Needs | Scope.Scope> {
   const bus = yield* EventBus
-  const { stopTime } = (yield* AgentHost).settings
+  let current: Generation = { spec, host: yield* AgentHost }
+  let leaving = false
+  let performing = 0
+  const waiting = new Set<Deferred.Deferred<void>>()
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
   const sessions = yield* Sessions
@@ -174,11 +208,21 @@ export const make = Effect.fn("Agent.make")(function* (
     yield* changed
   })
 
-  const run = Effect.gen(function* () {
+  /** Completes when its CLI is ready, with the rest of this life. */
+  const begin = Effect.gen(function* () {
     gone = false
     if (lives++ > 0) yield* move("restarting", "its supervisor restarts it")
     yield* move("initializing", "its CLI starts")
-    return yield* AgentLife.live({ id, spec, jobs, memory, move })
+    const life = {
+      id,
+      get spec() {
+        return current.spec
+      },
+      jobs,
+      memory,
+      move
+    }
+    return yield* AgentLife.begun(life)
   })
 
   const running = Effect.suspend(() =>
@@ -211,9 +255,39 @@ export const make = Effect.fn("Agent.make")(function* (
     }
   })
 
+  const performed = () => {
+    performing--
+    if (performing > 0) return
+    for (const free of waiting) Deferred.doneUnsafe(free, Exit.void)
+  }
+  const told = (exit: Exit.Exit<never, LifeError>) => {
+    if (Exit.isSuccess(exit)) return move("error", "its life ended")
+    return Cause.hasInterruptsOnly(exit.cause) ? move("stopping", "it is stopped") : move("error", sentence(exit))
+  }
+
   return {
     id,
-    spec,
+    get spec() {
+      return current.spec
+    },
+    generation: () => current,
+    become: (next) => {
+      current = next
+    },
+    withhold: (now) => {
+      leaving = now
+    },
+    leaving: () => leaving,
+    isFree: () => performing === 0,
+    free: Effect.suspend(() => {
+      if (performing === 0) return Effect.void
+      const free = Deferred.makeUnsafe<void>()
+      waiting.add(free)
+      return Effect.ensuring(
+        Deferred.await(free),
+        Effect.sync(() => waiting.delete(free))
+      )
+    }),
     state: () => state,
     gone: () => gone,
     holds: () => memory.conversation?.task,
@@ -234,28 +308,35 @@ export const make = Effect.fn("Agent.make")(function* (
       }),
     settled: (task) =>
       Effect.suspend(() => (memory.conversation?.task === task ? Effect.void : sessions.forget(id, task))),
-    reserve: (task) => move("busy", `task ${task}`),
-    perform: Effect.fn("Agent.perform")(function* (work) {
-      const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
-      if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
-      yield* Queue.offer(jobs, job)
-      return yield* Deferred.await(job.done).pipe(
-        Effect.onInterrupt(() =>
-          Effect.andThen(
-            Deferred.succeed(job.cancelled, undefined),
-            // The turn's own interruption is bounded; this bound is for a life that never took the job.
-            Effect.timeoutOption(Effect.interruptible(Effect.exit(Deferred.await(job.done))), "3 seconds")
+    reserve: (task) =>
+      Effect.suspend(() => {
+        performing++
+        return move("busy", `task ${task}`)
+      }),
+    perform: Effect.fn("Agent.perform")(
+      function* (work) {
+        const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
+        if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
+        yield* Queue.offer(jobs, job)
+        return yield* Deferred.await(job.done).pipe(
+          Effect.onInterrupt(() =>
+            Effect.andThen(
+              Deferred.succeed(job.cancelled, undefined),
+              // The turn's own interruption is bounded; this bound is for a life that never took the job.
+              Effect.timeoutOption(Effect.interruptible(Effect.exit(Deferred.await(job.done))), "3 seconds")
+            )
           )
         )
-      )
-    }),
-    child: {
+      },
+      Effect.ensuring(Effect.sync(performed))
+    ),
+    childOf: (generation, proving) => ({
       id,
-      ...RestartPolicy.toChild(spec.restart),
-      standby: spec.standby,
+      ...RestartPolicy.toChild(generation.spec.restart),
+      standby: generation.spec.standby,
       // Interrupting a turn, end_session, the rungs of the tree's end, those of a follow-up's own: each is bounded, and so is
       // their sum.
-      shutdown: Duration.sum(ASKED, Duration.times(stopTime, 2)),
+      shutdown: Duration.sum(ASKED, Duration.times(generation.host.settings.stopTime, 2)),
       start: Effect.gen(function* () {
         const scope = yield* Effect.scope
         // Added first, so it runs last: when the CLI and all it had started are gone.
@@ -263,19 +344,20 @@ export const make = Effect.fn("Agent.make")(function* (
           scope,
           Effect.suspend(() => (state === "stopping" ? ended("it was stopped") : Effect.void))
         )
-        return run.pipe(
-          // Inside the context, which holds the Scope of the Layer too.
-          Scope.provide(scope),
-          Effect.provideContext(needs),
-          Effect.onExit((exit) => {
-            if (Exit.isSuccess(exit)) return move("error", "its life ended")
-            return Cause.hasInterruptsOnly(exit.cause)
-              ? move("stopping", "it is stopped")
-              : move("error", sentence(exit))
-          })
-        )
+        current = generation
+        const within = <A, E>(life: Effect.Effect<A, E, AgentLife.Needs | Scope.Scope>) =>
+          life.pipe(
+            // Inside the context, which holds the Scope of the Layer too.
+            Scope.provide(scope),
+            Effect.provideService(AgentHost, generation.host),
+            Effect.provideContext(needs)
+          )
+        if (!proving) return within(Effect.flatten(begin)).pipe(Effect.onExit(told))
+        const rest = yield* within(begin).pipe(Effect.onError((cause) => told(Exit.failCause(cause))))
+        proving = false
+        return within(rest).pipe(Effect.onExit(told))
       })
-    }
+    })
   }
 })
 

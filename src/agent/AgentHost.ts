@@ -25,6 +25,23 @@ export interface HostSettings {
   readonly stopTime: Duration.Duration
 }
 
+/** The same machine and gate, with other settings: for agents whose settings have changed. */
+export const renewed = Effect.fnUntraced(function* (host: AgentHost["Service"], settings: HostSettings) {
+  const { environment } = host
+  return AgentHost.of({ ...host, settings, command: yield* commandOf(settings, environment) })
+})
+
+/** Looked for once. */
+const commandOf = (settings: HostSettings, environment: Readonly<Record<string, string | undefined>>) =>
+  Effect.cached(
+    Effect.suspend(() => {
+      const found = resolveCommand(settings.command, settings.baseDir, environment)
+      return found === undefined
+        ? Effect.fail(new ClaudeNotFound({ command: settings.command ?? "claude" }))
+        : Effect.succeed(found)
+    })
+  )
+
 /** The versions of the CLI that the tests ran with. Behaviour differs between versions. */
 export const TESTED_VERSIONS: ReadonlyArray<string> = ["2.1.197"]
 
@@ -54,14 +71,7 @@ export class AgentHost extends Context.Service<
         return AgentHost.of({
           settings,
           environment,
-          command: yield* Effect.cached(
-            Effect.suspend(() => {
-              const found = resolveCommand(settings.command, settings.baseDir, environment)
-              return found === undefined
-                ? Effect.fail(new ClaudeNotFound({ command: settings.command ?? "claude" }))
-                : Effect.succeed(found)
-            })
-          ),
+          command: yield* commandOf(settings, environment),
           gate: yield* Semaphore.make(availableParallelism()),
           met: (version) =>
             Effect.suspend(() => {

@@ -3,9 +3,22 @@
  *
  * A failure that concerns the task only leaves the life as it is; one that concerns the CLI ends it, after the job has
  * been told. A job that needs another output schema than the CLI was started with gets a CLI of its own, because the CLI
- * takes a schema only at its start.
+ * takes a schema only at its start; so does each job of an agent whose tasks have workspaces of their own, which has no
+ * CLI between them.
  */
-import { Cause, Deferred, Effect, Exit, type FileSystem, Option, type Path, Queue, Result, Scope } from "effect"
+import {
+  Cause,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  type FileSystem,
+  Option,
+  type Path,
+  Queue,
+  Result,
+  Scope
+} from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
@@ -18,21 +31,33 @@ import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
-import type { Job, LifeError, Memory, PerformError, Work } from "./Agent.ts"
+import type { Attempt, Job, LifeError, Memory, PerformError, Work } from "./Agent.ts"
 import { SessionMissing } from "./AgentError.ts"
 import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
 import * as Budget from "./Budget.ts"
+import { wordsIn } from "./LastWords.ts"
 import * as Liveness from "./Liveness.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 import { checkOutput } from "./StructuredOutput.ts"
+import { Workspaces } from "./Workspace.ts"
+import { fixedOf, type OwnSpec, ownOf } from "./WorkspaceSpec.ts"
 
-export type Needs = AgentHost | Sessions | EventBus | ProcessTree | SecureRandom | FileSystem.FileSystem | Path.Path
+export type Needs =
+  | AgentHost
+  | Sessions
+  | Workspaces
+  | EventBus
+  | ProcessTree
+  | SecureRandom
+  | FileSystem.FileSystem
+  | Path.Path
 
 export interface LifeInput {
   readonly id: string
+  /** As it is now: what needs no new CLI may change. */
   readonly spec: AgentSpec
   readonly jobs: Queue.Dequeue<Job>
   /** Outlives this life. */
@@ -59,42 +84,89 @@ const CONTINUE =
 
 const keyOf = (schema: unknown) => (schema === undefined ? undefined : JSON.stringify(schema))
 
-/** Runs until the CLI is gone or cannot go on, and fails with the reason. Its Scope ends the CLI. */
-export const live = Effect.fn("AgentLife.live")(function* (life: LifeInput) {
-  const { jobs, memory, move, spec } = life
+/**
+ * Starts the CLI, which ends with the Scope. Completes when it is ready, with the rest of the life. One whose tasks have
+ * workspaces of their own starts its CLIs with them.
+ */
+export const begun = Effect.fn("AgentLife.begun")(function* (life: LifeInput) {
+  const { workspace } = life.spec
   const scope = yield* Effect.scope
-  const home = yield* AgentHome.prepare(life.id, life.spec.workspace)
-  let slot = yield* begin(life, home, scope, undefined)
-  yield* move("idle", "its CLI is ready")
+  const home = yield* AgentHome.prepare(life.id, fixedOf(workspace))
+  const slot = ownOf(workspace) === undefined ? yield* begin(life, home, scope, undefined) : undefined
+  yield* life.move("idle", slot === undefined ? "its CLI starts with a task" : "its CLI is ready")
+  return live(life, home, scope, slot)
+})
+
+/** Runs until the CLI is gone or cannot go on, and fails with the reason. */
+const live = Effect.fn("AgentLife.live")(function* (
+  life: LifeInput,
+  home: AgentHome.AgentHome,
+  scope: Scope.Scope,
+  first: Slot | undefined
+) {
+  const { jobs, move, spec } = life
+  const own = ownOf(spec.workspace)
+  let slot = first
   while (true) {
-    const job = yield* next(jobs, slot.session)
+    const job = yield* next(jobs, slot?.session)
     const outcome = yield* Effect.gen(function* () {
       yield* move("busy", `task ${job.work.task}`)
-      if (slot.schema !== keyOf(job.work.schema) || (yield* isElsewhere(life, home, slot, job.work))) {
-        yield* Scope.close(slot.scope, Exit.void)
+      if (own !== undefined) return yield* finished(job, yield* elsewhere(life, home, scope, own, job))
+      const fits = slot !== undefined && slot.schema === keyOf(job.work.schema)
+      if (slot === undefined || !fits || (yield* isElsewhere(life, home, slot, job.work))) {
+        if (slot !== undefined) yield* Scope.close(slot.scope, Exit.void)
         slot = yield* begin(life, home, scope, job.work)
       }
-      const before = yield* slot.session.spent
-      const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
-      // What is over is not to be gone on with, unless the agent is to keep its one conversation.
-      if (spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
-        memory.conversation = undefined
-      }
-      const usage = usageSince(before, yield* slot.session.spent)
-      yield* Deferred.succeed(job.done, { outcome, usage, session: yield* slot.session.sessionId })
-      return outcome
-    }).pipe(Effect.onError((cause) => settle(job, cause)))
-    if (Result.isFailure(outcome) && endsLife(outcome.failure)) return yield* outcome.failure
+      return yield* finished(job, yield* attempt(life, home, slot, job))
+    }).pipe(Effect.onError((cause) => settle(job, cause, life.memory.words)))
+    if (Result.isFailure(outcome) && concernsCli(outcome.failure)) return yield* outcome.failure
     yield* move("idle", "ready for the next task")
   }
 })
 
-/** The next job, or the end of the CLI. A job that is taken as the CLI ends is not lost with it. */
-const next = (jobs: Queue.Dequeue<Job>, session: ClaudeSession): Effect.Effect<Job, ClaudeFailure> =>
+const finished = (job: Job, attempt: Attempt) => Effect.as(Deferred.succeed(job.done, attempt), attempt.outcome)
+
+/** One attempt on a CLI that is ready, and what it has cost. */
+const attempt = Effect.fnUntraced(function* (life: LifeInput, home: AgentHome.AgentHome, slot: Slot, job: Job) {
+  const before = yield* slot.session.spent
+  life.memory.words = undefined
+  const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
+  // What is over is not to be gone on with, unless the agent is to keep its one conversation.
+  if (life.spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
+    life.memory.conversation = undefined
+  }
+  const usage = usageSince(before, yield* slot.session.spent)
+  return { outcome, usage, session: yield* slot.session.sessionId, words: life.memory.words }
+})
+
+/** One attempt in the place that the task has for itself, which everything has left when this completes. */
+const elsewhere = Effect.fnUntraced(function* (
+  life: LifeInput,
+  home: AgentHome.AgentHome,
+  scope: Scope.Scope,
+  own: OwnSpec,
+  job: Job
+): Effect.fn.Return<Attempt, LifeError, Needs> {
+  const workspaces = yield* Workspaces
+  const inner = yield* Scope.fork(scope)
+  return yield* Effect.gen(function* () {
+    const acquired = Scope.provide(workspaces.acquire(job.work.session?.place ?? job.work.task, life.id, own), inner)
+    const place = yield* Effect.result(Effect.raceFirst(acquired, cancelled(job)))
+    if (Result.isFailure(place)) return { outcome: Result.fail(place.failure), usage: noUsage, session: undefined }
+    const there = { ...home, workspace: place.success }
+    const slot = yield* begin(life, there, inner, job.work)
+    const ended = yield* attempt(life, there, slot, job)
+    yield* Scope.close(slot.scope, Exit.void)
+    return { ...ended, workspace: yield* workspaces.facts(place.success, own) }
+  }).pipe(Effect.onExit((exit) => Scope.close(inner, exit)))
+})
+
+/** The next job, or the end of the CLI where there is one. A job that is taken as the CLI ends is not lost with it. */
+const next = (jobs: Queue.Dequeue<Job>, session: ClaudeSession | undefined): Effect.Effect<Job, ClaudeFailure> =>
   Effect.suspend(() => {
     let taken: Job | undefined
     const take = Effect.tap(Queue.take(jobs), (job) => Effect.sync(() => (taken = job)))
-    return Effect.raceFirst(take, session.ended).pipe(
+    return Effect.raceFirst(take, session?.ended ?? Effect.never).pipe(
       Effect.onError((cause) => (taken === undefined ? Effect.void : settle(taken, cause)))
     )
   })
@@ -103,10 +175,10 @@ const cancelled = (job: Job) =>
   Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
 
 /** Tells a job what has ended the life under it. A life that is stopped, perhaps for a sibling's sake, interrupts it. */
-const settle = (job: Job, cause: Cause.Cause<LifeError>): Effect.Effect<unknown> => {
+const settle = (job: Job, cause: Cause.Cause<LifeError>, words?: string): Effect.Effect<unknown> => {
   if (Cause.hasDies(cause)) return Deferred.failCause(job.done, Cause.die(Cause.squash(cause)))
   const fault = Option.getOrElse(Cause.findErrorOption(cause), () => new Interrupted({ by: "its agent's stop" }))
-  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined })
+  return Deferred.succeed(job.done, { outcome: Result.fail(fault), usage: noUsage, session: undefined, words })
 }
 
 /** A CLI for this work, which goes on with the remembered conversation where the CLI still has it. */
@@ -128,6 +200,7 @@ const begin = Effect.fnUntraced(function* (
   const hear = (event: ClaudeEvent) =>
     Effect.suspend(() => {
       tally.hear(event)
+      if (memory.performing !== undefined) memory.words = wordsIn(event) ?? memory.words
       return Effect.andThen(liveness.hear(event), note(life, sessions, event))
     })
   const input = { id, spec, home, schema: work?.schema, task: () => memory.performing, hear }
@@ -227,6 +300,7 @@ const perform = Effect.fnUntraced(function* (
     : { task: work.task, prompt: uuid, session: at, cwd: home.workspace }
   memory.conversation = conversation
   slot.used = true
+  const taskTime = Duration.min(spec.limits.taskTime, work.turnLimit ?? Duration.infinity)
   yield* sessions.remember(id, conversation)
   const atFirst = yield* slot.session.spent
   const bounded = <A, E, R>(turn: Effect.Effect<A, E, R>) =>
@@ -243,8 +317,8 @@ const perform = Effect.fnUntraced(function* (
       bounded,
       Effect.raceFirst(
         Effect.andThen(
-          elapsed(spec.limits.taskTime, slot.session.process.pausedMillis),
-          Effect.fail(new TaskTimedOut({ after: spec.limits.taskTime }))
+          elapsed(taskTime, slot.session.process.pausedMillis),
+          Effect.fail(new TaskTimedOut({ after: taskTime }))
         )
       ),
       Effect.ensuring(
@@ -272,5 +346,5 @@ const perform = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 /** Does this failure concern the CLI, and not the task only? */
-const endsLife = (fault: PerformError): fault is LifeError =>
+const concernsCli = (fault: PerformError): fault is LifeError =>
   fault.recovery === "restart" || fault.recovery === "escalate"

@@ -8,6 +8,7 @@ import * as ClaudeSession from "../claude/ClaudeSession.ts"
 import { brief } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { AgentLog } from "../observability/AgentLog.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { HomeUnavailable } from "./AgentError.ts"
 import type { AgentHome } from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
@@ -95,7 +96,9 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
 const writeSettings = Effect.fnUntraced(
   function* ({ home, spec }: OpenInput) {
     const fs = yield* FileSystem.FileSystem
+    crashPoint("agent.settings.before")
     yield* fs.writeFileString(home.settingsFile, ClaudeCommand.settings(spec.permissions), { mode: 0o600 })
+    crashPoint("agent.settings.after")
   },
   (effect, { id }) => Effect.mapError(effect, (error) => new HomeUnavailable({ agent: id, reason: error.message }))
 )

@@ -5,6 +5,7 @@ import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { Text } from "../domain/Text.ts"
 import * as ProcessLimits from "../process/ProcessLimits.ts"
 import { RestartPolicy } from "../supervision/RestartPolicy.ts"
+import { WorkspaceSpec } from "./WorkspaceSpec.ts"
 
 const none: ReadonlyArray<never> = []
 const rules = Schema.Array(Text).pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
@@ -97,9 +98,9 @@ export const AgentSpec = Schema.Struct({
   appendSystemPrompt: Schema.optionalKey(prompt).annotateKey({
     description: "After the system prompt. Default none"
   }),
-  workspace: Schema.optionalKey(Text).annotateKey({
+  workspace: Schema.optionalKey(WorkspaceSpec).annotateKey({
     description:
-      "The directory it works in, relative to the config file; it must exist. Default: one of its own under dataDir, made when it is needed"
+      'Where it works: a directory, relative to the config file, which must exist; { "kind": "fresh" }, an empty one for each task; { "kind": "worktree", "repository": path }, a git worktree and branch for each task. Default: a directory of its own under dataDir, made when it is needed'
   }),
   session: Schema.Literals(["per_task", "keep"])
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("per_task" as const)))

@@ -18,10 +18,10 @@ import type {
 import { rungsOf } from "../supervision/EscalationLadder.ts"
 import * as RestartBudget from "../supervision/RestartBudget.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
-import type { SupervisorGaveUp } from "../supervision/SupervisionError.ts"
+import type { ChildRefused, SupervisorGaveUp } from "../supervision/SupervisionError.ts"
 import type { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import * as Supervisor from "../supervision/Supervisor.ts"
-import type { Agent } from "./Agent.ts"
+import type { Agent, Generation } from "./Agent.ts"
 import { type AgentNotRunning, AgentUnknown } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { AgentPool } from "./AgentPool.ts"
@@ -33,6 +33,9 @@ import { hear } from "./TreeListener.ts"
 export type StopError = AgentUnknown | ChildNotFound | StopNotKept | SupervisorEnded
 /** Why an agent was not started. */
 export type StartAgentError = StopError | ChildRunning | ChildStartFailed
+
+/** Why an agent was not changed, or did not come up as it is to be. */
+export type ChangeError = ChildRefused | ChildNotFound | ChildStartFailed | StopNotKept | SupervisorEnded
 
 export type PauseError = AgentUnknown | AgentNotRunning | PauseFailed
 export type LimitError = AgentUnknown | AgentNotRunning | LimitUnenforceable
@@ -53,6 +56,20 @@ export class AgentTree extends Context.Service<
     limit(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
     /** What its CLI and all it has started use, as of the last look. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
+    /**
+     * What the agent performs is over, or is given up where it is told to stop; then it begins anew after this generation, and
+     * its CLI is up when this completes. One that an operator keeps down stays down and begins so when it is started.
+     * `proving` false: its supervisor looks after its first life too, and this does not wait for the CLI.
+     */
+    renew(agent: string, next: Generation, proving: boolean): Effect.Effect<void, AgentUnknown | ChangeError>
+    /** Other settings for the life it has, and for all after it. */
+    amend(agent: string, next: Generation): Effect.Effect<void, AgentUnknown | ChangeError>
+    /** Starts one that the pool has just been given. Where its CLI does not come up it stays, and stays down. */
+    admit(agent: string): Effect.Effect<void, AgentUnknown | ChangeError>
+    /** Stops it, and forgets that it was there. */
+    remove(agent: string): Effect.Effect<void, AgentUnknown | StopNotKept | SupervisorEnded>
+    /** The order in which agents start, stop and are listed. */
+    arrange(agents: ReadonlyArray<string>): Effect.Effect<void, SupervisorEnded>
     /** The whole tree as a value: states, restarts, last failures, when the next restart is due. */
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Why an agent was restarted, or why it will not be, in a sentence. */
@@ -69,14 +86,18 @@ export class AgentTree extends Context.Service<
         const notify = yield* OperatorHook.make
         const stopped = yield* StoppedAgents.make(host.settings.dataDir)
         const { escalation, maxRestarts, restartBudget, strategy, within } = settings
-        const known = pool.agents.slice(0, 20).map(({ id }) => id)
+        /** Those that an operator keeps down. */
+        const kept = new Set<string>()
+        const unknown = (agent: string) =>
+          new AgentUnknown({ agent, known: pool.agents.slice(0, 20).map(({ id }) => id) })
         const find = (id: string): Effect.Effect<Agent, AgentUnknown> => {
           const agent = pool.get(id)
-          return agent === undefined ? Effect.fail(new AgentUnknown({ agent: id, known })) : Effect.succeed(agent)
+          return agent === undefined ? Effect.fail(unknown(id)) : Effect.succeed(agent)
         }
         for (const path of yield* stopped.all) {
           const agent = path.startsWith(`${TREE}/`) ? pool.get(path.slice(TREE.length + 1)) : undefined
           if (agent === undefined) continue
+          kept.add(agent.id)
           yield* agent.keptDown("it was stopped on request, in an earlier run")
         }
         const supervisor = yield* Supervisor.start({
@@ -85,7 +106,7 @@ export class AgentTree extends Context.Service<
           maxRestarts,
           within,
           stopped,
-          children: pool.agents.map(({ child }) => child),
+          children: pool.agents.map((agent) => agent.childOf(agent.generation(), false)),
           report: hear({ bus, pool, notify, escalation }),
           ...(escalation.length === 0 ? {} : { ladder: { rungs: rungsOf(escalation, notify) } }),
           ...(restartBudget === undefined
@@ -96,11 +117,16 @@ export class AgentTree extends Context.Service<
           ended: supervisor.ended,
           stop: Effect.fn("AgentTree.stop")(function* (id) {
             const agent = yield* find(id)
-            yield* supervisor.terminateChild(id)
+            const before = kept.has(id)
+            kept.add(id)
+            yield* Effect.tapError(supervisor.terminateChild(id), () =>
+              Effect.sync(() => (before ? undefined : kept.delete(id)))
+            )
             yield* agent.keptDown("it was stopped on request")
           }),
           start: Effect.fn("AgentTree.start")(function* (id) {
             yield* find(id)
+            kept.delete(id)
             yield* supervisor.restartChild(id)
           }),
           pause: Effect.fn("AgentTree.pause")(function* (id) {
@@ -113,8 +139,46 @@ export class AgentTree extends Context.Service<
             return yield* (yield* find(id)).limit(limits)
           }),
           usage: (id) => Effect.map(find(id), (agent) => agent.usage()),
+          renew: Effect.fn("AgentTree.renew")(function* (id, next, proving) {
+            const agent = yield* find(id)
+            const { spec } = agent.generation()
+            const runs = agent.state() !== "initializing" && agent.state() !== "terminated"
+            const wanted = () => !kept.has(id) && (!next.spec.standby || (spec.standby && runs))
+            yield* supervisor.exchangeChild(agent.childOf(next, proving), wanted).pipe(
+              // An operator has stopped it meanwhile: nothing is known against it.
+              Effect.catchTag("ChildStartFailed", (failed) => (kept.has(id) ? Effect.void : Effect.fail(failed)))
+            )
+            agent.become(next)
+            yield* pool.changed
+          }),
+          amend: Effect.fn("AgentTree.amend")(function* (id, next) {
+            const agent = yield* find(id)
+            // One that is temporary and has ended is not in the tree any more.
+            yield* Effect.catchTag(
+              supervisor.amendChild(agent.childOf(next, false)),
+              "ChildNotFound",
+              () => Effect.void
+            )
+            agent.become(next)
+            yield* pool.changed
+          }),
+          admit: Effect.fn("AgentTree.admit")(function* (id) {
+            const agent = yield* find(id)
+            const wanted = () => !kept.has(id) && !agent.spec.standby
+            yield* supervisor.exchangeChild(agent.childOf(agent.generation(), true), wanted)
+          }),
+          remove: Effect.fn("AgentTree.remove")(function* (id) {
+            yield* find(id)
+            yield* supervisor.removeChild(id)
+            kept.delete(id)
+            yield* pool.dismiss(id)
+          }),
+          arrange: Effect.fn("AgentTree.arrange")(function* (ids) {
+            yield* pool.arrange(ids)
+            yield* supervisor.arrangeChildren(ids)
+          }),
           tree: supervisor.tree,
-          explain: (id) => Effect.mapError(supervisor.explain(id), () => new AgentUnknown({ agent: id, known }))
+          explain: (id) => Effect.mapError(supervisor.explain(id), () => unknown(id))
         })
       })
     )

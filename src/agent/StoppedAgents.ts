@@ -5,6 +5,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { Effect, Schema } from "effect"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { StopNotKept } from "../supervision/ChildError.ts"
 import type { StoppedStore } from "../supervision/StoppedStore.ts"
 import { StoppedUnreadable } from "./AgentError.ts"
@@ -65,6 +66,7 @@ const read = (file: string): ReadonlyArray<string> => {
 
 const write = (file: string, paths: ReadonlyArray<string>): void => {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  crashPoint("agent.stopped.before")
   const next = `${file}.new`
   const fd = openSync(next, "w", 0o600)
   try {
@@ -73,6 +75,7 @@ const write = (file: string, paths: ReadonlyArray<string>): void => {
   } finally {
     closeSync(fd)
   }
+  crashPoint("agent.stopped.within")
   renameSync(next, file)
   const directory = openSync(dirname(file), "r")
   try {
@@ -80,4 +83,5 @@ const write = (file: string, paths: ReadonlyArray<string>): void => {
   } finally {
     closeSync(directory)
   }
+  crashPoint("agent.stopped.after")
 }

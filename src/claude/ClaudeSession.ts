@@ -12,6 +12,7 @@ import { noUsage, type TaskUsage } from "../domain/Task.ts"
 import { inModule } from "../observability/Log.ts"
 import { Lines } from "../process/Lines.ts"
 import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import * as Control from "./ClaudeControl.ts"
 import { ClaudeDecoder, type ClaudeEvent, type Unreadable } from "./ClaudeEvent.ts"
 import {
@@ -187,6 +188,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         background.delete(event.task_id)
         break
       case "result":
+        crashPoint("turn.answered")
         spent = spentUpTo(event, spent)
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
         // came meanwhile, was folded into that turn. One that says twice that it is done has not done what it is told next.
@@ -300,9 +302,13 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     }
     evidence = {}
     open = current
+    crashPoint("turn.before")
     // A CLI that does not read its stdin never takes a long prompt: the writing is a part of the turn.
     return yield* Effect.raceFirst(
-      Effect.andThen(process.write(Control.encodeMessage(prompt, options.uuid)), Deferred.await(current.done)),
+      Effect.andThen(process.write(Control.encodeMessage(prompt, options.uuid)), () => {
+        crashPoint("turn.sent")
+        return Deferred.await(current.done)
+      }),
       Deferred.await(gone)
     ).pipe(Effect.onInterrupt(() => interruptTurn(current)))
   }, oneTurn.withPermit)

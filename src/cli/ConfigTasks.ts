@@ -8,6 +8,7 @@
  */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
+import { seriesOf } from "../domain/Ids.ts"
 import { isFinal, moves, type TaskState } from "../domain/Task.ts"
 import type { MisterSmith } from "../MisterSmith.ts"
 import type { TaskSpec } from "../task/TaskSpec.ts"
@@ -18,15 +19,20 @@ const open = (Object.keys(moves) as ReadonlyArray<TaskState>).filter((state) => 
 
 export const submit = Effect.fn("cli.submitTasks")(function* (
   smith: MisterSmith["Service"],
-  tasks: ReadonlyArray<Named>
+  tasks: ReadonlyArray<Named>,
+  /** Not said: all of them. */
+  only?: ReadonlySet<string>
 ) {
-  const asked = yield* Effect.result(smith.submitAll(tasks, { again: true }))
+  const meant = (task: Named) => only === undefined || only.has(task.id)
+  const asked = yield* Effect.result(smith.submitAll(tasks.filter(meant), { again: true }))
   if (asked._tag === "Success") return asked.success
   if (asked.failure._tag !== "TaskConflict") return yield* asked.failure
   const conflicts = new Set<string>(asked.failure.tasks)
-  const changed = tasks.filter((task, index) => conflicts.has(task.id) && isPlace(task, index))
+  const changed = tasks.filter((task, index) => meant(task) && conflicts.has(task.id) && isPlace(task, index))
   if (changed.length === 0) return yield* asked.failure
-  const renamed = tasks.map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
+  const renamed = tasks
+    .filter(meant)
+    .map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
   // What is still in conflict has an id of its own.
   const records = yield* smith.submitAll(renamed, { again: true })
   yield* replace(smith, changed, new Set<string>(renamed.map(({ id }) => id)))
@@ -35,9 +41,9 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
 
 const isPlace = ({ id }: Named, index: number) => id === `task-${index + 1}`
 
-const digest = ({ agent, prompt, schema, type }: Named) =>
+const digest = ({ agent, prompt, schedule, schema, type }: Named) =>
   createHash("sha256")
-    .update(JSON.stringify([type, agent, prompt, schema]))
+    .update(JSON.stringify([type, agent, prompt, schema, ...(schedule === undefined ? [] : [schedule])]))
     .digest("hex")
     .slice(0, 8)
 
@@ -50,7 +56,8 @@ const replace = Effect.fnUntraced(function* (
   const places = new Set<string>(changed.map(({ id }) => id))
   const unfinished = yield* smith.tasksWhere({ states: open, limit: Number.MAX_SAFE_INTEGER })
   for (const { id } of unfinished) {
-    if (wanted.has(id) || !places.has(id.replace(/-[0-9a-f]{8}$/, ""))) continue
+    const first = seriesOf(id)
+    if (wanted.has(first) || !places.has(first.replace(/-[0-9a-f]{8}$/, ""))) continue
     yield* Effect.catchTag(
       smith.cancel(id, "another text stands in its place in the config"),
       ["TaskEnded", "TaskUnknown"],

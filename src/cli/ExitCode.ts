@@ -17,6 +17,7 @@ const MISTAKES = new Set([
   "TaskConflict",
   "TaskUnknown",
   "TaskEnded",
+  "TaskNotDead",
   "AgentUnknown",
   "ChildRunning",
   "AgentNotRunning",

@@ -88,7 +88,7 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
     ({ task }) => task(input)
   )
 ).pipe(
-  Command.withDescription("Tell the whole story of a task, or cancel or retry it"),
+  Command.withDescription("Tell the whole story of a task, or cancel, retry, replay or drop it"),
   Command.withSubcommands([
     Command.make(
       "cancel",
@@ -109,7 +109,21 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
         Effect.promise(() => import("./retryTask.ts")),
         ({ retryTask }) => retryTask(input)
       )
-    ).pipe(Command.withDescription("Do a task once more that has failed or was cancelled"))
+    ).pipe(Command.withDescription("Do a task once more that has failed, was given up or was cancelled")),
+    Command.make("replay", { id: Argument.String("id"), json, where }, (input) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./replayTask.ts")),
+        ({ replayTask }) => replayTask(input)
+      )
+    ).pipe(Command.withDescription("Give a dead letter a new life: it goes back to the queue")),
+    Command.make("drop", { id: Argument.String("id"), json, where }, (input) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./dropTask.ts")),
+        ({ dropTask }) => dropTask(input)
+      )
+    ).pipe(
+      Command.withDescription("Keep a dead letter no longer: it counts as cancelled, and is forgotten in its turn")
+    )
   ])
 )
 
@@ -272,6 +286,21 @@ const drain = Command.make("drain", { json, where }, (input) =>
   )
 ).pipe(Command.withDescription("End a node when what it does is done: it begins no more work, and ends with 0"))
 
+const reload = Command.make(
+  "reload",
+  {
+    plan: yes("plan", "Only show what would change"),
+    now: yes("now", "Stop busy agents that change; they go on with their tasks afterwards. Default: they finish first"),
+    json,
+    where
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./reload.ts")),
+      ({ reload }) => reload(input)
+    )
+).pipe(Command.withDescription("Have a node read its config again, and change what differs, one agent at a time"))
+
 export const nodeCommands = [
   submit,
   tasks,
@@ -286,5 +315,6 @@ export const nodeCommands = [
   limit,
   why,
   logs,
-  drain
+  drain,
+  reload
 ] as const

@@ -50,10 +50,12 @@ export const labels = (description: string) =>
 
 const set = (key: string) => (value: unknown, draft: Draft) => ({ ...draft, [key]: value })
 const list = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
-const budget = (key: string) => (value: number, draft: Draft) => ({
+/** A part of a part. */
+const within = (part: string, key: string) => (value: unknown, draft: Draft) => ({
   ...draft,
-  budget: { ...(draft["budget"] as object | undefined), [key]: value }
+  [part]: { ...(draft[part] as object | undefined), [key]: value }
 })
+const budget = (key: string) => within("budget", key)
 
 /** `build:run`: however it ends. */
 const edge = (said: string) =>
@@ -112,6 +114,21 @@ export const rows = {
   ),
   budgetTurns: row(int("budget-turns", "Round trips to the model that it may take in all"), budget("turns")),
   budgetTokens: row(int("budget-tokens", "Tokens that it may use in all"), budget("tokens")),
+  timeoutQueue: row(
+    text("timeout-queue", "TIME", "How long it may wait for an agent, such as 1 hour"),
+    within("timeouts", "queue")
+  ),
+  timeoutAttempt: row(text("timeout-attempt", "TIME", "How long a turn of it may take"), within("timeouts", "attempt")),
+  timeout: row(text("timeout", "TIME", "How long all of it may take, whatever it waits for"), within("timeouts", "whole")),
+  attempts: row(int("attempts", "How often it is tried in all"), within("retry", "attempts")),
+  schedule: row(
+    text("schedule", "CRON", 'When it is done again and again, such as "0 3 * * *" (UTC, or see --time-zone)'),
+    set("schedule")
+  ),
+  timeZone: row(text("time-zone", "ZONE", "The zone of --schedule, such as Europe/Berlin"), (timeZone, draft) => ({
+    ...draft,
+    schedule: { ...(typeof draft["schedule"] === "string" ? { cron: draft["schedule"] } : draft["schedule"] as object | undefined), timeZone }
+  })),
   traceparent: row(text("traceparent", "TRACE", "The W3C trace that it belongs to"), set("traceparent"))
 } as const
 

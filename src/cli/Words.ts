@@ -3,6 +3,7 @@ import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
 import { brief, type Published } from "../event/Event.ts"
 import type { Shown } from "./Output.ts"
+import { reloadLine } from "./ReloadWords.ts"
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan"
 
@@ -32,6 +33,8 @@ const clean = (value: unknown): unknown => {
 }
 
 const clock = (millis: number) => new Date(millis).toTimeString().slice(0, 8)
+
+const day = (millis: number) => new Date(millis).toLocaleString("sv-SE")
 
 /** One line for an event; undefined for one that people need not see. */
 export const describe = (event: Published, p: Paint): string | undefined => {
@@ -94,14 +97,17 @@ const sentence = (event: Published, p: Paint): string | undefined => {
           return `task ${p("cyan", event.task)}: ${event.agent} begins${event.attempt > 1 ? ` attempt ${event.attempt}` : ""}`
         case "parked":
           if (event.dueAt === undefined) return `task ${event.task}: waits for other tasks`
-          return p(
-            "yellow",
-            `task ${event.task}: ${event.reason?.message ?? "waits"}; tried again at ${clock(event.dueAt ?? event.at)}`
-          )
+          if (event.reason === undefined) return `task ${event.task}: waits until ${day(event.dueAt)}`
+          return p("yellow", `task ${event.task}: ${event.reason.message}; tried again at ${clock(event.dueAt)}`)
         case "queued":
           return event.from === "running" && event.reason !== undefined
             ? p("yellow", `task ${event.task}: ${event.reason.message}; queued again`)
             : undefined
+        case "dead":
+          return p(
+            "red",
+            `task ${event.task}: given up: ${event.reason?.message ?? "its tries are used up"}; \`task replay ${event.task}\` gives it a new life`
+          )
         case "cancelled":
           return p("yellow", event.reason?.message ?? `task ${event.task}: cancelled`)
         default:
@@ -121,10 +127,22 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
       )
+    case "workspace.made":
+      return `task ${p("cyan", event.task)}: works in ${event.path}${event.branch === undefined ? "" : ` on ${event.branch}`}${event.again ? ", which is as it was" : ""}`
+    case "workspace.kept":
+      return p("yellow", `task ${event.task}: ${event.path} is kept: ${event.why}`)
+    case "workspace.removed":
+      return `task ${event.task}: ${event.path} is removed${event.archive === undefined ? "" : `; what was in it is ${event.archive}`}${event.branch === undefined ? "" : `; the branch ${event.branch} is kept`}`
     case "supervisor.decision":
       return loud.has(event.decision) ? p(colours[event.severity ?? "medium"], event.why) : undefined
     case "operator.notified":
       return p("red", event.message)
+    case "reload.planned":
+    case "reload.step":
+    case "reload.done":
+    case "reload.rolled_back":
+    case "reload.refused":
+      return reloadLine(event, p)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

@@ -5,6 +5,7 @@
 import { Cause, Console, Effect, Layer, Option } from "effect"
 import { Argument, CliError, Command, Flag } from "effect/cli"
 import { SocketHttp } from "../admin/SocketHttp.ts"
+import { CREDENTIALS } from "../config/Starter.ts"
 import { VERSION } from "../domain/Version.ts"
 import * as Completions from "./Completions.ts"
 import { EXIT, explain } from "./ExitCode.ts"
@@ -45,6 +46,45 @@ const check = Command.make("check", { config, json }, (input) =>
   )
 ).pipe(Command.withDescription("Say what is wrong with a config: every mistake with its place"))
 
+const answer = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+
+const init = Command.make(
+  "init",
+  {
+    config,
+    json,
+    yes: Flag.Boolean("yes").pipe(
+      Flag.withAlias("y"),
+      Flag.withDescription("Ask nothing: the flags, and else the defaults"),
+      Flag.withDefault(false)
+    ),
+    force: Flag.Boolean("force").pipe(Flag.withDescription("Overwrite what is there"), Flag.withDefault(false)),
+    name: answer("name", "NAME", "What the node is called. Default: the name of the directory"),
+    agent: answer("agent", "NAME", "What its agents are called. Default worker"),
+    agents: Flag.Int("agents").pipe(Flag.withDescription("How many of them. Default 1"), Flag.optional),
+    workspace: answer("workspace", "DIR", "Where they work, relative to the config. Default own: each by itself"),
+    model: answer("model", "MODEL", "Their model. Default: the CLI's own"),
+    credential: answer("credential", "WHERE", "none, env:NAME or file:PATH. Default none: the CLI is logged in"),
+    credentialAs: Flag.Literals("credential-as", CREDENTIALS).pipe(
+      Flag.withDescription("The variable by which a CLI is given it. Default ANTHROPIC_API_KEY"),
+      Flag.optional
+    ),
+    permissionMode: answer("permission-mode", "MODE", "Claude's permission mode. Default default, the careful one")
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./init.ts")),
+      ({ init }) => init(input)
+    )
+).pipe(
+  Command.withDescription("Write a first config: asks a few questions, or takes the answers as flags"),
+  Command.withExamples([
+    { command: "mister-smith init", description: "Ask, and write mister-smith.json" },
+    { command: "mister-smith init fleet.json --yes --agents 3", description: "Ask nothing" }
+  ])
+)
+
 const doctor = Command.make(
   "doctor",
   {
@@ -74,7 +114,7 @@ const version = Command.make("version", {}, () => Console.log(VERSION)).pipe(
 
 const root = Command.make("mister-smith").pipe(
   Command.withDescription("Keeps a fleet of Claude CLI agents working"),
-  Command.withSubcommands([run, check, doctor, schema, ...nodeCommands, version])
+  Command.withSubcommands([init, run, check, doctor, schema, ...nodeCommands, version])
 )
 
 type Http = Parameters<typeof SocketHttp.layer>[0]

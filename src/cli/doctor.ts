@@ -13,6 +13,7 @@ import { type Fault, follow } from "../domain/Fault.ts"
 import * as Rungs from "../process/Rungs.ts"
 import * as Checkup from "./Checkup.ts"
 import { harmless, type Paint, paint } from "./Words.ts"
+import { workspaces } from "./WorkspaceCheckup.ts"
 
 /** Something must be changed before a node runs well, or at all. */
 export class Unwell extends Schema.TaggedError<Unwell, Fault>("mister-smith/Unwell")("Unwell", {
@@ -44,6 +45,7 @@ export const doctor = Effect.fn("cli.doctor")(function* ({ config: given, json }
     ...Checkup.machine(rungs, config),
     ...(yield* Checkup.claude(config, baseDir)),
     ...(yield* Checkup.node(config?.dataDir ?? resolve(baseDir, DATA_DIR))),
+    ...(yield* workspaces(config, config?.dataDir ?? resolve(baseDir, DATA_DIR))),
     ...(file === undefined || loaded === undefined ? [] : written(file, loaded)),
     ...(config === undefined ? [] : Checkup.agents(rungs, config))
   ].map(harmless)

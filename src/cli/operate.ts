@@ -5,10 +5,11 @@ import { Operated } from "../admin/Operated.ts"
 import type { Config } from "../config/Config.ts"
 import { MisterSmith } from "../MisterSmith.ts"
 import { inModule } from "../observability/Log.ts"
+import type { Reload } from "./Reloading.ts"
 
-export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config) {
+export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config, reload: Reload) {
   const smith = yield* MisterSmith
-  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere })
+  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere, reload })
   yield* AdminServer.serve({ dataDir, name }).pipe(
     Effect.provideService(Operated, operated),
     Effect.catchTag("SocketUnusable", ({ hint, message }) =>

@@ -14,6 +14,7 @@ import * as ConfigTasks from "./ConfigTasks.ts"
 import { liveOutput } from "./LiveOutput.ts"
 import { jsonOutput, type Output } from "./Output.ts"
 import { plainOutput } from "./PlainOutput.ts"
+import * as Reloading from "./Reloading.ts"
 import { paint } from "./Words.ts"
 
 export interface RunInput {
@@ -30,10 +31,11 @@ const VERDICT = "30 seconds"
 
 export const run = Effect.fn("cli.run")(function* (input: RunInput) {
   const config = yield* Load.load(input.config, process.env)
+  const hangups = yield* Reloading.hangups
   const output = discreet(yield* choose(input))
   yield* Effect.acquireUseRelease(
     show(output),
-    () => Effect.provide(Effect.scoped(serve(config, input, output)), MisterSmith.layerWithEvents(config)),
+    () => Effect.provide(Effect.scoped(serve(config, input, output, hangups)), MisterSmith.layerWithEvents(config)),
     (shown) =>
       Effect.gen(function* () {
         // The printer ends with this event, having printed all before it.
@@ -49,7 +51,7 @@ export const run = Effect.fn("cli.run")(function* (input: RunInput) {
       Logger.layer([leveled(config.logs, Logger.map(input.json ? Logger.formatJson : Logger.formatSimple, output.log))])
     )
   )
-})
+}, Effect.scoped)
 
 const choose = Effect.fnUntraced(function* ({ json }: RunInput) {
   if (json) return jsonOutput(process.stdout, process.stderr)
@@ -80,12 +82,19 @@ const show = Effect.fnUntraced(function* (output: Output) {
 })
 
 /** Submits the config's tasks and prints each result as it comes. */
-const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, output: Output) {
+const serve = Effect.fnUntraced(function* (
+  config: Config,
+  input: RunInput,
+  output: Output,
+  hangups: Reloading.Hangups
+) {
   const smith = yield* MisterSmith
   const submitted = yield* ConfigTasks.submit(smith, config.tasks)
+  const reload = yield* Reloading.make(input.config)
+  yield* Effect.forkScoped(Reloading.onHangup(hangups, reload))
   // Loaded while the CLIs start, which takes longer.
   yield* Effect.promise(() => import("./operate.ts")).pipe(
-    Effect.flatMap(({ operate }) => operate(config)),
+    Effect.flatMap(({ operate }) => operate(config, reload)),
     Effect.forkScoped
   )
   const results = Effect.forEach(
@@ -96,7 +105,7 @@ const serve = Effect.fnUntraced(function* (config: Config, { once }: RunInput, o
     },
     { concurrency: "unbounded" }
   )
-  if (!once) return yield* Effect.raceFirst(Effect.andThen(results, smith.ended), smith.drained)
+  if (!input.once) return yield* Effect.raceFirst(Effect.andThen(results, smith.ended), smith.drained)
   const all = yield* Effect.raceFirst(results, Effect.as(smith.drained, undefined))
   // What was not begun is left to the next run.
   if (all === undefined) return

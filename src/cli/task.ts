@@ -33,23 +33,39 @@ const time = (millis: number) => new Date(millis).toLocaleString("sv-SE")
 
 /** A line for each attempt; the last one's fault is told as the problem of the task too. */
 const attempts = (history: TaskStory["history"], p: Paint): ReadonlyArray<string> =>
-  history.map(({ agent, attempt, begunAt, ended, endedAt, fault }) => {
+  history.flatMap(({ agent, attempt, begunAt, ended, endedAt, fault, missing = [], words }) => {
     const end = endedAt === undefined ? "under way" : `to ${time(endedAt)}, ${ended}`
     const why = fault === undefined ? "" : `: ${fault.message}`
-    return `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`
+    return [
+      `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`,
+      ...missing.map(({ found, proof }) => `   ${p("dim", "missing:")} ${proof}: ${found}`),
+      ...(words === undefined ? [] : [`   ${p("dim", "last words:")} ${words.replaceAll("\n", "\n   ")}`])
+    ]
   })
+
+const scheduleWords = ({ id, schedule, series }: Pick<TaskStory, "id" | "schedule" | "series">) => {
+  if (schedule === undefined) return undefined
+  const [cron, zone = "UTC"] = typeof schedule === "string" ? [schedule] : [schedule.cron, schedule.timeZone]
+  return `${cron} (${zone})${series === undefined || series === id ? "" : `, of the series ${series}`}`
+}
 
 const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
   const { history, result, ...view } = harmless(raw)
   const { costUsd, inputTokens, outputTokens, turns } = view.usage
   const facts: ReadonlyArray<readonly [string, string | undefined]> = [
-    ["state", `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}`],
+    [
+      "state",
+      `${view.state}${view.attempt > 0 ? `, attempt ${view.attempt}` : ""}${view.interruptions > 0 ? `, broken off ${view.interruptions} times` : ""}`
+    ],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
     ["requires", view.capabilities?.join(", ")],
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],
     ["due", view.dueAt === undefined ? undefined : time(view.dueAt)],
+    ["begin by", view.beginBy === undefined ? undefined : time(view.beginBy)],
+    ["end by", view.endBy === undefined ? undefined : time(view.endBy)],
+    ["schedule", scheduleWords(view)],
     ["took", result === undefined ? undefined : seconds(result.tookMillis)],
     [
       "cost",
@@ -66,6 +82,9 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ["files", filesWords(view)],
     ["evidence", evidenceWords(view)],
     ["session", result?.session],
+    ["workspace", result?.workspace?.path],
+    ["branch", result?.workspace?.branch],
+    ["commit", result?.workspace?.head],
     ["denied", result?.denied.length ? result.denied.join(", ") : undefined],
     ["problem", view.lastFault?.message],
     ["hint", view.lastFault?.hint],

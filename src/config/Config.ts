@@ -4,6 +4,7 @@
  */
 import { Effect, type Redacted, Schema } from "effect"
 import { AgentSpec } from "../agent/AgentSpec.ts"
+import { WorkspaceSettings } from "../agent/WorkspaceSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
@@ -41,6 +42,15 @@ export const ConfigFile = Schema.Struct({
     description:
       "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
   }),
+  deadTasksKept: Schema.Int.pipe(
+    Schema.check(
+      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.dead))
+  ).annotateKey({
+    description:
+      "How many tasks that were given up are kept as dead letters, beside tasksKept others; the oldest go first. Default 10000"
+  }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"
   }),
@@ -61,6 +71,9 @@ export const ConfigFile = Schema.Struct({
   }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"
+  }),
+  workspaces: WorkspaceSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How much is kept of what tasks leave in workspaces of their own"
   }),
   agents: Schema.Array(AgentSpec)
     .pipe(

@@ -25,8 +25,10 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...first(MAX_TOLD + 1, capable(root, groups, tasks)),
     ...first(MAX_TOLD + 1, routing(root, groups)),
     ...delays(root),
+    ...first(MAX_TOLD + 1, taskTimes(root, tasks)),
     ...logSizes(root),
     ...transportChecks(root),
+    ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]
 }
@@ -201,6 +203,44 @@ function* delays(root: unknown): Iterable<Finding> {
   for (const index of list(valueAt(root, ["agents"])).keys()) {
     const path = ["agents", index, "restart"]
     yield* pauses(root, path, "initialDelay", () => restartPauses(valueAt(root, [...path, "policy"])))
+  }
+}
+
+/** What a task says about its own pauses, and parts of it that may take longer than all of it. */
+function* taskTimes(root: unknown, tasks: ReadonlyArray<unknown>): Iterable<Finding> {
+  const [delay, maxDelay] = retryPauses()
+  const general = (key: string, otherwise: Duration.Duration | undefined) =>
+    valueAt(root, ["retry", key]) === undefined
+      ? otherwise
+      : Option.getOrUndefined(duration(valueAt(root, ["retry", key])))
+  const defaults: Pauses = [general("delay", delay), general("maxDelay", maxDelay)]
+  for (const [index, task] of tasks.entries()) {
+    yield* pauses(root, ["tasks", index, "retry"], "delay", () => defaults)
+    const whole = Option.getOrUndefined(duration(valueAt(task, ["timeouts", "whole"])))
+    for (const key of ["queue", "attempt"]) {
+      const path = ["tasks", index, "timeouts", key]
+      const part = Option.getOrUndefined(duration(valueAt(root, path)))
+      if (part !== undefined && whole !== undefined && Duration.isGreaterThan(part, whole))
+        yield {
+          path,
+          expected: `expected at most timeouts.whole (${printable(String(valueAt(task, ["timeouts", "whole"])))})`,
+          ...found(valueAt(root, path), path)
+        }
+    }
+  }
+}
+
+/** A conversation is resumed only in the directory in which it began. */
+function* conversations(root: unknown): Iterable<Finding> {
+  for (const [index, agent] of list(valueAt(root, ["agents"])).entries()) {
+    const kind = text(valueAt(agent, ["workspace", "kind"]))
+    if (valueAt(agent, ["session"]) !== "keep" || (kind !== "fresh" && kind !== "worktree")) continue
+    const path = ["agents", index, "session"]
+    yield {
+      path,
+      expected: `expected per_task, because each task has a workspace of its own (${kind})`,
+      ...found("keep", path)
+    }
   }
 }
 

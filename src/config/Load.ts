@@ -4,6 +4,7 @@
  */
 import { dirname, resolve } from "node:path"
 import { Effect, Result } from "effect"
+import { resolved } from "../agent/WorkspaceSpec.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { learn } from "../domain/Redaction.ts"
 import { type Config, type ConfigFile, type ConfigInput, MAX_AGENTS, MAX_TASKS } from "./Config.ts"
@@ -115,7 +116,9 @@ const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, transport }: O
       ? file.routing
       : { ...file.routing, plugin: resolve(baseDir, file.routing.plugin) },
   agents: file.agents.map((agent) =>
-    agent.workspace === undefined ? agent : { ...agent, workspace: resolve(baseDir, agent.workspace) }
+    agent.workspace === undefined
+      ? agent
+      : { ...agent, workspace: resolved(agent.workspace, (path) => resolve(baseDir, path)) }
   ),
   tasks: file.tasks.map((task, index) => ({ ...task, id: task.id ?? TaskId.make(`task-${index + 1}`) }))
 })

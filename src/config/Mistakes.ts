@@ -94,13 +94,13 @@ const findingAt = (path: Path, { expected, kind }: Leaf, root: unknown): Finding
   const value = valueAt(root, path)
   if (kind === "MissingKey" || value === undefined) return { path, expected: "is missing" }
   // Which of several objects it is, is said by a word in it: then that word is wrong, or missing.
-  const choice = expected.startsWith("Expected {") ? wordsAt(path, root) : undefined
+  const choice = /^Expected (?:string \| )?\{/.test(expected) ? wordsAt(path, root) : undefined
   if (choice !== undefined) {
     const here = [...path, choice.key]
     const word = valueAt(value, [choice.key])
     return {
       path: typeof value === "object" ? here : path,
-      expected: `expected ${typeof value === "object" ? "" : `an object whose "${choice.key}" is `}one of ${choice.words.map((each) => JSON.stringify(each)).join(", ")}`,
+      expected: `expected ${typeof value === "object" ? "" : `${expected.includes("string |") ? "text, or " : ""}an object whose "${choice.key}" is `}one of ${choice.words.map((each) => JSON.stringify(each)).join(", ")}`,
       ...foundAt(root, typeof value === "object" ? here : path),
       ...didYouMean(typeof word === "string" ? nearest(word, choice.words) : undefined)
     }

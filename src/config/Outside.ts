@@ -55,11 +55,14 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
   }
   const agents = valueAt(root, ["agents"])
   for (const [index, agent] of (Array.isArray(agents) ? agents : []).entries()) {
-    const workspace = valueAt(agent, ["workspace"])
-    if (typeof workspace !== "string" || workspace === "") continue
-    const kind = yield* kindOf(resolve(around.baseDir, workspace))
-    if (kind === "directory") continue
-    findings.push(at(["agents", index, "workspace"], workspace, "expected a directory that exists"))
+    for (const key of [[], ["path"], ["repository"]]) {
+      const path = ["agents", index, "workspace", ...key]
+      const workspace = valueAt(agent, ["workspace", ...key])
+      if (typeof workspace !== "string" || workspace === "") continue
+      const kind = yield* kindOf(resolve(around.baseDir, workspace))
+      if (kind === "directory") continue
+      findings.push(at(path, workspace, "expected a directory that exists"))
+    }
   }
   const plugin = valueAt(root, ["routing", "plugin"])
   if (typeof plugin === "string" && plugin !== "" && (yield* kindOf(resolve(around.baseDir, plugin))) !== "file")

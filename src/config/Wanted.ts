@@ -11,13 +11,15 @@ const members = (ast: SchemaAST.AST): Wanted =>
 
 /** Of objects that a word in them tells apart, only those that the word allows; all where it allows none. */
 const fitting = (asts: Wanted, value: unknown): Wanted => {
-  const fits = asts.filter(
-    (ast) =>
-      !SchemaAST.isObjects(ast) ||
-      ast.propertySignatures.every(({ name, type }) => {
-        const word = valueAt(value, [name])
-        return !SchemaAST.isLiteral(type) || word === undefined || word === type.literal
-      })
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value)
+  const fits = asts.filter((ast) =>
+    !SchemaAST.isObjects(ast)
+      ? // Text, where it may stand in the place of an object, is not what was meant.
+        !isObject
+      : ast.propertySignatures.every(({ name, type }) => {
+          const word = valueAt(value, [name])
+          return !SchemaAST.isLiteral(type) || word === undefined || word === type.literal
+        })
   )
   return fits.length > 0 ? fits : asts
 }

@@ -14,14 +14,18 @@ export const AgentId = Schema.String.pipe(
 )
 export type AgentId = typeof AgentId.Type
 
+/** That of a further occurrence of a scheduled task ends with its time: "nightly@2030-01-31T03:00:00Z". */
 export const TaskId = Schema.String.pipe(
   Schema.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/, {
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}(@\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)?$/, {
       message: 'expected at most 128 letters, digits, dashes and underscores, such as "fix-login-1"'
     })
   ),
   Schema.brand("TaskId")
 )
+/** The first of its series. */
+export const seriesOf = (id: string): string => id.replace(/@.*$/, "")
+
 export type TaskId = typeof TaskId.Type
 
 export const TaskType = Schema.String.pipe(

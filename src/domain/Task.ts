@@ -12,17 +12,18 @@ export type TaskState =
   /** for a person */
   | "waiting"
   | "succeeded"
+  /** its failure is final by its nature, or what it brought is not what was asked for */
   | "failed"
   | "cancelled"
-  /** given up after its last attempt, with its whole story kept */
+  /** given up: its tries are used up by failures that another might have cured, or it was broken off too often */
   | "dead"
 
 /** The one table of legal moves. */
 export const moves: Record<TaskState, ReadonlyArray<TaskState>> = {
-  queued: ["running", "cancelled"],
+  queued: ["running", "cancelled", "failed"],
   running: ["queued", "parked", "waiting", "succeeded", "failed", "cancelled", "dead"],
-  parked: ["queued", "cancelled", "dead"],
-  waiting: ["queued", "running", "cancelled", "dead"],
+  parked: ["queued", "cancelled", "failed", "dead"],
+  waiting: ["queued", "running", "cancelled", "failed", "dead"],
   succeeded: [],
   failed: [],
   cancelled: [],
@@ -59,9 +60,19 @@ export const usageSince = (before: TaskUsage, after: TaskUsage): TaskUsage => ({
   costUsd: after.costUsd - before.costUsd
 })
 
+/** Where a task was performed, and where work stands there. */
+export interface TaskWorkspace {
+  readonly path: string
+  /** Of a git worktree of the task's own. */
+  readonly branch?: string
+  /** The commit that it is at. */
+  readonly head?: string
+}
+
 /** How a task ended. The value a program that submits one gets back, and a line of `--json`. */
 export interface TaskResult {
   readonly task: string
+  /** What was given up has failed too. */
   readonly status: "succeeded" | "failed"
   /** The agent's last words; empty where it failed before any. */
   readonly text: string
@@ -78,4 +89,6 @@ export interface TaskResult {
   readonly tookMillis: number
   /** The trace that its task belongs to, where it names one. */
   readonly traceparent?: string
+  /** Of the last attempt, where it got one of its own. */
+  readonly workspace?: TaskWorkspace
 }

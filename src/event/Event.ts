@@ -113,6 +113,29 @@ export type Event =
       readonly why: "threw" | "slow" | "promise" | "unfit"
       readonly detail: string
     }
+  /** A task has got a place of its own to work in, or has got it back. */
+  | {
+      readonly type: "workspace.made"
+      readonly task: string
+      readonly agent: string
+      readonly kind: "fresh" | "worktree"
+      readonly path: string
+      readonly branch: string | undefined
+      /** It had been put away, and is as it was. */
+      readonly again: boolean
+    }
+  /** The workspace of a task that has ended is left as it is. */
+  | { readonly type: "workspace.kept"; readonly task: string; readonly path: string; readonly why: string }
+  /** The workspace of a task that has ended is gone. Nothing that was in it is lost. */
+  | {
+      readonly type: "workspace.removed"
+      readonly task: string
+      readonly path: string
+      /** Where it is not deleted too. */
+      readonly branch: string | undefined
+      /** The ref that holds what was in no branch. */
+      readonly archive: string | undefined
+    }
   /** A decision of a supervisor, with its reason. */
   | {
       readonly type: "supervisor.decision"
@@ -133,6 +156,36 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** What a new config changes, before any of it is carried out. Settings are named by their keys. */
+  | {
+      readonly type: "reload.planned"
+      readonly add: ReadonlyArray<string>
+      readonly change: ReadonlyArray<string>
+      readonly remove: ReadonlyArray<string>
+      readonly tasks: ReadonlyArray<string>
+      readonly settings: ReadonlyArray<string>
+      /** Settings that differ and hold only from the next start of the node. */
+      readonly needsRestart: ReadonlyArray<string>
+    }
+  | {
+      readonly type: "reload.step"
+      readonly agent: string
+      readonly step: "add" | "change" | "remove" | "undo"
+      readonly is: "waiting" | "begun" | "done" | "failed"
+      readonly why: string | undefined
+    }
+  | { readonly type: "reload.done"; readonly tookMillis: number }
+  /** Something of the new config did not come up, so all that had been carried out was undone. */
+  | {
+      readonly type: "reload.rolled_back"
+      /** The agent, or `tasks`. */
+      readonly cause: string
+      readonly why: string
+      readonly undone: ReadonlyArray<string>
+      readonly notUndone: ReadonlyArray<string>
+    }
+  /** The new config has mistakes, or cannot be read. Nothing was changed. */
+  | { readonly type: "reload.refused"; readonly file: string; readonly mistakes: number; readonly why: string }
   /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
   | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */

@@ -5,6 +5,7 @@
  */
 import { Clock, Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
 import { redactIn } from "../domain/Redaction.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Event, Published } from "./Event.ts"
 
 /** What names something is no text of anybody, and readers look for it as it is. */
@@ -30,9 +31,11 @@ export class EventBus extends Context.Service<
       let seq = 0
       return EventBus.of({
         publish: (event) =>
-          Effect.flatMap(Clock.currentTimeMillis, (at) =>
-            Effect.asVoid(PubSub.publish(events, { ...redactIn(event, NAMES), seq: ++seq, at }))
-          ),
+          Effect.flatMap(Clock.currentTimeMillis, (at) => {
+            crashPoint("publish.before")
+            const published = { ...redactIn(event, NAMES), seq: ++seq, at }
+            return Effect.map(PubSub.publish(events, published), () => crashPoint("publish.after"))
+          }),
         last: Effect.sync(() => seq),
         subscribe: Effect.suspend(() => {
           let last = seq

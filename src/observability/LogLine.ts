@@ -74,6 +74,7 @@ const rooms: Readonly<Record<string, Module>> = {
   limit: "process",
   logs: "observability",
   operator: "supervision",
+  reload: "agent",
   runtime: "process",
   session: "claude",
   supervisor: "supervision",
@@ -95,6 +96,8 @@ export const weigh = (event: Published): { readonly module: Module; readonly lev
     case "claude.untested":
     case "events.gap":
     case "logs.lost":
+    case "reload.refused":
+    case "reload.rolled_back":
       return { module, level: "Warn" }
     default:
       return { module, level: "Info" }

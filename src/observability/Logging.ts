@@ -80,6 +80,8 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
   let seen = 0
   const hear = (event: Published) => {
     seen = event.seq
+    // Who comes by a reload is known from its first event on.
+    if (event.type === "reload.step" && event.step === "add") agents.add(event.agent)
     const agent = agentOf(event, agents)
     if (agent !== undefined) write(agentLog(agent), toJson(eventLine(event)))
     const { level, module } = weigh(event)

@@ -4,6 +4,7 @@
  */
 import { Context, Effect, Layer, Result } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
+import { crashPoint } from "../state/CrashPoint.ts"
 import * as DataDir from "../state/DataDir.ts"
 import type { DataDirInUse, DataDirUnusable } from "../state/StateError.ts"
 import { type Found, findCgroup } from "./CgroupPlace.ts"
@@ -76,6 +77,7 @@ const make = Effect.fn("ProcessHost.make")(function* (dataDir: string, settings:
     return yield* new RungUnavailable({ rung: "pidNamespace", why: namespace.why, advice: namespace.hint })
   }
 
+  crashPoint("sweep.before")
   const swept = yield* Sweep.sweep({
     owner,
     records,
@@ -83,19 +85,23 @@ const make = Effect.fn("ProcessHost.make")(function* (dataDir: string, settings:
     found: "why" in machine ? undefined : machine,
     limit: settings.stop.kill
   })
+  crashPoint("sweep.after")
   const opened = yield* subtree(found, `${Sweep.cgroupPrefix(owner)}${life}`)
   if (typeof opened === "string" && settings.cgroup === "required") {
     return yield* new RungUnavailable({ rung: "cgroup", why: opened, advice: "see `mister-smith doctor`" })
   }
   const prefix = `${owner}.${life}.`
   const guardian = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      Guardian.start({
+    Effect.sync(() => {
+      crashPoint("guardian.before")
+      const guardian = Guardian.start({
         directory: dataDir,
         prefix,
         cgroup: typeof opened === "object" ? opened.path : undefined
       })
-    ),
+      crashPoint("guardian.after")
+      return guardian
+    }),
     (guardian) => Effect.sync(() => guardian?.close())
   )
   return ProcessHost.of({

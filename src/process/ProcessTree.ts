@@ -12,6 +12,7 @@ import { Clock, Context, Deferred, Effect, Exit, Layer, Result, type Scope, Sema
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { millisOf } from "../domain/Monotonic.ts"
 import { inModule } from "../observability/Log.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { end, type ProcessExit, type Receipt } from "./Ending.ts"
 import { type LaunchSpec, launch, preflight, spawnError } from "./Launch.ts"
 import { bytes } from "./Output.ts"
@@ -147,7 +148,9 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
     cgroup?.remove()
     return yield* Effect.fail(wrong as SpawnError)
   }
+  crashPoint("spawn.before")
   const child = yield* Effect.onError(begin(spec, place), () => Effect.sync(() => cgroup?.remove()))
+  crashPoint("spawn.after")
   const leader = { pid: child.pid, startTime: ProcessTable.read(child.pid)?.startTime ?? "" }
   const tree: Tree = {
     marker,
@@ -166,6 +169,7 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
   trees.live.set(marker, tree)
   host.guardian?.run(leader)
   host.records?.add(record)
+  crashPoint("spawn.recorded")
 
   const { stderr, stdin, stdout } = child
   const exit = Deferred.makeUnsafe<ProcessExit>()
@@ -182,12 +186,14 @@ const start = Effect.fnUntraced(function* (base: Base, spec: ProcessSpec, run: s
       if (receipt !== undefined) return Effect.succeed(receipt)
       return Effect.tap(end(tree, trees, exit, host.settings.stop), (proven) =>
         Effect.sync(() => {
+          crashPoint("spawn.gone")
           receipt = proven
           trees.live.delete(marker)
           sampler.forget(marker)
           host.guardian?.gone(leader)
           host.records?.remove(record)
           cgroup?.remove()
+          crashPoint("spawn.forgotten")
         })
       )
     })

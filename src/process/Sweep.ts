@@ -8,6 +8,7 @@
  */
 import { Duration, Effect } from "effect"
 import * as Monotonic from "../domain/Monotonic.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Found } from "./CgroupPlace.ts"
 import { sweepSubtrees } from "./CgroupTree.ts"
 import { lineOf, markerOf } from "./Membership.ts"
@@ -60,6 +61,7 @@ export const sweep = Effect.fn("Sweep.sweep")(function* ({ found, limit, owner, 
     }
     yield* Effect.sleep("5 millis")
   }
+  crashPoint("sweep.ended")
   records.clear()
   const swept: Swept = [...ended].map(([pid, name]) => ({ pid, name }))
   return swept

@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSyn
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, Option, Schema } from "effect"
+import { crashPoint } from "./CrashPoint.ts"
 import { explain } from "./DatabaseError.ts"
 import { DataDirInUse, DataDirUnusable } from "./StateError.ts"
 
@@ -65,6 +66,7 @@ export const hold = (path: string, newId: string) =>
         lock = new DatabaseSync(join(path, LOCK))
         lock.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
         writeFileSync(join(path, HOLDER), JSON.stringify({ pid: process.pid }), { mode: 0o600 })
+        crashPoint("dir.held")
         return Effect.succeed({ path, id: idOf(path, newId), lock })
       } catch (error) {
         lock?.close()
@@ -88,9 +90,12 @@ const idOf = (path: string, newId: string): string => {
   if (known !== undefined && /^[a-z0-9]{12}$/.test(known) && !isCopy) return known
   // Whole or not at all: what has an id has had agents.
   const whole = `${file}.new`
+  crashPoint("dir.id.before")
   writeFileSync(whole, "", { mode: 0o600 })
   writeFileSync(whole, `${newId}\n${inodeOf(whole)}\n`)
+  crashPoint("dir.id.within")
   renameSync(whole, file)
+  crashPoint("dir.id.after")
   return newId
 }
 

@@ -10,6 +10,7 @@ import { accessSync, chmodSync, constants, existsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import { Effect } from "effect"
+import { crashPoint } from "./CrashPoint.ts"
 import { DatabaseUnusable, explain } from "./DatabaseError.ts"
 
 export type Value = string | number | null
@@ -78,12 +79,15 @@ const connect = ({ applicationId, busyTimeout = 5_000, file, migrations }: Openi
     const mode = database.get("PRAGMA journal_mode = WAL")?.["journal_mode"]
     if (mode !== "wal") throw refused(file, "failed", `no write-ahead log here (journal_mode ${mode})`)
     connection.exec(`PRAGMA synchronous = FULL; PRAGMA journal_size_limit = ${LOG_LIMIT}`)
+    crashPoint("database.schema.before")
     // Also where there is no step to be done: a file that cannot be written is to be known now.
     database.transact(true, () => {
       connection.exec(`PRAGMA application_id = ${applicationId}`)
       for (const step of migrations.slice(version)) connection.exec(step)
       connection.exec(`PRAGMA user_version = ${migrations.length}`)
+      crashPoint("database.schema.within")
     })
+    crashPoint("database.schema.after")
     return { database, close: () => connection.close() }
   } catch (error) {
     connection.close()

@@ -23,11 +23,11 @@ export type ChildStatus = "starting" | "running" | "restarting" | "stopping" | "
 export type StartReply = (failure: ChildStartFailed | SupervisorEnded | undefined) => void
 
 export class Entry<R> {
-  readonly child: Child<Fault, R>
-  readonly shutdownMillis: number
-  readonly backoff: BackoffMillis | undefined
-  /** grows with each child added, so that two children can be compared without walking the list */
-  readonly index: number
+  child!: Child<Fault, R>
+  shutdownMillis!: number
+  backoff: BackoffMillis | undefined
+  /** grows along the list, so that two children can be compared without walking it */
+  index: number
   previous: Entry<R> | undefined = undefined
   next: Entry<R> | undefined = undefined
 
@@ -40,6 +40,8 @@ export class Entry<R> {
   /** restarts in a row, since the last stable life */
   attempt = 0
   everReady = false
+  /** it has taken another's place, and stays in the list even if its first start fails */
+  isHeir = false
   /** the sleep before the next life, and when it is over (monotonic milliseconds) */
   pause: Fiber.Fiber<unknown> | undefined = undefined
   dueAt = 0
@@ -49,8 +51,13 @@ export class Entry<R> {
   stops: Array<() => void> | undefined = undefined
 
   constructor(child: Child<Fault, R>, index: number) {
-    this.child = child
     this.index = index
+    this.become(child)
+  }
+
+  /** From its next life on it is this child, of the same name. */
+  become(child: Child<Fault, R>): void {
+    this.child = child
     this.shutdownMillis = shutdownMillis(child)
     this.backoff = child.backoff === undefined ? undefined : toMillis(child.backoff)
   }
@@ -104,6 +111,20 @@ export class ChildTable<R> {
     else entry.previous.next = entry.next
     if (entry.next === undefined) this.last = entry.previous
     else entry.next.previous = entry.previous
+  }
+
+  /** Puts those that are named in this order, and all others behind them as they are. Not while a sweep walks the list. */
+  arrange(ids: ReadonlyArray<string>): void {
+    const named = ids.flatMap((id) => this.byId.get(id) ?? [])
+    const all = [...new Set([...named, ...this])]
+    this.added = all.length
+    this.first = all[0]
+    this.last = all.at(-1)
+    for (const [index, entry] of all.entries()) {
+      entry.index = index
+      entry.previous = all[index - 1]
+      entry.next = all[index + 1]
+    }
   }
 
   *[Symbol.iterator](): Iterator<Entry<R>> {

@@ -36,6 +36,8 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
   private readonly restarts: Restarts<R>
   private readonly clock: Clock.Clock
   private fiberId = -1
+  /** the order asked for while a sweep was under way */
+  private wanted: ReadonlyArray<string> | undefined = undefined
   failure: SupervisorGaveUp | undefined = undefined
   /** the supervisors among its children, by id, as they are now */
   readonly nested = new Map<string, () => SupervisorInfo>()
@@ -241,8 +243,20 @@ export class Engine<R> implements LifeListener<R>, Sweeper<R> {
     entry.pause = undefined
   }
 
+  /** At once, or when the sweep that walks the list now has come to its end. */
+  arrange(ids: ReadonlyArray<string>): void {
+    this.wanted = ids
+    if (this.sweep === undefined) this.settle()
+  }
+
+  private settle(): void {
+    if (this.wanted !== undefined) this.table.arrange(this.wanted)
+    this.wanted = undefined
+  }
+
   sweptAll(final: boolean): void {
     this.sweep = undefined
+    this.settle()
     if (final) this.finish()
     else if (this.phase === "booting") this.hasStarted()
   }

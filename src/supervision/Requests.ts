@@ -14,6 +14,7 @@ import {
 import type { Entry } from "./ChildTable.ts"
 import type { Engine } from "./Engine.ts"
 import type { ChildRefused } from "./SupervisionError.ts"
+import { stopWords } from "./Teller.ts"
 
 type Answer<E> = (failure: E | undefined) => void
 
@@ -68,6 +69,83 @@ export class Requests<R> {
       answer(undefined)
     })
     return this.rememberStop(id, stop)
+  }
+
+  /**
+   * Stops the child of this name, if it has a life, puts the other in its place, and starts that where `wanted` says so when
+   * it comes to it. Not remembered as a stop: a runtime killed meanwhile starts the child in its next run. One that is not
+   * in the list is added to its end.
+   */
+  exchangeChild(child: Child<Fault, R>, wanted: () => boolean) {
+    return this.ask<ChildRefused | ChildStartFailed>((answer) => {
+      const { engine } = this
+      const supervisor = engine.settings.path
+      const wrong = refusal(supervisor, child, engine.settings.autoShutdown)
+      if (wrong !== undefined) return answer(wrong)
+      this.halt(child.id, () => {
+        if (engine.phase === "stopping" || engine.phase === "ended") return answer(new SupervisorEnded({ supervisor }))
+        // A temporary child is forgotten when it stops.
+        const entry = engine.table.get(child.id) ?? engine.table.add(child)
+        entry.become(child)
+        entry.isHeir = true
+        if (!wanted()) {
+          entry.status = "stopped"
+          entry.note ??= stopWords.request
+          return answer(undefined)
+        }
+        entry.status = "ended"
+        this.begin(entry, answer)
+      })
+    })
+  }
+
+  /** Changes how the child of this name is treated and begun from its next life on; this life goes on. */
+  amendChild(child: Child<Fault, R>) {
+    return this.ask<ChildRefused | ChildNotFound>((answer) => {
+      const wrong = refusal(this.engine.settings.path, child, this.engine.settings.autoShutdown)
+      if (wrong !== undefined) return answer(wrong)
+      this.find(child.id, answer)?.become(child)
+      answer(undefined)
+    })
+  }
+
+  /** Stops the child of this name, if there is one, and removes it from the list; that it was stopped is forgotten. */
+  removeChild(id: string) {
+    const remove = this.ask<never>((answer) =>
+      this.halt(id, () => {
+        const entry = this.engine.table.get(id)
+        if (entry !== undefined) this.engine.forget(entry)
+        answer(undefined)
+      })
+    )
+    return Effect.andThen(remove, this.forgetStop(id))
+  }
+
+  /** Puts the children in this order, in which they are started from now on; those not named come last. */
+  arrangeChildren(ids: ReadonlyArray<string>) {
+    return this.ask<never>((answer) => {
+      this.engine.arrange(ids)
+      answer(undefined)
+    })
+  }
+
+  /** Goes on when the child is down, for whatever reason, and is not about to be restarted. */
+  private halt(id: string, then: () => void): void {
+    const { engine } = this
+    const entry = engine.table.get(id)
+    if (entry === undefined) {
+      then()
+      return
+    }
+    if (entry.life === undefined) {
+      engine.rest(entry)
+      then()
+      return
+    }
+    entry.stops ??= []
+    entry.stops.push(then)
+    if (entry.life.stopping !== undefined) entry.life.stopping = "request"
+    else engine.stop(entry.life, "request")
   }
 
   deleteChild(id: string) {

@@ -130,7 +130,8 @@ export class Restarts<R> {
 
   private onRequestedStartFailed(entry: Entry<R>, ending: Ending, exit: Exit.Exit<void, Fault>) {
     // A child that never was is forgotten; one that is known, or was only told not to start, stays in the list.
-    if (entry.restartType === "temporary" || (ending === "failed" && entry.lives === 1)) this.engine.forget(entry)
+    if (entry.restartType === "temporary" || (ending === "failed" && entry.lives === 1 && !entry.isHeir))
+      this.engine.forget(entry)
     this.engine.failStarts(entry, exit)
   }
 

@@ -81,6 +81,20 @@ export interface Supervisor<in R = never> {
   restartChild(
     id: string
   ): Effect.Effect<void, ChildNotFound | ChildRunning | ChildStartFailed | StopNotKept | SupervisorEnded>
+  /**
+   * Stops the child of this name, puts the other in its place, and starts that where `wanted` says so when it comes to it.
+   * Completes when it is ready. Nothing of it is remembered as a stop. A child whose start fails stays, and stays down.
+   */
+  exchangeChild(
+    child: Child<Fault, R>,
+    wanted: () => boolean
+  ): Effect.Effect<void, ChildRefused | ChildStartFailed | SupervisorEnded>
+  /** How the child of this name begins and is treated from its next life on. */
+  amendChild(child: Child<Fault, R>): Effect.Effect<void, ChildRefused | ChildNotFound | SupervisorEnded>
+  /** Stops a child where it runs, and removes it. */
+  removeChild(id: string): Effect.Effect<void, StopNotKept | SupervisorEnded>
+  /** The order in which children are started from now on; those not named come last. */
+  arrangeChildren(ids: ReadonlyArray<string>): Effect.Effect<void, SupervisorEnded>
   /** Removes a child that is down. */
   deleteChild(id: string): Effect.Effect<void, ChildNotFound | ChildRunning | StopNotKept | SupervisorEnded>
 }
@@ -180,6 +194,10 @@ export const start = <R = never>(
       startChild: (child) => requests.startChild(child),
       terminateChild: (id) => requests.terminateChild(id),
       restartChild: (id) => requests.restartChild(id),
+      exchangeChild: (child, wanted) => requests.exchangeChild(child, wanted),
+      amendChild: (child) => requests.amendChild(child),
+      removeChild: (id) => requests.removeChild(id),
+      arrangeChildren: (ids) => requests.arrangeChildren(ids),
       deleteChild: (id) => requests.deleteChild(id)
     } satisfies Supervisor<R>
   })

@@ -57,6 +57,23 @@ export interface Answer {
   readonly fault?: SessionMissing
 }
 
+/** Of so many tasks that go on with one another the first is looked for. */
+const MAX_CHAIN = 1_000
+
+/** With which task the conversation began, as far as that is known. */
+const beginningOf = Effect.fnUntraced(function* (task: TaskRecord, ledger: Pick<TaskLedger["Service"], "get">) {
+  let first = task
+  for (let length = 0; length < MAX_CHAIN; length++) {
+    const source = sourceOf(first.spec)
+    if (source === undefined) break
+    const before = yield* Effect.catchTag(ledger.get(source.of), "TaskUnknown", () => Effect.succeed(undefined))
+    // One that began anew has a conversation of its own.
+    if (before?.result?.session !== first.result?.session) break
+    first = before as TaskRecord
+  }
+  return first.id
+})
+
 /** As `otherwise` says, except where a conversation is to be gone on with. */
 export const route = Effect.fnUntraced(function* (
   task: TaskRecord,
@@ -82,5 +99,8 @@ export const route = Effect.fnUntraced(function* (
   if (Router.ableFor(task, [holder])._tag === "Nobody")
     return yield* missing(`agent ${agent}, who has it, ${holder.gone ? "has ended" : "does not take this task"}`)
   if (holder.state !== "idle") return { route: { _tag: "Wait" } }
-  return { route: { _tag: "Take", agent }, session: { of, session, onMissing } }
+  return {
+    route: { _tag: "Take", agent },
+    session: { of, session, onMissing, place: yield* beginningOf(other, ledger) }
+  }
 })

@@ -5,7 +5,7 @@
  * Promises: one attempt at a time for a task; the result in the ledger is what `Agent.perform` returned, never an event;
  * a task that declares evidence succeeds only where all of it was seen to hold; what is missing goes back to its agent once
  * in an attempt, in the same conversation; a failure that another attempt may cure parks the task with a due time, any
- * other ends it at once. Who performs is Router.ts and, where it goes on with a conversation, Continuing.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
+ * other ends it at once, and what it could not cure in all its tries is dead. Who performs is Router.ts and, where it goes on with a conversation, Continuing.ts, how it is performed is agent/, what proves it is Evidence.ts, what is
  * true about a task is TaskLedger.ts.
  */
 import { Cause, Clock, Context, Effect, FiberSet, Layer, Result, Semaphore, Stream } from "effect"
@@ -19,6 +19,8 @@ import { addUsage, noUsage, type TaskResult } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
+import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
 import { Inputs } from "./Inputs.ts"
@@ -28,7 +30,9 @@ import type { Route } from "./Router.ts"
 import * as Routing from "./Routing.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
-import { type TaskRecord, tries } from "./TaskRecord.ts"
+import { begun, type TaskRecord, tries } from "./TaskRecord.ts"
+import { retryOf } from "./TaskRetry.ts"
+import { turnLimit } from "./Timeouts.ts"
 
 /** What else can be asked of whoever gives out the tasks. */
 export class Dispatcher extends Context.Service<
@@ -115,7 +119,8 @@ export const layer = (retry: RetrySettings) =>
               prompt,
               schema,
               // What was done before it was asked for again is over.
-              attempt: tries(task),
+              attempt: begun(task),
+              turnLimit: turnLimit(task.spec),
               ...preparing(task),
               ...followUp,
               ...budgeted,
@@ -133,7 +138,9 @@ export const layer = (retry: RetrySettings) =>
             )
             // What has been done is written down, even where all of this is to end.
             if (ended === undefined) return
+            crashPoint("settle.before")
             yield* written(settle(task, agent, judged(ended)))
+            crashPoint("settle.after")
             yield* agent.settled(task.id)
           })
         )
@@ -149,7 +156,9 @@ export const layer = (retry: RetrySettings) =>
         let sentBack = false
         const verify = Effect.fnUntraced(
           function* ({ denied }: TurnOk, place: WorkPlace) {
+            crashPoint("verify.before")
             missing = yield* Evidence.verify(evidence, { ...place, denied })
+            crashPoint("verify.after")
             if (missing.length === 0) return undefined
             const last = sentBack
             sentBack = true
@@ -163,30 +172,50 @@ export const layer = (retry: RetrySettings) =>
           followUp: evidence.length === 0 ? {} : { followUp: verify },
           judged: (ended: Attempt): Judged =>
             missing.length > 0 && Result.isSuccess(ended.outcome)
-              ? { ...ended, outcome: Result.fail(new EvidenceMissing({ task: id, missing })) }
-              : ended
+              ? { ...ended, missing, outcome: Result.fail(new EvidenceMissing({ task: id, missing })) }
+              : { ...ended, missing }
         }
       }
 
       /** 5. Judge, 6. write down. */
       const settle = Effect.fnUntraced(
-        function* (task: TaskRecord, agent: Agent, { outcome, session, usage }: Judged) {
+        function* (task: TaskRecord, agent: Agent, { missing, outcome, session, usage, words, workspace }: Judged) {
           const now = yield* Clock.currentTimeMillis
           const spent = addUsage(task.usage, usage)
-          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < retry.attempts) {
-            const until = now + RetryPolicy.delayMillis(retry, tries(task), outcome.failure, now)
-            return yield* ledger.park(task.id, task.attempt, { until, fault: report(outcome.failure), usage: spent })
+          const remains = { words, missing }
+          const policy = retryOf(retry, task.spec)
+          if (Result.isFailure(outcome) && brokenOff(outcome.failure)) {
+            const until = now + RetryPolicy.delayMillis(policy, task.interruptions + 1, outcome.failure, now)
+            const fault = report(outcome.failure)
+            return yield* ledger.park(task.id, task.attempt, {
+              until,
+              fault,
+              usage: spent,
+              interrupted: true,
+              ...remains
+            })
+          }
+          if (Result.isFailure(outcome) && mayRetryTask(outcome.failure) && tries(task) < policy.attempts) {
+            const until = now + RetryPolicy.delayMillis(policy, tries(task), outcome.failure, now)
+            return yield* ledger.park(task.id, task.attempt, {
+              until,
+              fault: report(outcome.failure),
+              usage: spent,
+              ...remains
+            })
           }
           const common = {
             task: task.id,
             agent: agent.id,
             session,
-            attempts: tries(task),
+            attempts: begun(task),
             usage: spent,
-            tookMillis: now - (task.startedAt ?? now)
+            tookMillis: now - (task.startedAt ?? now),
+            ...(workspace === undefined ? {} : { workspace })
           }
           if (Result.isFailure(outcome)) {
-            return yield* ledger.complete(task.id, task.attempt, failed(common, report(outcome.failure)))
+            const end = mayRetryTask(outcome.failure) ? ledger.giveUp : ledger.complete
+            return yield* end(task.id, task.attempt, failed(common, report(outcome.failure)), remains)
           }
           const { denied, output, text } = outcome.success
           if (denied.length > 0)
@@ -212,7 +241,7 @@ export const layer = (retry: RetrySettings) =>
           task: task.id,
           agent: undefined,
           session: undefined,
-          attempts: tries(task),
+          attempts: begun(task),
           usage: task.usage,
           tookMillis: 0
         }
@@ -261,6 +290,8 @@ const patiently =
 /** An attempt as the runtime sees it, whatever its agent says. */
 interface Judged extends Omit<Attempt, "outcome"> {
   readonly outcome: Result.Result<TurnOk, PerformError | EvidenceMissing>
+  /** When it was last looked at. */
+  readonly missing: ReadonlyArray<Evidence.Missing>
 }
 
 const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
@@ -271,7 +302,7 @@ const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   return new NoTaker({ task: id, type: spec.type, ...lacking })
 }
 
-type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis">
+type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis" | "workspace">
 
 const failed = (common: Common, fault: FaultReport): TaskResult => ({
   ...common,

@@ -4,7 +4,7 @@
  */
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import { ableFor, holderOf, type Policy } from "./Router.ts"
-import { type TaskRecord, tries } from "./TaskRecord.ts"
+import { begun, type TaskRecord } from "./TaskRecord.ts"
 
 /** Agents and tasks that a sentence names. */
 const NAMED = 10
@@ -70,6 +70,7 @@ const parked = ({ dueAt, lastFault, spec }: TaskRecord, { awaited, now }: Around
   const until = dueAt <= now ? "and is due now" : `until ${time(dueAt)}`
   if (lastFault !== undefined)
     return `is parked ${until}, to be tried again after ${lastFault.kind}: ${lastFault.message}`
+  if (spec.schedule !== undefined) return `is parked ${until}, by its schedule`
   return `is parked ${until}${spec.notBefore === undefined ? "" : ": it was not to begin before"}`
 }
 
@@ -83,13 +84,15 @@ const why = (task: TaskRecord, around: Around): string => {
     case "parked":
       return parked(task, around)
     case "running":
-      return `is performed by ${agent ?? "somebody"}, attempt ${tries(task)}, begun at ${time(startedAt ?? around.now)}`
+      return `is performed by ${agent ?? "somebody"}, attempt ${begun(task)}, begun at ${time(startedAt ?? around.now)}`
     case "waiting":
       return "waits for a person"
     case "succeeded":
       return `has succeeded${at}, by ${agent ?? "nobody"}`
     case "cancelled":
       return `was cancelled${at}${because}`
+    case "dead":
+      return `was given up${at}${because}; \`mister-smith task replay\` does it again`
     default:
       return `has failed${at}${because}`
   }

@@ -5,17 +5,20 @@
 import { Clock, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
-import { TaskId } from "../domain/Ids.ts"
-import { isFinal, type TaskResult } from "../domain/Task.ts"
+import { seriesOf, TaskId } from "../domain/Ids.ts"
+import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
+import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
+import { interrupt } from "./BrokenOff.ts"
 import { sameContent } from "./Content.ts"
 import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import { anew, cancelled, fresh, type Move, type Moved, mover, type Named, Refusal, refuse } from "./Move.ts"
+import { anew, fresh, type Move, type Moved, mover, type Named, Refusal, refuse, unfinished } from "./Move.ts"
 import { canonical } from "./Needs.ts"
+import { INTERRUPTIONS } from "./RetrySettings.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
@@ -25,11 +28,13 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import type { Parking, TaskRecord } from "./TaskRecord.ts"
+import { nextDate, type Parking, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { overdue } from "./Timeouts.ts"
 import { cancels, cancelWith, telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
 
@@ -44,7 +49,13 @@ const AGAIN = 5_000
 /** One transaction's view. What it refuses it throws, before it has written anything. */
 type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
 
-export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: Kept) {
+export const make = Effect.fnUntraced(function* (
+  home: () => LedgerStore,
+  kept: Kept,
+  /** How often a task may be broken off; see BrokenOff.ts. */
+  /** How often a task may be broken off. Read at each use: a reload may change it. */
+  bounds: { readonly interruptions: number } = { interruptions: INTERRUPTIONS }
+) {
   const bus = yield* EventBus
   const random = yield* SecureRandom
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
@@ -53,7 +64,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   let open = store.open()
 
   /** `E` is what `work` may refuse. */
-  const transact = <A, E = never>(durable: boolean, work: Work<A>) =>
+  const transact = <A, E = never>(step: LedgerStep, durable: boolean, work: Work<A>) =>
     Effect.uninterruptible(
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const moved: Array<Moved> = []
@@ -63,10 +74,14 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
           return record
         }
         try {
-          const answer = store.transact(durable, () =>
-            work(now, telling(store, now, moved, mover(store, now, moved)), accept)
-          )
-          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(announce(moved), answer)
+          crashPoint(`ledger.${step}.before`)
+          const answer = store.transact(durable, () => {
+            const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
+            crashPoint(`ledger.${step}.within`)
+            return done
+          })
+          crashPoint(`ledger.${step}.written`)
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved), answer)
         } catch (error) {
           return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
         }
@@ -77,20 +92,23 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   const announce = (moved: ReadonlyArray<Moved>) => {
     let ended = false
     for (const { from, record } of moved) {
-      const { attempt, dueAt, id, leaseUntil, result, state } = record
+      const { attempt, id, result, state } = record
       const was = from !== undefined && !isFinal(from)
       open += Number(!isFinal(state)) - Number(was)
       if (state === "running") waiting.held(id, attempt)
       else waiting.letGo(id)
       if (result !== undefined) waiting.ended(id, result)
       ended ||= isFinal(state)
-      const at = state === "parked" ? dueAt : leaseUntil
+      const at = nextDate(record)
       if (at !== undefined) alarm.set(at)
     }
     const told =
       moved.length === 1 && moved[0] !== undefined ? tell(moved[0]) : Effect.forEach(moved, tell, { discard: true })
     return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
   }
+
+  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>) =>
+    Effect.map(announce(moved), () => crashPoint(`ledger.${step}.told`))
 
   const tell = ({ from, record }: Moved) =>
     bus.publish({
@@ -108,6 +126,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
   // What is kept too long does no harm, and is looked at again at the next end.
   const forget = Effect.sync(() => {
     try {
+      crashPoint("ledger.forget.before")
       store.forget(kept)
     } catch {}
   })
@@ -131,14 +150,23 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
   }
 
+  /** The time at the last look. None yet: an earlier life may have had a clock that was ahead. */
+  let looked = Number.POSITIVE_INFINITY
   const alarm = yield* Alarm.make(
-    transact(false, (now, move) => {
-      for (const record of store.due(now, BATCH)) {
-        if (record.state === "parked") move(record, "queued", { dueAt: undefined })
-        else {
-          const fault = report(new LeaseExpired({ task: record.id, attempt: record.attempt }))
-          move(record, "queued", { leaseUntil: undefined, lastFault: fault }, fault)
-        }
+    transact("due", false, (now, move) => {
+      // A pause of seconds must not take a day because the clock was put right.
+      if (now < looked) store.setBack(now)
+      looked = now
+      for (const { id } of store.due(now, BATCH)) {
+        // The end of one may have been the end of others.
+        const record = find(id)
+        const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
+        const late = isFinal(state) ? undefined : overdue(record, now)
+        if (late !== undefined) {
+          move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
+        } else if (state === "parked" && dueAt <= now) move(record, "queued")
+        else if (state === "running" && leaseUntil <= now)
+          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
       }
       return store.nextDue()
     }).pipe(
@@ -151,9 +179,10 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     )
   )
 
-  const submitAll = Effect.fn("TaskLedger.submitAll")(function* (
+  /** What is there already and fits `redo` is done once more. */
+  const submitting = Effect.fn("TaskLedger.submitAll")(function* (
     specs: ReadonlyArray<TaskSpec>,
-    options: SubmitOptions = {}
+    redo: (record: TaskRecord) => boolean
   ) {
     const named: Array<Named> = []
     for (const spec of specs) {
@@ -161,8 +190,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       const prompt = spec.prompt.toWellFormed()
       named.push({ ...canonical(spec), prompt, id: spec.id ?? TaskId.make(yield* random.uuidV7()) })
     }
-    const redo = ({ state }: TaskRecord) => options.again === true && isFinal(state) && state !== "succeeded"
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
+      "submit",
       true,
       (now, move, accept) => {
         const known = new Map<string, TaskRecord>()
@@ -170,17 +199,19 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const conflicts = new Set<string>()
         /** What begins a life with this. */
         const coming = new Map<string, TaskSpec>()
-        let again = 0
+        const again = new Set<string>()
+        const going = new Set<string>()
         for (const spec of named) {
-          const record = known.get(spec.id) ?? (store.has(spec.id) ? store.get(spec.id) : undefined)
+          const record = known.get(spec.id) ?? there(spec)
           const content = record?.spec ?? added.get(spec.id)
           if (content === undefined) {
             added.set(spec.id, spec)
             coming.set(spec.id, spec)
           } else if (!sameContent(content, spec)) conflicts.add(spec.id)
           if (record === undefined) continue
-          if (redo(record) && !known.has(spec.id)) {
-            again++
+          if (!known.has(spec.id) && redo(record) && !going.has(record.series ?? "")) {
+            again.add(spec.id)
+            if (record.series !== undefined) going.add(record.series)
             coming.set(spec.id, record.spec)
           }
           known.set(spec.id, record)
@@ -188,7 +219,7 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
         const [conflict, ...others] = conflicts
         if (conflict !== undefined)
           return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
-        const more = added.size + again
+        const more = added.size + again.size
         if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
         for (const [id, spec] of added) {
           const nowhere = [...edgesOf(spec).keys()].filter(
@@ -223,8 +254,8 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
           const record = known.get(spec.id)
           const next =
             record === undefined
-              ? begin(spec.id, spec, (waits) => accept(fresh(spec, now, waits)))
-              : redo(record)
+              ? begin(spec.id, spec, (waits) => accept(beginning(spec, now, waits)))
+              : again.delete(spec.id)
                 ? revive(record)
                 : record
           known.set(spec.id, next)
@@ -240,12 +271,41 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
     )
   })
 
+  /** What has not succeeded; an occurrence only where its series does not go on by itself. */
+  const failedOnes = ({ series, state }: TaskRecord) =>
+    isFinal(state) && state !== "succeeded" && (series === undefined || store.openOf(series).length === 0)
+
+  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false }: SubmitOptions = {}) =>
+    submitting(specs, again ? failedOnes : () => false)
+
+  /** The task, or that of its series which is open. */
+  const there = ({ id, schedule }: Named): TaskRecord | undefined =>
+    (store.has(id) ? store.get(id) : undefined) ?? (schedule === undefined ? undefined : store.openOf(seriesOf(id))[0])
+
+  const beginning = (spec: Named, now: number, waits: boolean): TaskRecord => {
+    const record = fresh(spec, now, waits)
+    return spec.schedule !== undefined && record.occursAt === undefined
+      ? refuse(new TaskInvalid({ problem: `"${spec.id}" has a schedule without a time that comes` }))
+      : record
+  }
+
+  const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
+    transact<void, TaskUnknown | AttemptSuperseded>("complete", true, (now, move) => {
+      const { fault, usage } = result
+      move(held(id, attempt), to, { result, usage, lastFault: fault, endedAt: now }, fault, remains)
+    })
+
+  const dead = (id: string): TaskRecord => {
+    const record = find(id)
+    return record.state === "dead" ? record : refuse(new TaskNotDead({ task: id, state: record.state }))
+  }
+
   const service: TaskLedger["Service"] = {
     submit: (spec, options) => Effect.map(submitAll([spec], options), ([record]) => record as TaskRecord),
     submitAll,
     // Should the machine go down at once, nobody is left who could have seen this attempt.
     claim: Effect.fn("TaskLedger.claim")((id, agent, lease) =>
-      transact(false, (now, move) => {
+      transact("claim", false, (now, move) => {
         const record = find(id)
         const attempt = record.attempt + 1
         if (record.state !== "queued")
@@ -259,38 +319,55 @@ export const make = Effect.fnUntraced(function* (home: () => LedgerStore, kept: 
       })
     ),
     renew: Effect.fn("TaskLedger.renew")(function* (id, attempt, lease) {
-      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>(false, (now) => {
+      const until = yield* transact<number, TaskUnknown | AttemptSuperseded>("renew", false, (now) => {
         store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
       alarm.set(until)
     }),
-    complete: Effect.fn("TaskLedger.complete")((id, attempt, result) =>
-      transact(true, (now, move) => {
-        const { fault, status, usage } = result
-        move(held(id, attempt), status, { result, usage, lastFault: fault, endedAt: now }, fault)
-      })
+    complete: Effect.fn("TaskLedger.complete")((id, attempt, result, remains) =>
+      end(id, attempt, result.status, result, remains)
     ),
-    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, { fault, until, usage }: Parking) =>
-      transact(true, (now, move) => {
+    giveUp: Effect.fn("TaskLedger.giveUp")((id, attempt, result, remains) => end(id, attempt, "dead", result, remains)),
+    park: Effect.fn("TaskLedger.park")((id: string, attempt: number, why: Parking) =>
+      transact("park", true, (now, move) => {
+        const { fault, interrupted = false, until, usage } = why
+        if (interrupted) return void interrupt(held(id, attempt), why, bounds.interruptions, now, move)
         const given = { lastFault: fault, usage }
-        if (until <= now) move(held(id, attempt), "queued", given, fault)
-        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault)
+        if (until <= now) move(held(id, attempt), "queued", given, fault, why)
+        else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
-      transact(true, (now, move) => {
+      transact("cancel", true, (now, move) => {
         const record = find(id)
         if (isFinal(record.state)) return refuse(new TaskEnded({ task: id, state: record.state }))
-        const fault = report(new TaskCancelled({ task: id, why }))
-        const result = cancelled(record, fault, now)
-        return move(record, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        const cancel = (one: TaskRecord) => {
+          const fault = report(new TaskCancelled({ task: one.id, why }))
+          const result = unfinished(one, fault, now)
+          return move(one, "cancelled", { result, lastFault: fault, endedAt: now }, fault)
+        }
+        const answer = cancel(record)
+        // A series ends as a whole.
+        if (record.series !== undefined) for (const other of store.openOf(record.series)) cancel(other)
+        return answer
       })
     ),
-    recover: transact(true, (_now, move) =>
+    replay: Effect.fn("TaskLedger.replay")(function* (id) {
+      const { spec } = yield* ask<TaskRecord, TaskUnknown | TaskNotDead>(() => dead(id))
+      const [record] = yield* submitting([spec], ({ state }) => state === "dead")
+      return record as TaskRecord
+    }),
+    drop: Effect.fn("TaskLedger.drop")((id) =>
+      transact<TaskRecord, TaskUnknown | TaskNotDead>("cancel", true, (now, move) => {
+        const fault = report(new TaskCancelled({ task: id, why: "it was dropped from the dead letters" }))
+        return move(dead(id), "cancelled", { lastFault: fault, endedAt: now })
+      })
+    ),
+    recover: transact("recover", true, (now, move) =>
       store.unleased().map((record) => {
         const fault = report(new AttemptAbandoned({ task: record.id, attempt: record.attempt }))
-        return move(record, "queued", { lastFault: fault }, fault)
+        return interrupt(record, { fault }, bounds.interruptions, now, move)
       })
     ),
     get: (id) => ask(() => find(id)),

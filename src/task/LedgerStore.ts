@@ -11,9 +11,11 @@ export interface Kept {
   readonly tasks: number
   /** Characters of their results. */
   readonly text: number
+  /** Dead letters, which count apart: what has ended well does not drive them out. */
+  readonly dead: number
 }
 
-export const KEPT: Kept = { tasks: 10_000, text: 1024 * 1024 * 1024 }
+export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 1024 * 1024 * 1024 }
 
 export interface LedgerStore {
   /** All or nothing; where `durable`, nothing that befalls the machine undoes it afterwards. */
@@ -42,12 +44,16 @@ export interface LedgerStore {
   list(filter: TaskFilter): ReadonlyArray<TaskRecord>
   /** Running without a lease. */
   unleased(): ReadonlyArray<TaskRecord>
-  /** Parked and due, or running on a lease that is over; at most `limit`, the earliest first. */
+  /** Of which a date has come (`nextDate`); at most `limit`, the earliest first. */
   due(now: number, limit: number): ReadonlyArray<TaskRecord>
   /** When the next will be due. */
   nextDue(): number | undefined
+  /** The clock was set back: what is parked after an attempt that has ended only in the future waits as long as it was to, from now. */
+  setBack(now: number): void
+  /** Those of a series that have not ended, in the order in which they were accepted. */
+  openOf(series: string): ReadonlyArray<TaskRecord>
   /** How many have not ended. */
   open(): number
-  /** Drops the oldest ended tasks over the bounds, but never the last. */
+  /** Drops the oldest ended tasks over the bounds, and the oldest dead letters over theirs, but never the last of either. */
   forget(kept: Kept): void
 }

@@ -5,7 +5,7 @@ import { hasLabels } from "./Labels.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
 import * as Needs from "./Needs.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, nextDate, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import { byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 /** By priority: of each, they stand in their order. */
@@ -44,12 +44,16 @@ export class MemoryStore implements LedgerStore {
   private readonly lanes = new Map<string, Lane>()
   /** In the order in which they have ended. */
   private readonly ended = new Set<string>()
+  /** The same of dead letters. */
+  private readonly dead = new Set<string>()
   private readonly timed = new Map<string, number>()
   /** For whom each waits, and who waits for it. */
   private readonly waits = new Map<string, Set<string>>()
   private readonly waitedFor = new Map<string, Set<string>>()
   /** As it was accepted: the order of what is due at the same time. */
   private readonly order = new Map<string, number>()
+  /** Of each series, those that have not ended. */
+  private readonly series = new Map<string, Set<string>>()
   private text = 0
   private place = 0
   /** The latest time at which one came: a clock that is set back changes no order. */
@@ -76,28 +80,46 @@ export class MemoryStore implements LedgerStore {
   insert(record: TaskRecord, now: number): void {
     this.tasks.set(record.id, record)
     this.order.set(record.id, ++this.accepted)
+    this.join(record)
     this.time(record)
     if (record.state === "queued") this.enqueue(record, now)
   }
 
-  private time({ dueAt, id, leaseUntil, state }: TaskRecord): void {
-    const at = state === "parked" ? dueAt : state === "running" ? leaseUntil : undefined
-    if (at === undefined) this.timed.delete(id)
-    else this.timed.set(id, at)
+  private join({ id, series, state }: TaskRecord): void {
+    if (series === undefined) return
+    const open = this.series.get(series) ?? new Set()
+    if (isFinal(state)) open.delete(id)
+    else open.add(id)
+    if (open.size === 0) this.series.delete(series)
+    else this.series.set(series, open)
+  }
+
+  openOf(series: string): ReadonlyArray<TaskRecord> {
+    const open = [...(this.series.get(series) ?? [])].flatMap((id) => this.tasks.get(id) ?? [])
+    return open.sort((one, other) => (this.order.get(one.id) ?? 0) - (this.order.get(other.id) ?? 0))
+  }
+
+  private time(record: TaskRecord): void {
+    const at = nextDate(record)
+    if (at === undefined) this.timed.delete(record.id)
+    else this.timed.set(record.id, at)
   }
 
   update(record: TaskRecord, from: TaskState, now: number): void {
     const { id, state } = record
     const old = this.tasks.get(id)
     if (from === "queued") this.dequeue(record)
-    if (isFinal(from)) {
+    if (from === "dead") this.dead.delete(id)
+    else if (isFinal(from)) {
       this.ended.delete(id)
       this.text -= old === undefined ? 0 : textOf(old)
     }
     this.tasks.set(id, record)
+    this.join(record)
     this.time(record)
     if (state === "queued") this.enqueue(record, now)
-    if (isFinal(state)) {
+    if (state === "dead") this.dead.add(id)
+    else if (isFinal(state)) {
       this.ended.add(id)
       this.text += textOf(record)
     }
@@ -107,7 +129,7 @@ export class MemoryStore implements LedgerStore {
     const key = laneOf(record)
     const lane = this.lanes.get(key) ?? { begun: new Map(), fresh: new Map() }
     this.lanes.set(key, lane)
-    const queue = tries(record) > 0 ? lane.begun : lane.fresh
+    const queue = begun(record) > 0 ? lane.begun : lane.fresh
     const priority = priorityOf(record.spec)
     const same = queue.get(priority) ?? new Map<string, Turn>()
     this.latest = Math.max(this.latest, now)
@@ -223,19 +245,37 @@ export class MemoryStore implements LedgerStore {
     return next
   }
 
+  setBack(now: number): void {
+    for (const id of this.timed.keys()) {
+      const record = this.tasks.get(id)
+      const endedAt = record && this.attempt(id, record.attempt)?.endedAt
+      if (record?.state !== "parked" || record.dueAt === undefined || endedAt === undefined || endedAt <= now) continue
+      this.update({ ...record, dueAt: record.dueAt - endedAt + now }, "parked", now)
+    }
+  }
+
   open(): number {
-    return this.tasks.size - this.ended.size
+    return this.tasks.size - this.ended.size - this.dead.size
   }
 
   forget(kept: Kept): void {
+    for (const id of this.dead) {
+      if (this.dead.size <= Math.max(1, kept.dead)) break
+      this.dead.delete(id)
+      this.erase(id)
+    }
     for (const id of this.ended) {
       if (this.ended.size <= 1 || (this.ended.size <= kept.tasks && this.text <= kept.text)) return
       const record = this.tasks.get(id)
       this.ended.delete(id)
-      this.tasks.delete(id)
-      this.attempts.delete(id)
-      this.order.delete(id)
+      this.erase(id)
       this.text -= record === undefined ? 0 : textOf(record)
     }
+  }
+
+  private erase(id: string): void {
+    this.tasks.delete(id)
+    this.attempts.delete(id)
+    this.order.delete(id)
   }
 }

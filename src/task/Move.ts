@@ -1,12 +1,14 @@
 /** What a move makes of a task: which may follow which, what is written with it, and what is refused. */
 import type { FaultReport } from "../domain/Fault.ts"
-import type { TaskId } from "../domain/Ids.ts"
+import { seriesOf, type TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, noUsage, type TaskResult, type TaskState } from "../domain/Task.ts"
 import type { LedgerStore } from "./LedgerStore.ts"
 import { waitsUntil } from "./NotBefore.ts"
+import { nextTime } from "./ScheduleSpec.ts"
 import { AttemptSuperseded } from "./TaskError.ts"
-import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, MAX_WORDS, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { beginsBy, endsBy } from "./Timeouts.ts"
 
 /** A move that was written. */
 export interface Moved {
@@ -14,7 +16,14 @@ export interface Moved {
   readonly record: TaskRecord
 }
 
-export type Move = (record: TaskRecord, to: TaskState, change?: Partial<TaskRecord>, fault?: FaultReport) => TaskRecord
+export type Move = (
+  record: TaskRecord,
+  to: TaskState,
+  change?: Partial<TaskRecord>,
+  fault?: FaultReport,
+  /** Of the attempt that ends by it. */
+  remains?: Remains
+) => TaskRecord
 
 /** A task with its id. */
 export type Named = TaskSpec & { readonly id: TaskId }
@@ -33,17 +42,23 @@ export const refuse = <E>(error: E): never => {
 /** The only place where a state changes. The story of the attempt is written with it. */
 export const mover =
   (store: LedgerStore, now: number, moved: Array<Moved>): Move =>
-  (record, to, change = {}, fault) => {
+  (record, to, change = {}, fault, remains = {}) => {
     const from = record.state
-    // To be asked for again is no move of a task's life: it is another life.
-    if (!moves[from].includes(to) && !(isFinal(from) && (to === "queued" || to === "parked")))
+    // To be asked for again is no move of a task's life: it is another life. And what is dead may be dropped.
+    const beyond = isFinal(from) && (to === "queued" || to === "parked" || (from === "dead" && to === "cancelled"))
+    if (!moves[from].includes(to) && !beyond)
       refuse(new AttemptSuperseded({ task: record.id, attempt: record.attempt, current: record.attempt }))
-    const next = traced({ ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to })
+    const changed: TaskRecord = { ...record, leaseUntil: undefined, dueAt: undefined, ...change, state: to }
+    const next = traced({
+      ...changed,
+      beginBy: beginsBy(changed, to, now),
+      endBy: isFinal(to) ? undefined : changed.endBy
+    })
     store.update(next, from, now)
-    if (to === "running") store.writeAttempt(next.id, begun(next, now))
+    if (to === "running") store.writeAttempt(next.id, story(next, now))
     else if (from === "running") {
-      const attempt = store.attempt(record.id, record.attempt) ?? begun(record, now)
-      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault })
+      const attempt = store.attempt(record.id, record.attempt) ?? story(record, now)
+      store.writeAttempt(record.id, { ...attempt, endedAt: now, ended: to, fault, ...kept(remains) })
     }
     moved.push({ from, record: next })
     return next
@@ -56,7 +71,7 @@ const traced = (record: TaskRecord): TaskRecord => {
   return result === undefined || traceparent === undefined ? record : { ...record, result: { ...result, traceparent } }
 }
 
-const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
+const story = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   attempt,
   agent: agent ?? "",
   begunAt: now,
@@ -65,20 +80,46 @@ const begun = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
   fault: undefined
 })
 
+/** What is kept of it, within bounds. */
+const kept = ({ missing = [], words = "" }: Remains): Pick<AttemptRecord, "words" | "missing"> => ({
+  // Half a letter cannot be kept in every home.
+  ...(words === "" ? {} : { words: words.slice(-MAX_WORDS).toWellFormed() }),
+  ...(missing.length === 0 ? {} : { missing: missing.map(({ found, proof }) => ({ proof, found })) })
+})
+
+type Dated = Pick<TaskRecord, "spec" | "submittedAt" | "occursAt">
+
+/** Until when it waits, where that is not over; of an occurrence, until its time. */
+export const dueOf = ({ occursAt, spec, submittedAt }: Dated, now: number): number | undefined =>
+  occursAt === undefined ? waitsUntil(spec, submittedAt, now) : occursAt > now ? occursAt : undefined
+
 /** How a life of a task begins. */
-const start = (spec: TaskSpec, submittedAt: number, now: number, waits: boolean) => {
+const start = (task: Dated, now: number, waits: boolean) => {
+  const { occursAt, spec } = task
   // Until when is not known before what it waits for has ended.
-  if (waits) return { state: "parked" as const, dueAt: undefined }
-  const dueAt = waitsUntil(spec, submittedAt, now)
-  return { state: dueAt === undefined ? ("queued" as const) : ("parked" as const), dueAt }
+  const dueAt = waits ? undefined : dueOf(task, now)
+  const state: TaskState = waits || dueAt !== undefined ? "parked" : "queued"
+  const none = { attempt: 0, before: 0, spec }
+  // An occurrence is not late before its time.
+  const since = Math.max(now, occursAt ?? now)
+  return { state, dueAt, beginBy: beginsBy(none, state, now), endBy: endsBy(spec, since) }
 }
 
-export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => ({
+/** For a scheduled task, the first time that is allowed. */
+const firstTime = ({ schedule, ...spec }: TaskSpec, now: number) => {
+  const from = waitsUntil(spec, now, now)
+  return schedule === undefined ? undefined : nextTime(schedule, from === undefined ? now : from - 1)
+}
+
+export const fresh = (spec: Named, now: number, waits: boolean, occursAt = firstTime(spec, now)): TaskRecord => ({
   id: spec.id,
   spec,
-  ...start(spec, now, now, waits),
+  series: spec.schedule === undefined ? undefined : seriesOf(spec.id),
+  occursAt,
+  ...start({ spec, submittedAt: now, occursAt }, now, waits),
   attempt: 0,
   before: 0,
+  interruptions: 0,
   agent: undefined,
   submittedAt: now,
   startedAt: undefined,
@@ -90,9 +131,10 @@ export const fresh = (spec: Named, now: number, waits: boolean): TaskRecord => (
 })
 
 /** The number of its attempt goes on, so that late reports of its former life stay refused. */
-export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, waits: boolean) => ({
-  ...start(spec, submittedAt, now, waits),
-  before: attempt,
+export const anew = (record: TaskRecord, now: number, waits: boolean) => ({
+  ...start(record, now, waits),
+  before: record.attempt,
+  interruptions: 0,
   startedAt: undefined,
   endedAt: undefined,
   lastFault: undefined,
@@ -100,7 +142,8 @@ export const anew = ({ attempt, spec, submittedAt }: TaskRecord, now: number, wa
   result: undefined
 })
 
-export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
+/** The result of a task that ends by what is written down here, and not by an answer. */
+export const unfinished = (record: TaskRecord, fault: FaultReport, now: number): TaskResult => ({
   task: record.id,
   status: "failed",
   text: "",
@@ -108,7 +151,7 @@ export const cancelled = (record: TaskRecord, fault: FaultReport, now: number): 
   fault,
   agent: record.agent,
   session: undefined,
-  attempts: record.attempt - record.before,
+  attempts: begun(record),
   denied: [],
   usage: record.usage,
   tookMillis: now - (record.startedAt ?? now)

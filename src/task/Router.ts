@@ -35,6 +35,8 @@ const takes = ({ spec }: TaskRecord, { gone, group, id, taskTypes }: AgentSnapsh
   (spec.agent === undefined || spec.agent === group || spec.agent === id) &&
   (taskTypes.length === 0 || taskTypes.includes(spec.type))
 
+const isFree = ({ leaving = false, state }: AgentSnapshot) => state === "idle" && !leaving
+
 export type Able =
   | { readonly _tag: "Able"; readonly able: ReadonlyArray<AgentSnapshot> }
   | Extract<Route, { readonly _tag: "Nobody" }>
@@ -69,8 +71,8 @@ export const route = (
   const answer = ableFor(task, agents)
   if (answer._tag === "Nobody") return answer
   const holder = holderOf(task, answer.able)
-  if (holder !== undefined) return holder.state === "idle" ? { _tag: "Take", agent: holder.id } : { _tag: "Wait" }
-  const idle = policy.meant(task, answer.able).filter(({ state }) => state === "idle")
+  if (holder !== undefined) return isFree(holder) ? { _tag: "Take", agent: holder.id } : { _tag: "Wait" }
+  const idle = policy.meant(task, answer.able).filter(isFree)
   if (idle.length === 0) return { _tag: "Wait" }
   const free = idle.filter(({ holds }) => holds === undefined || !interrupted.has(holds))
   return { _tag: "Take", agent: policy.choose(task, free.length > 0 ? free : idle) }

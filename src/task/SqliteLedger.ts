@@ -20,12 +20,14 @@ export const FILE = "ledger.db"
 
 export interface SqliteLedgerOptions {
   readonly kept?: Kept
+  /** How often a task may be broken off. */
+  readonly bounds?: { readonly interruptions: number }
   /** How long a write waits for another program's, in milliseconds. */
   readonly busyTimeout?: number
 }
 
 /** The ledger in this file, which is made where it is not there. The data directory must be held already. */
-export const layer = (file: string, { busyTimeout, kept = KEPT }: SqliteLedgerOptions = {}) =>
+export const layer = (file: string, { bounds, busyTimeout, kept = KEPT }: SqliteLedgerOptions = {}) =>
   Layer.effect(
     TaskLedger,
     open({
@@ -35,6 +37,6 @@ export const layer = (file: string, { busyTimeout, kept = KEPT }: SqliteLedgerOp
       ...(busyTimeout === undefined ? {} : { busyTimeout })
     }).pipe(
       Effect.mapError(({ detail, file, problem }) => new LedgerUnusable({ where: file, problem, detail })),
-      Effect.flatMap((database) => Ledger.make(() => new SqliteStore(database), kept))
+      Effect.flatMap((database) => Ledger.make(() => new SqliteStore(database), kept, bounds))
     )
   )

@@ -3,7 +3,7 @@ import type { FaultReport } from "../domain/Fault.ts"
 import { noUsage, type TaskResult, type TaskState, type TaskUsage } from "../domain/Task.ts"
 import type { Row, Value } from "../state/Database.ts"
 import { ofLane } from "./Needs.ts"
-import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import type { AttemptRecord, MissingProof, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 /** Names the ledger in the file's head: "MSml". */
@@ -71,12 +71,27 @@ export const MIGRATIONS: ReadonlyArray<string> = [
   CREATE INDEX queue ON tasks (type, wanted, needs, fresh, turn, place) WHERE state = 'queued';
   `,
   // What is rarely said, as one object: see `more`.
-  "ALTER TABLE contents ADD COLUMN more TEXT"
+  "ALTER TABLE contents ADD COLUMN more TEXT",
+  `
+  ALTER TABLE tasks ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE tasks ADD COLUMN begin_by INTEGER;
+  ALTER TABLE tasks ADD COLUMN end_by INTEGER;
+  CREATE INDEX begin_by ON tasks (begin_by) WHERE begin_by IS NOT NULL;
+  CREATE INDEX end_by ON tasks (end_by) WHERE end_by IS NOT NULL;
+  ALTER TABLE tasks ADD COLUMN series TEXT;
+  ALTER TABLE tasks ADD COLUMN occurs_at INTEGER;
+  CREATE INDEX series ON tasks (series) WHERE series IS NOT NULL AND ended_at IS NULL;
+  ALTER TABLE attempts ADD COLUMN words TEXT;
+  ALTER TABLE attempts ADD COLUMN missing TEXT;
+  DROP INDEX ended;
+  CREATE INDEX ended ON tasks (ended_at, seq) WHERE ended_at IS NOT NULL AND state <> 'dead';
+  CREATE INDEX dead ON tasks (ended_at, seq) WHERE ended_at IS NOT NULL AND state = 'dead';
+  `
 ]
 
 /** All of a task, of which `t` is the row. */
-export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.needs, t.state, t.attempt, t.before, t.agent, t.submitted_at, t.started_at,
-  t.ended_at, t.due_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
+export const COLUMNS = `t.seq, t.id, t.type, t.wanted, t.needs, t.state, t.attempt, t.before, t.interruptions, t.agent, t.submitted_at, t.started_at,
+  t.ended_at, t.due_at, t.begin_by, t.end_by, t.series, t.occurs_at, t.usage, t.fault, t.priority, coalesce(t.prompt, c.prompt) AS prompt, c.schema,
   c.evidence, c.not_before, c.after, c.more, r.result`
 export const JOINS = "LEFT JOIN contents c ON c.seq = t.seq LEFT JOIN results r ON r.seq = t.seq"
 
@@ -90,8 +105,9 @@ const number = (value: Value | undefined) => (typeof value === "number" ? value 
 const string = (value: Value | undefined) => (typeof value === "string" ? value : undefined)
 
 /** What has no column of its own. */
-export const more = ({ budget, files, labels, session, traceparent }: TaskSpec): string | null => {
-  const text = JSON.stringify({ budget, files, labels, session, traceparent })
+export const more = (spec: TaskSpec): string | null => {
+  const { budget, files, labels, retry, schedule, session, timeouts, traceparent } = spec
+  const text = JSON.stringify({ budget, files, labels, retry, schedule, session, timeouts, traceparent })
   return text === "{}" ? null : text
 }
 
@@ -121,6 +137,7 @@ export const recordOf = (row: Row): TaskRecord => {
     state,
     attempt: Number(row["attempt"]),
     before: Number(row["before"]),
+    interruptions: Number(row["interruptions"]),
     agent: string(row["agent"]),
     submittedAt: Number(row["submitted_at"]),
     startedAt: number(row["started_at"]),
@@ -128,6 +145,10 @@ export const recordOf = (row: Row): TaskRecord => {
     // One column, one index: a date on which something must be done about it.
     dueAt: state === "running" ? undefined : due,
     leaseUntil: state === "running" ? due : undefined,
+    beginBy: number(row["begin_by"]),
+    endBy: number(row["end_by"]),
+    series: string(row["series"]),
+    occursAt: number(row["occurs_at"]),
     lastFault: parsed<FaultReport>(row["fault"]),
     usage: parsed<TaskUsage>(row["usage"]) ?? noUsage,
     result: resultOf(row["result"])
@@ -142,11 +163,17 @@ const resultOf = (text: Value | undefined): TaskResult | undefined => {
     : { ...result, output: result.output, fault: result.fault, agent: result.agent, session: result.session }
 }
 
-export const attemptOf = (row: Row): AttemptRecord => ({
-  attempt: Number(row["attempt"]),
-  agent: String(row["agent"]),
-  begunAt: Number(row["begun_at"]),
-  endedAt: number(row["ended_at"]),
-  ended: string(row["ended"]) as TaskState | undefined,
-  fault: parsed<FaultReport>(row["fault"])
-})
+export const attemptOf = (row: Row): AttemptRecord => {
+  const words = string(row["words"])
+  const missing = parsed<ReadonlyArray<MissingProof>>(row["missing"])
+  return {
+    attempt: Number(row["attempt"]),
+    agent: String(row["agent"]),
+    begunAt: Number(row["begun_at"]),
+    endedAt: number(row["ended_at"]),
+    ended: string(row["ended"]) as TaskState | undefined,
+    fault: parsed<FaultReport>(row["fault"]),
+    ...(words === undefined ? {} : { words }),
+    ...(missing === undefined ? {} : { missing })
+  }
+}

@@ -1,5 +1,6 @@
 /** What the ledger's file is asked. One statement a question, each along an index; see SqliteRows.ts for the tables. */
-import { noUsage, type TaskState } from "../domain/Task.ts"
+import { isFinal, noUsage, type TaskState } from "../domain/Task.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import type { Database } from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import { wantedOf } from "./Continuing.ts"
@@ -8,10 +9,15 @@ import { DEFAULT_LIMIT, MAX_HISTORY } from "./MemoryStore.ts"
 import { laneOf } from "./Needs.ts"
 import { attemptOf, COLUMNS, INLINE, JOINS, json, more, recordOf } from "./SqliteRows.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import { type AttemptRecord, type TaskFilter, type TaskRecord, tries } from "./TaskRecord.ts"
+import { type AttemptRecord, begun, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import { AGE, byTurn, priorityOf, type Turn, turnOf } from "./Turn.ts"
 
 const LANES = "SELECT type, wanted, needs FROM tasks INDEXED BY queue WHERE state = 'queued'"
+/** On which something must be done about a task; each has its index. */
+const DATES = ["due_at", "begin_by", "end_by"]
+/** As the indexes say it. */
+const ENDED = "ended_at IS NOT NULL AND state <> 'dead'"
+const DEAD = "ended_at IS NOT NULL AND state = 'dead'"
 const SELECT = `SELECT ${COLUMNS} FROM tasks t ${JOINS}`
 
 export class SqliteStore implements LedgerStore {
@@ -20,8 +26,8 @@ export class SqliteStore implements LedgerStore {
   private place: number
   /** The latest time at which one came: a clock that is set back changes no order. */
   private latest: number
-  /** Ended tasks, and the characters of their results: as of now, where no transaction was undone. */
-  private ended: { tasks: number; text: number } | undefined
+  /** Dead letters, other ended tasks, and the characters of the results of those: as of now, where no transaction was undone. */
+  private ended: { tasks: number; text: number; dead: number } | undefined
 
   constructor(db: Database) {
     this.db = db
@@ -62,11 +68,11 @@ export class SqliteStore implements LedgerStore {
   }
 
   insert(record: TaskRecord, now: number): void {
-    const { dueAt, id, spec, state, submittedAt } = record
+    const { beginBy, dueAt, endBy, id, occursAt, series, spec, state, submittedAt } = record
     const beside = spec.prompt.length > INLINE
     this.db.run(
-      `INSERT INTO tasks (id, type, wanted, needs, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, prompt)
-       VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?)`,
+      `INSERT INTO tasks (id, type, wanted, needs, state, priority, fresh, turn, place, attempt, before, submitted_at, due_at, begin_by, end_by, series, occurs_at, prompt)
+       VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
       id,
       spec.type,
       wantedOf(spec),
@@ -77,6 +83,10 @@ export class SqliteStore implements LedgerStore {
       ++this.place,
       submittedAt,
       dueAt ?? null,
+      beginBy ?? null,
+      endBy ?? null,
+      series ?? null,
+      occursAt ?? null,
       beside ? null : spec.prompt
     )
     const rare = [json(spec.schema), json(spec.evidence), spec.notBefore ?? null, json(spec.after), more(spec)]
@@ -89,28 +99,31 @@ export class SqliteStore implements LedgerStore {
   }
 
   update(record: TaskRecord, from: TaskState, now: number): void {
-    const { agent, attempt, before, dueAt, endedAt, id, lastFault, leaseUntil, result, startedAt, state, usage } =
-      record
+    const { agent, attempt, before, dueAt, endedAt, id, interruptions, lastFault, leaseUntil } = record
+    const { beginBy, endBy, result, startedAt, state, usage } = record
     this.db.run(
-      `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, agent = ?,
-       started_at = ?, ended_at = ?, due_at = ?, usage = ?, fault = ? WHERE id = ?`,
+      `UPDATE tasks SET state = ?, fresh = ?, turn = ?, place = CASE WHEN ? THEN ? ELSE place END, attempt = ?, before = ?, interruptions = ?, agent = ?,
+       started_at = ?, ended_at = ?, due_at = ?, begin_by = ?, end_by = ?, usage = ?, fault = ? WHERE id = ?`,
       state,
-      tries(record) > 0 ? 0 : 1,
+      begun(record) > 0 ? 0 : 1,
       // Where it is not queued it has none that counts.
       this.turn(record, now),
       state === "queued" ? 1 : 0,
       state === "queued" ? ++this.place : 0,
       attempt,
       before,
+      interruptions,
       agent ?? null,
       startedAt ?? null,
       endedAt ?? null,
       (state === "running" ? leaseUntil : dueAt) ?? null,
+      beginBy ?? null,
+      endBy ?? null,
       usage === noUsage ? null : json(usage),
       json(lastFault),
       id
     )
-    if (result !== undefined) {
+    if (result !== undefined && !isFinal(from)) {
       const text = result.text.length
       this.db.run(
         "INSERT INTO results (seq, text, result) SELECT seq, ?, ? FROM tasks WHERE id = ?",
@@ -118,9 +131,14 @@ export class SqliteStore implements LedgerStore {
         JSON.stringify(result),
         id
       )
-      if (this.ended !== undefined) this.ended = { tasks: this.ended.tasks + 1, text: this.ended.text + text }
-    } else if (from === "failed" || from === "cancelled" || from === "dead") {
-      this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
+      if (this.ended === undefined) return
+      if (state === "dead") this.ended.dead++
+      else {
+        this.ended.tasks++
+        this.ended.text += text
+      }
+    } else if (isFinal(from)) {
+      if (result === undefined) this.db.run("DELETE FROM results WHERE seq = (SELECT seq FROM tasks WHERE id = ?)", id)
       this.ended = undefined
     }
   }
@@ -143,16 +161,19 @@ export class SqliteStore implements LedgerStore {
       .map(({ id }) => String(id))
   }
 
-  writeAttempt(id: string, { agent, attempt, begunAt, ended, endedAt, fault }: AttemptRecord): void {
+  writeAttempt(id: string, each: AttemptRecord): void {
+    const { agent, attempt, begunAt, ended, endedAt, fault, missing, words } = each
     this.db.run(
-      `INSERT OR REPLACE INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault)
-       SELECT seq, ?, ?, ?, ?, ?, ? FROM tasks WHERE id = ?`,
+      `INSERT OR REPLACE INTO attempts (seq, attempt, agent, begun_at, ended_at, ended, fault, words, missing)
+       SELECT seq, ?, ?, ?, ?, ?, ?, ?, ? FROM tasks WHERE id = ?`,
       attempt,
       agent,
       begunAt,
       endedAt ?? null,
       ended ?? null,
       json(fault),
+      words ?? null,
+      json(missing),
       id
     )
     if (attempt > MAX_HISTORY)
@@ -244,46 +265,81 @@ export class SqliteStore implements LedgerStore {
   }
 
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    const dates = DATES.map(
+      (at) =>
+        `SELECT * FROM (SELECT seq, ${at} AS at FROM tasks WHERE ${at} IS NOT NULL AND ${at} <= ? ORDER BY ${at}, seq LIMIT ?)`
+    )
     return this.db
-      .all(`${SELECT} WHERE t.due_at IS NOT NULL AND t.due_at <= ? ORDER BY t.due_at, t.seq LIMIT ?`, now, limit)
+      .all(
+        `SELECT ${COLUMNS} FROM (SELECT seq, min(at) AS at FROM (${dates.join(" UNION ALL ")}) GROUP BY seq) d
+         JOIN tasks t ON t.seq = d.seq ${JOINS} ORDER BY d.at, t.seq LIMIT ?`,
+        ...DATES.flatMap(() => [now, limit]),
+        limit
+      )
       .map(recordOf)
   }
 
   nextDue(): number | undefined {
-    const at = this.db.get("SELECT min(due_at) AS at FROM tasks WHERE due_at IS NOT NULL")?.["at"]
-    return typeof at === "number" ? at : undefined
+    const next = DATES.flatMap((date) => {
+      const at = this.db.get(`SELECT min(${date}) AS at FROM tasks WHERE ${date} IS NOT NULL`)?.["at"]
+      return typeof at === "number" ? [at] : []
+    })
+    return next.length === 0 ? undefined : Math.min(...next)
+  }
+
+  setBack(now: number): void {
+    this.db.run(
+      `UPDATE tasks SET due_at = due_at - a.ended_at + ? FROM attempts a
+       WHERE a.seq = tasks.seq AND a.attempt = tasks.attempt AND a.ended_at > ? AND state = 'parked' AND due_at IS NOT NULL`,
+      now,
+      now
+    )
+  }
+
+  openOf(series: string): ReadonlyArray<TaskRecord> {
+    return this.db
+      .all(`${SELECT} WHERE t.series = ? AND t.series IS NOT NULL AND t.ended_at IS NULL ORDER BY t.seq`, series)
+      .map(recordOf)
   }
 
   open(): number {
-    return this.count("SELECT count(*) AS n FROM tasks") - this.endedNow().tasks
+    const { dead, tasks } = this.endedNow()
+    return this.count("SELECT count(*) AS n FROM tasks") - tasks - dead
   }
 
   private endedNow() {
     this.ended ??= {
-      tasks: this.count("SELECT count(*) AS n FROM tasks WHERE ended_at IS NOT NULL"),
-      text: this.count("SELECT sum(text) AS n FROM results")
+      tasks: this.count(`SELECT count(*) AS n FROM tasks WHERE ${ENDED}`),
+      text: this.count(`SELECT sum(r.text) AS n FROM results r JOIN tasks t ON t.seq = r.seq WHERE ${ENDED}`),
+      dead: this.count(`SELECT count(*) AS n FROM tasks WHERE ${DEAD}`)
     }
     return this.ended
   }
 
   forget(kept: Kept): void {
     const over = () => {
-      const { tasks, text } = this.endedNow()
-      return tasks > 1 && (tasks > kept.tasks || text > kept.text)
+      const { dead, tasks, text } = this.endedNow()
+      if (dead > Math.max(1, kept.dead)) return DEAD
+      return tasks > 1 && (tasks > kept.tasks || text > kept.text) ? ENDED : undefined
     }
-    if (!over()) return
+    if (over() === undefined) return
     this.transact(false, () => {
-      while (over()) {
+      for (let which = over(); which !== undefined; which = over()) {
         const oldest = this.db.get(
-          `SELECT t.seq, r.text FROM tasks t LEFT JOIN results r ON r.seq = t.seq WHERE t.ended_at IS NOT NULL
-           ORDER BY t.ended_at, t.seq LIMIT 1`
+          `SELECT t.seq, r.text FROM tasks t LEFT JOIN results r ON r.seq = t.seq WHERE ${which}
+           ORDER BY ended_at, t.seq LIMIT 1`
         )
         if (oldest === undefined) return
         for (const table of ["results", "contents", "attempts", "tasks"])
           this.db.run(`DELETE FROM ${table} WHERE seq = ?`, Number(oldest["seq"]))
-        const { tasks, text } = this.endedNow()
-        this.ended = { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0) }
+        const { dead, tasks, text } = this.endedNow()
+        this.ended =
+          which === DEAD
+            ? { tasks, text, dead: dead - 1 }
+            : { tasks: tasks - 1, text: text - Number(oldest["text"] ?? 0), dead }
+        crashPoint("ledger.forget.within")
       }
     })
+    crashPoint("ledger.forget.after")
   }
 }

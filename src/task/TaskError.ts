@@ -13,7 +13,7 @@ export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("miste
     follow(this, {
       severity: "low",
       recovery: "ignore",
-      hint: "its prompt, type, agent, capabilities, schema, evidence, files, budget or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
+      hint: "its prompt, type, agent, capabilities, schema, evidence, files, budget, schedule or session has changed: give it another id, or leave the id out; to do everything anew, use another dataDir"
     })
   }
   get tasks(): ReadonlyArray<string> {
@@ -86,6 +86,9 @@ export class AttemptSuperseded extends Schema.TaggedError<AttemptSuperseded, Fau
   }
 }
 
+const ended = (state: string) =>
+  state === "dead" ? "was given up" : state === "cancelled" ? "was cancelled" : `has ${state}`
+
 /** It has ended already, so that nothing of it can be cancelled. */
 export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smith/TaskEnded")("TaskEnded", {
   task: Schema.String,
@@ -95,7 +98,24 @@ export class TaskEnded extends Schema.TaggedError<TaskEnded, Fault>("mister-smit
     follow(this, { severity: "low", recovery: "ignore", hint: "its result is kept, and can be asked for" })
   }
   override get message() {
-    return `task "${this.task}" has ended already: it ${this.state === "cancelled" ? "was" : "has"} ${this.state}`
+    return `task "${this.task}" has ended already: it ${ended(this.state)}`
+  }
+}
+
+/** Only a dead letter is replayed or dropped. */
+export class TaskNotDead extends Schema.TaggedError<TaskNotDead, Fault>("mister-smith/TaskNotDead")("TaskNotDead", {
+  task: Schema.String,
+  state: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "`tasks --state dead` lists the dead letters; `task retry` does once more what has failed or was cancelled too"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" is no dead letter: it is ${this.state}`
   }
 }
 
@@ -125,8 +145,7 @@ export class DependencyFailed extends Schema.TaggedError<DependencyFailed, Fault
     })
   }
   override get message() {
-    const ended = this.state === "cancelled" ? "was cancelled" : "has failed"
-    return `task "${this.task}" was cancelled: "${this.on}", for which it waited, ${ended}`
+    return `task "${this.task}" was cancelled: "${this.on}", for which it waited, ${ended(this.state)}`
   }
 }
 
@@ -153,6 +172,57 @@ export class LeaseExpired extends Schema.TaggedError<LeaseExpired, Fault>("miste
   }
   override get message() {
     return `the lease of attempt ${this.attempt} of task "${this.task}" is over`
+  }
+}
+
+/** No agent has taken it within the time that it gives to the queue. */
+export class NotBegunInTime extends Schema.TaggedError<NotBegunInTime, Fault>("mister-smith/NotBegunInTime")(
+  "NotBegunInTime",
+  { task: Schema.String, within: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "start more agents that take its type, give it a higher priority, or raise its timeouts.queue"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was not begun within ${this.within}`
+  }
+}
+
+/** It is not over within the time that it gives to all of it. */
+export class TaskOverdue extends Schema.TaggedError<TaskOverdue, Fault>("mister-smith/TaskOverdue")("TaskOverdue", {
+  task: Schema.String,
+  within: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "ignore",
+      hint: "its attempts tell what it waited for; raise its timeouts.whole, or make the task smaller"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was not over within ${this.within}`
+  }
+}
+
+/** Each of its attempts was broken off, and none could show what it is worth. */
+export class BrokenOffTooOften extends Schema.TaggedError<BrokenOffTooOften, Fault>("mister-smith/BrokenOffTooOften")(
+  "BrokenOffTooOften",
+  { task: Schema.String, times: Schema.Number, last: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "ignore",
+      hint: "see whether the task itself ends the runtime or the machine; `task replay` gives it a new life, retry.interruptions is how often it may be broken off"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" was broken off ${this.times} times, the last time because ${this.last}`
   }
 }
 

@@ -18,18 +18,19 @@ import type {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "./TaskError.ts"
-import type { AttemptRecord, Parking, TaskFilter, TaskRecord } from "./TaskRecord.ts"
+import type { AttemptRecord, Parking, Remains, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
-export type { AttemptRecord, Parking, TaskFilter, TaskRecord } from "./TaskRecord.ts"
+export type { AttemptRecord, Parking, Remains, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 
 /** Why a report about a task is not taken. */
 export type Refused = TaskUnknown | AttemptSuperseded | LedgerUnusable
 
 /** Memory is dearer than a disk. */
-const KEPT_IN_MEMORY: Kept = { tasks: 10_000, text: 64 * 1024 * 1024 }
+const KEPT_IN_MEMORY: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 }
 
 export interface SubmitOptions {
   /** Whatever was asked for before and has failed or was cancelled is to be done once more. Default false. */
@@ -56,15 +57,23 @@ export class TaskLedger extends Context.Service<
     claim(id: string, agent: string, lease?: number): Effect.Effect<TaskRecord, Refused>
     /** The attempt is alive: its lease is so long from now on. */
     renew(id: string, attempt: number, lease: number): Effect.Effect<void, Refused>
-    /** running → succeeded or failed. */
-    complete(id: string, attempt: number, result: TaskResult): Effect.Effect<void, Refused>
-    /** running → parked until it is due, and then queued again; queued at once where that is now. */
+    /** running → succeeded or failed. `remains` is what an attempt that has failed leaves in its story. */
+    complete(id: string, attempt: number, result: TaskResult, remains?: Remains): Effect.Effect<void, Refused>
+    /** running → dead: another attempt might have cured it, and there will be none. */
+    giveUp(id: string, attempt: number, result: TaskResult, remains?: Remains): Effect.Effect<void, Refused>
+    /** running → parked until it is due, and then queued again; queued at once where that is now; dead where it was broken off too often. */
     park(id: string, attempt: number, why: Parking): Effect.Effect<void, Refused>
     /** Ends a task that has not ended; an attempt under way is superseded by it. */
     cancel(id: string, why: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
+    /** A dead letter goes back to the queue, with a new life; its story is kept. */
+    replay(
+      id: string
+    ): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | TaskConflict | TaskInvalid | LedgerFull | LedgerUnusable>
+    /** dead → cancelled: it need not be kept as a dead letter, and is forgotten in its turn as others are. */
+    drop(id: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotDead | LedgerUnusable>
     /**
      * For whoever gives out the tasks, before it gives out any: what an earlier life of it had running, without a lease,
-     * is queued again with its attempt counted. Answers with these.
+     * is queued again, or given up where that has happened too often. Answers with these.
      */
     readonly recover: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     get(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>

@@ -13,6 +13,8 @@ export interface TaskRecord {
   readonly attempt: number
   /** Those of its attempts that were made before it was asked for again after it had failed. */
   readonly before: number
+  /** Those since then that were broken off by what was not their own failure; they count as no tries. */
+  readonly interruptions: number
   /** Who holds it, or held it last. */
   readonly agent: string | undefined
   readonly submittedAt: number
@@ -23,6 +25,12 @@ export interface TaskRecord {
   readonly dueAt: number | undefined
   /** Until when its attempt holds it without a word, milliseconds since the epoch. None: as long as the ledger is open. */
   readonly leaseUntil: number | undefined
+  /** Until when it must be begun, while it is in the queue for the first time of a life, and until when it must be over. */
+  readonly beginBy: number | undefined
+  readonly endBy: number | undefined
+  /** Of a scheduled task: the id of the first of its series, and the time for which this one is meant. */
+  readonly series: string | undefined
+  readonly occursAt: number | undefined
   readonly lastFault: FaultReport | undefined
   /** Over all attempts since it was asked for. */
   readonly usage: TaskUsage
@@ -38,7 +46,26 @@ export interface AttemptRecord {
   /** What the task became by it; undefined while it holds the task. */
   readonly ended: TaskState | undefined
   readonly fault: FaultReport | undefined
+  /** Left out where it had none. */
+  readonly words?: string
+  readonly missing?: ReadonlyArray<MissingProof>
 }
+
+/** What an attempt that brought no answer leaves behind. */
+export interface Remains {
+  /** The agent's last words, of which the end is kept. */
+  readonly words?: string | undefined
+  /** What its evidence was found to lack when it was last looked at. */
+  readonly missing?: ReadonlyArray<MissingProof> | undefined
+}
+
+export interface MissingProof {
+  readonly proof: string
+  readonly found: string
+}
+
+/** Characters kept of an agent's last words. */
+export const MAX_WORDS = 2_000
 
 /** Which tasks are listed. What is left out does not matter. */
 export interface TaskFilter {
@@ -56,11 +83,22 @@ export interface TaskFilter {
 }
 
 /** Why an attempt gives a task back, and when the next may begin. */
-export interface Parking {
+export interface Parking extends Remains {
   readonly until: number
+  /** It was broken off by what is not its own failure: it counts as no try, but only so often. Default false. */
+  readonly interrupted?: boolean
   readonly fault: FaultReport
   readonly usage: TaskUsage
 }
 
-/** The attempts that count since it was last asked for. */
-export const tries = ({ attempt, before }: TaskRecord): number => attempt - before
+/** How often it was begun since it was last asked for. */
+export const begun = ({ attempt, before }: Pick<TaskRecord, "attempt" | "before">): number => attempt - before
+
+/** Those of them that count. */
+export const tries = (record: TaskRecord): number => begun(record) - record.interruptions
+
+/** When something must be done about it next, if ever. */
+export const nextDate = ({ beginBy, dueAt, endBy, leaseUntil }: TaskRecord): number | undefined => {
+  const dates = [beginBy, dueAt, endBy, leaseUntil].filter((at) => at !== undefined)
+  return dates.length === 0 ? undefined : Math.min(...dates)
+}

@@ -9,6 +9,9 @@ import { FileSpecs } from "./FileSpec.ts"
 import { Labels, TraceParent } from "./Labels.ts"
 import * as Needs from "./Needs.ts"
 import { NotBefore } from "./NotBefore.ts"
+import { ScheduleSpec } from "./ScheduleSpec.ts"
+import { TaskRetry } from "./TaskRetry.ts"
+import { Timeouts } from "./Timeouts.ts"
 
 /** The longest prompt, in characters. */
 export const MAX_PROMPT = 1024 * 1024
@@ -79,6 +82,16 @@ export const TaskSpec = Schema.Struct({
   }),
   traceparent: Schema.optionalKey(TraceParent).annotateKey({
     description: "The W3C trace that it belongs to; its events and its result carry it. Default none"
+  }),
+  schedule: Schema.optionalKey(ScheduleSpec).annotateKey({
+    description:
+      'When it is done again and again: a cron expression such as "0 3 * * *" (UTC), or { "cron": "0 3 * * *", "timeZone": "Europe/Berlin" }. Default: once'
+  }),
+  timeouts: Schema.optionalKey(Timeouts).annotateKey({
+    description: "How long it may wait for an agent, be attempted, and take in all. Default: without end"
+  }),
+  retry: Schema.optionalKey(TaskRetry).annotateKey({
+    description: "When it is tried again. What is left out is as the config's retry says"
   })
 })
 export type TaskSpec = typeof TaskSpec.Type

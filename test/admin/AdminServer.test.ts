@@ -19,6 +19,7 @@ import {
   TaskConflict,
   TaskEnded,
   TaskInvalid,
+  TaskNotDead,
   TaskUnknown
 } from "../../src/task/TaskError.ts"
 import { TaskSpec } from "../../src/task/TaskSpec.ts"
@@ -248,6 +249,28 @@ describe("what is asked", () => {
     }).pipe(Effect.provide(services()))
   )
 
+  it.live("about a dead letter is passed on, and refused as what it is where it is none", () =>
+    Effect.gen(function* () {
+      const dir = yield* directory
+      const it = yield* served(dir, {
+        replay: (task) =>
+          task === "t"
+            ? Effect.succeed(record(task, { attempt: 3, before: 3 }))
+            : Effect.fail(new TaskNotDead({ task, state: "failed" })),
+        drop: (task) =>
+          task === "t" ? Effect.succeed(record(task, { state: "cancelled" })) : Effect.fail(new TaskUnknown({ task }))
+      })
+      const replay = (id: string) => it.ask((client) => client.replayTask({ params: { id } }))
+      const drop = (id: string) => it.ask((client) => client.dropTask({ params: { id } }))
+      assert.include(yield* replay("t"), { state: "queued", attempt: 3 })
+      assert.include(yield* drop("t"), { state: "cancelled" })
+      assert.include(yield* Effect.flip(replay("u")), { _tag: "TaskNotDead", state: "failed" })
+      assert.instanceOf(yield* Effect.flip(drop("u")), TaskUnknown)
+      const { status } = yield* ask(socketIn(dir), "POST", "/tasks/u/replay")
+      assert.strictEqual(status, 409)
+    }).pipe(Effect.provide(services()))
+  )
+
   it.live("with limits is passed on as they were meant, and answered with what cannot be had", () =>
     Effect.gen(function* () {
       const dir = yield* directory
@@ -295,12 +318,15 @@ describe("what is asked", () => {
       assert.hasAllKeys(paths, [
         "/node",
         "/drain",
+        "/reload",
         "/tree",
         "/events",
         "/tasks",
         "/tasks/{id}",
         "/tasks/{id}/result",
         "/tasks/{id}/cancel",
+        "/tasks/{id}/replay",
+        "/tasks/{id}/drop",
         "/tasks/{id}/retry",
         "/tasks/{id}/explain",
         "/agents/{id}/restart",

@@ -71,6 +71,7 @@ describe("a config file", () => {
         baseDir: "/base",
         dataDir: "/base/.mister-smith",
         tasksKept: 10_000,
+        deadTasksKept: 10_000,
         claude: { env: {}, startTimeout: Duration.seconds(60), maxLine: 32 * 1024 ** 2 },
         process: {
           stop: { interrupt: Duration.seconds(2), terminate: Duration.seconds(1), kill: Duration.seconds(5) },
@@ -79,7 +80,13 @@ describe("a config file", () => {
           measureEvery: Duration.seconds(2)
         },
         supervision: { strategy: "one_for_one", maxRestarts: 3, within: Duration.seconds(60), escalation: [] },
-        retry: { attempts: 3, delay: Duration.seconds(5), factor: 2, maxDelay: Duration.minutes(5) },
+        retry: {
+          attempts: 3,
+          interruptions: 10,
+          delay: Duration.seconds(5),
+          factor: 2,
+          maxDelay: Duration.minutes(5)
+        },
         routing: { strategy: "least_loaded", decay: Duration.minutes(10) },
         transport: {
           kind: "memory",
@@ -99,6 +106,7 @@ describe("a config file", () => {
           maxAge: Duration.days(7),
           maxTotal: 200 * 2 ** 20
         },
+        workspaces: { kept: 50, size: 20 * 1024 ** 3 },
         agents: [
           {
             id: "a",

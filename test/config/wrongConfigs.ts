@@ -19,6 +19,27 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['retry.delay (line 1): expected a duration such as "30 seconds" or "5 minutes", found 5; write "5 seconds"']
   ],
   [
+    "a schedule that is none, never comes, or is of no zone",
+    `{ ${agents}, "tasks": [{ "prompt": "x", "schedule": "61 * * * *" }, { "prompt": "x", "schedule": { "cron": "0 0 30 2 *", "timeZone": "Mars/X" } }, { "prompt": "x", "schedule": { "cron": "0 0 * * *", "zone": "x" } }] }`,
+    [
+      'tasks[0].schedule (line 1): expected a cron expression: minute, hour, day, month and weekday, such as "0 3 * * *", found "61 * * * *"',
+      'tasks[1].schedule.cron (line 1): expected a time that comes, and this never does, found "0 0 30 2 *"',
+      'tasks[1].schedule.timeZone (line 1): expected a time zone such as "Europe/Berlin", "UTC" or "+02:00", found "Mars/X"',
+      "tasks[2].schedule.zone (line 1): there is no such key; known here: cron, timeZone"
+    ]
+  ],
+  [
+    "a task whose times or pauses cannot be",
+    `{ ${agents}, "retry": { "maxDelay": "10 seconds" }, "tasks": [{ "prompt": "x", "timeouts": { "queue": "2 hours", "whole": "1 hour", "attempt": "61 minutes" } }, { "prompt": "x", "retry": { "delay": "1 minute" } }, { "prompt": "x", "retry": { "attempts": 0 }, "timeouts": { "whole": "0 seconds" } }] }`,
+    [
+      'tasks[0].timeouts.queue (line 1): expected at most timeouts.whole (1 hour), found "2 hours"',
+      'tasks[0].timeouts.attempt (line 1): expected at most timeouts.whole (1 hour), found "61 minutes"',
+      'tasks[1].retry.delay (line 1): expected at most maxDelay (10 seconds by default), found "1 minute"',
+      "tasks[2].retry.attempts (line 1): expected a whole number from 1 to 100, found 0",
+      'tasks[2].timeouts.whole (line 1): expected a duration such as "30 seconds" or "5 minutes", longer than nothing, found "0 seconds"'
+    ]
+  ],
+  [
     "a size in a unit that nobody knows",
     `{ ${agents}, "claude": { "maxLine": "3 bananas" } }`,
     [
@@ -117,6 +138,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[0].type (line 1): no agent takes tasks of this type, found "task"; taken are code']
   ],
   ["a task without a prompt", `{ ${agents}, "tasks": [{}] }`, ["tasks[0].prompt (line 1): is missing"]],
+  [
+    "a workspace of a kind that there is not",
+    '{ "agents": [{ "id": "a", "workspace": { "kind": "worktre", "repository": "." } }, { "id": "b", "workspace": 7 }] }',
+    [
+      'agents[0].workspace.kind (line 1): expected one of "directory", "fresh", "worktree", found "worktre"; did you mean "worktree"?',
+      'agents[1].workspace (line 1): expected text, or an object whose "kind" is one of "directory", "fresh", "worktree", found 7'
+    ]
+  ],
   [
     "a workspace that is not there",
     '{ "agents": [{ "id": "a", "workspace": "nowhere" }] }',
@@ -331,7 +360,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, claude, process, supervision, retry, routing, transport, logs, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, logs, workspaces, agents, tasks`
     )
   ],
   [

@@ -18,6 +18,7 @@ const COMMANDS = [
   ["restart", "worker"],
   ["logs", "worker"],
   ["drain"],
+  ["reload"],
   ["pause", "worker"],
   ["resume", "worker"],
   ["limit", "worker", "--cpus", "1"],
@@ -286,6 +287,75 @@ describe("a task", () => {
     assert.deepStrictEqual(await ids("--type", "slow"), ["t"])
     assert.deepStrictEqual(await ids("--agent", "worker", "--state", "succeeded"), ["done"])
     assert.deepStrictEqual(await ids("--agent", "nobody"), [])
+  })
+})
+
+describe("a dead letter", () => {
+  it("is listed, tells its story, is given a new life or dropped; nothing else is", async () => {
+    await using it = await fleet()
+    // As many answers as the CLI asks for in one attempt.
+    const limited = { status: 429, times: 3 }
+    const prompt = fake({ text: "I think it is done." }, limited)
+    const { running, tell } = await serving(it, {
+      retry: { attempts: 1 },
+      tasks: [{ id: "u", prompt, evidence: [{ file: "out.txt" }] }]
+    })
+    await running.waitFor("its end", (line) => line.type === "task.state" && line["to"] === "dead")
+    const first = await tell("submit", fake(limited, { text: "at last" }), "--id", "t", "--wait")
+    assert.strictEqual(first.code, 1, first.stderr)
+    await tell("submit", fake({ text: "ok" }), "--id", "done", "--wait")
+    assert.deepStrictEqual(texts((await tell("tasks", "--state", "dead", "--json")).lines, "id"), ["u", "t"])
+    const [story] = (await tell("task", "t", "--json")).lines
+    const history = story?.["history"] as ReadonlyArray<Record<string, unknown>>
+    assert.deepInclude(history[0], { attempt: 1, ended: "dead" })
+    assert.include(history[0]?.["fault"], { kind: "RateLimited" })
+    assert.match((await tell("task", "u")).stdout, /missing: .*out\.txt.*\n +last words: I think it is done\./)
+    const replayed = await tell("task", "replay", "t", "--json")
+    assert.strictEqual(replayed.code, 0, replayed.stderr)
+    assert.deepInclude(replayed.lines[0], { id: "t" })
+    assert.strictEqual(
+      (await tell("submit", fake(limited, { text: "at last" }), "--id", "t", "--wait")).stdout,
+      "at last\n"
+    )
+    const dropped = await tell("task", "drop", "u")
+    assert.strictEqual(dropped.stdout, 'task "u" is cancelled\n')
+    assert.deepStrictEqual((await tell("tasks", "--state", "dead", "--json")).lines, [])
+    for (const [verb, id] of [
+      ["replay", "done"],
+      ["drop", "done"],
+      ["replay", "none"],
+      ["drop", "none"]
+    ] as const) {
+      const refused = await tell("task", verb, id)
+      assert.strictEqual(refused.code, 2)
+      assert.match(
+        refused.stderr,
+        id === "done" ? /is no dead letter: it is succeeded[\s\S]*hint: / : /there is no task/
+      )
+    }
+  })
+})
+
+describe("a scheduled task", () => {
+  it("is done again and again until an occurrence is cancelled", async () => {
+    await using it = await fleet()
+    const { running, tell } = await serving(it, {
+      tasks: [{ id: "s", prompt: fake({ text: "tick" }), schedule: "* * * * * *" }]
+    })
+    const second = await running.waitFor(
+      "the end of the second occurrence",
+      (line) => line.type === "task.state" && String(line["task"]).startsWith("s@") && line["to"] === "succeeded"
+    )
+    assert.match(String(second["task"]), /^s@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    // The one that is open may end while it is being cancelled; then it is the next.
+    let cancelled: Line | undefined
+    while (cancelled === undefined) {
+      const open = (await tell("tasks", "--json")).lines.filter(({ id, state }) => id !== "s" && state !== "succeeded")
+      for (const { id } of open) cancelled ??= (await tell("task", "cancel", String(id), "--json")).lines[0]
+    }
+    assert.deepInclude(cancelled, { state: "cancelled", series: "s", schedule: "* * * * * *" })
+    const left = (await tell("tasks", "--json")).lines.filter(({ state }) => state !== "succeeded")
+    assert.deepStrictEqual(texts(left, "id"), [cancelled["id"]])
   })
 })
 

@@ -21,7 +21,7 @@ describe("a whole node in simulation", () => {
     }
     console.log(`seeds ${FROM} to ${FROM + COUNT - 1}: ${JSON.stringify(counts)}`)
     // A simulation in which nothing happens proves nothing.
-    for (const what of ["kills", "CLIs", "succeeded", "failed", "clock jumps", "full disks", "spawns refused"])
+    for (const what of ["kills", "CLIs", "succeeded", "dead", "clock jumps", "full disks", "spawns refused"])
       assert.isAbove(counts[what] ?? 0, COUNT / 100, what)
   })
 

@@ -84,7 +84,7 @@ const live = Effect.fnUntraced(function* (input: Life) {
   const life = ++world.life
   world.killed = undefined
   world.faults = life < LIVES
-  // if (!world.faults) world.skew = 0
+  if (!world.faults) world.skew = 0
   world.note(`life ${life}`)
   const scope = yield* Scope.make()
   const node = yield* Effect.forkIn(
@@ -201,7 +201,7 @@ const operate = (world: World, smith: MisterSmith["Service"], acknowledged: Set<
       world.note(`somebody kills cli ${cli.pid}`)
       cli.die(null, "SIGKILL")
     } else if (what < 0.94) {
-      world.skew += dice.pick([DAY, 3_600_000])
+      world.skew += dice.pick([-DAY, DAY, -3_600_000, 3_600_000])
       world.note(`the clock is ${world.skew} wrong`)
       world.count("clock jumps")
     }

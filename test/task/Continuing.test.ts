@@ -47,7 +47,7 @@ describe("a task that goes on with a conversation", () => {
     Effect.gen(function* () {
       assert.deepEqual(yield* routed([agent("z"), agent("a")]), {
         route: { _tag: "Take", agent: "a" },
-        session: { of: "one", session: "s", onMissing: "fail" }
+        session: { of: "one", session: "s", place: "one", onMissing: "fail" }
       })
     })
   )

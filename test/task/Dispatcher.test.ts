@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Layer, PubSub, Result, Stream } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Layer, PubSub, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
 import { AgentPool } from "../../src/agent/AgentPool.ts"
+import { Interrupted, Overloaded, RequestRejected } from "../../src/claude/ClaudeFailure.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -77,6 +78,10 @@ const poolOf = (puppets: ReadonlyArray<Puppet>) =>
       return AgentPool.of({
         agents,
         get: (id) => agents.find((agent) => agent.id === id),
+        enlist: () => Effect.die("nobody comes"),
+        dismiss: () => Effect.die("nobody goes"),
+        arrange: () => Effect.void,
+        changed: Effect.asVoid(PubSub.publish(changed, undefined)),
         snapshot: Effect.sync(() =>
           puppets.map(({ capabilities, gone, id, state, taskTypes }) => ({
             id,
@@ -162,6 +167,97 @@ describe("Dispatcher", () => {
         worker.performed.map(({ attempt, task }) => `${task} ${attempt}`),
         ["cut-off 2", "new 1"]
       )
+    })
+  )
+
+  it.effect("counts no try where the agent was stopped under the task, but all where the task fails", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const ends = [
+        "Interrupted",
+        "Overloaded",
+        "Interrupted",
+        "Interrupted",
+        "Overloaded",
+        "Interrupted",
+        "Overloaded"
+      ]
+      worker.perform = ({ attempt }) => {
+        const end = ends[attempt - 1] ?? "none"
+        const fault =
+          end === "Interrupted"
+            ? new Interrupted({ by: "its agent's stop" })
+            : new Overloaded({ status: 529, detail: end })
+        return Effect.succeed({ outcome: Result.fail(fault), usage: noUsage, session: undefined })
+      }
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit(task({ id: "t" }))
+      yield* TestClock.adjust("1 hour")
+      const { attempts, fault } = yield* ledger.result("t")
+      assert.strictEqual(attempts, ends.length)
+      assert.strictEqual(fault?.kind, "Overloaded")
+      assert.lengthOf(worker.performed, ends.length)
+    })
+  )
+
+  it.effect("gives up what another attempt might have cured, and fails what none can", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      worker.perform = ({ task }) => {
+        const fault =
+          task === "busy"
+            ? new Overloaded({ status: 529, detail: "" })
+            : new RequestRejected({ status: 400, detail: "no" })
+        return Effect.succeed({ outcome: Result.fail(fault), usage: noUsage, session: undefined, words: "so far" })
+      }
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submitAll([task({ id: "busy" }), task({ id: "wrong" })])
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual((yield* ledger.get("wrong")).state, "failed")
+      assert.strictEqual((yield* ledger.get("busy")).state, "dead")
+      assert.deepInclude(yield* ledger.result("busy"), { status: "failed", attempts: 3 })
+      assert.deepStrictEqual(
+        (yield* ledger.history("busy")).map(({ ended, fault, words }) => `${ended} ${fault?.kind} ${words}`),
+        ["parked Overloaded so far", "parked Overloaded so far", "dead Overloaded so far"]
+      )
+    })
+  )
+
+  it.effect(
+    "tries a task as often as the task itself says, after its own pauses, and tells its agent its own time",
+    () =>
+      Effect.gen(function* () {
+        const worker = puppet("worker")
+        const at: Array<number> = []
+        worker.perform = () =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            at.push(now)
+            const fault = new Overloaded({ status: 529, detail: "" })
+            return { outcome: Result.fail(fault), usage: noUsage, session: undefined }
+          })
+        const ledger = yield* dispatching([worker])
+        yield* ledger.submit({
+          ...task({ id: "t" }),
+          retry: { attempts: 4, delay: "1 second", factor: 10, maxDelay: "20 seconds" },
+          timeouts: { attempt: "7 minutes" }
+        })
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* ledger.get("t")).state, "dead")
+        assert.deepStrictEqual(at, [0, 1_000, 11_000, 31_000])
+        assert.deepEqual(worker.performed[0]?.turnLimit, Duration.minutes(7))
+      })
+  )
+
+  it.effect("ends the attempt under way of a task that is not over in its time", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const brokenOff = yield* Deferred.make<void>()
+      worker.perform = () => Effect.onInterrupt(Effect.never, () => Deferred.succeed(brokenOff, undefined))
+      const ledger = yield* dispatching([worker])
+      yield* ledger.submit({ ...task({ id: "t" }), timeouts: { whole: "1 hour" } })
+      yield* TestClock.adjust("1 hour")
+      yield* Deferred.await(brokenOff)
+      assert.strictEqual((yield* ledger.result("t")).fault?.kind, "TaskOverdue")
     })
   )
 

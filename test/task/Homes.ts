@@ -4,6 +4,9 @@ import { Effect, Layer } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
+import * as Ledger from "../../src/task/Ledger.ts"
+import { KEPT } from "../../src/task/LedgerStore.ts"
+import { MemoryStore } from "../../src/task/MemoryStore.ts"
 import * as SqliteLedger from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { tempDir } from "../utils/Binary.ts"
@@ -11,6 +14,13 @@ import { tempDir } from "../utils/Binary.ts"
 export const around = Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto)
 
 export const memory = TaskLedger.layerMemory.pipe(Layer.provideMerge(around))
+
+/** Where a task may be broken off so often. */
+export const memoryWith = (interruptions: number) =>
+  Layer.effect(
+    TaskLedger,
+    Ledger.make(() => new MemoryStore(), KEPT, { interruptions })
+  ).pipe(Layer.provideMerge(around))
 
 export const sqliteIn = (dir: string, options?: SqliteLedger.SqliteLedgerOptions) =>
   SqliteLedger.layer(join(dir, SqliteLedger.FILE), options).pipe(Layer.provideMerge(around))

@@ -16,11 +16,12 @@ import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
-import { done, fault, memory, sqliteIn } from "./Homes.ts"
-import { type Answer, type Content, inOrder, LedgerModel, type ModelTask } from "./LedgerModel.ts"
+import { done, fault, sqliteIn as inFile, memoryWith } from "./Homes.ts"
+import { type Answer, type Content, INTERRUPTIONS, inOrder, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 300)
 const seed = Number(process.env["SEED"] ?? Date.now() % 2 ** 31)
+const sqliteIn = (dir: string) => inFile(dir, { bounds: { interruptions: INTERRUPTIONS } })
 type Ledger = TaskLedger["Service"]
 
 // --- what can happen --------------------------------------------------------------------------------------------------
@@ -38,6 +39,8 @@ const content = fc.record({
   budget: fc.constantFrom(undefined, undefined, undefined, undefined, 5),
   label: fc.constantFrom(undefined, undefined, "one", "two"),
   delay: fc.constantFrom(0, 0, 0, 100, 600_000),
+  often: fc.constantFrom(false, false, false, true),
+  timeouts: fc.constantFrom({}, {}, {}, { queue: 70 }, { whole: 500 }, { queue: 3_000, whole: 5_000 }),
   after: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
     {
@@ -79,16 +82,32 @@ const action = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("resubmit" as const), id, again: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("claim" as const), id, lease }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant("next" as const), lease }) },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("complete" as const), id, behind, good: fc.boolean() }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("complete" as const),
+      id,
+      behind,
+      how: fc.constantFrom("succeeded", "failed", "dead")
+    })
+  },
   {
     weight: 4,
-    arbitrary: fc.record({ do: fc.constant("park" as const), id, behind, delay: fc.constantFrom(0, 100, 5_000) })
+    arbitrary: fc.record({
+      do: fc.constant("park" as const),
+      id,
+      behind,
+      delay: fc.constantFrom(0, 100, 5_000),
+      interrupted: fc.boolean()
+    })
   },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("renew" as const), id, behind, lease: fc.constantFrom(50, 2_000) })
   },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("finish" as const), good: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), id }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("replay" as const, "drop" as const), id }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -103,7 +122,10 @@ const history = fc.array(action, { maxLength: 40, size: "max" })
 
 // --- the two side by side ---------------------------------------------------------------------------------------------
 
-const spec = (name: string, { after, agent, budget, delay, label, needs, priority, prompt, type }: Content) => ({
+const spec = (
+  name: string,
+  { after, agent, budget, delay, label, needs, often, priority, prompt, timeouts, type }: Content
+) => ({
   ...task({
     id: name,
     type,
@@ -114,6 +136,10 @@ const spec = (name: string, { after, agent, budget, delay, label, needs, priorit
   ...(priority === 0 ? {} : { priority }),
   ...(budget === undefined ? {} : { budget: { turns: budget } }),
   ...(label === undefined ? {} : { labels: { label } }),
+  ...(Object.keys(timeouts).length === 0
+    ? {}
+    : { timeouts: Object.fromEntries(Object.entries(timeouts).map(([key, time]) => [key, `${time} millis`])) }),
+  ...(often ? { schedule: "* * * * *" } : {}),
   ...(delay === 0 ? {} : { notBefore: `${delay} millis` }),
   ...(after.length === 0 ? {} : { after: after.map((edge) => ({ ...edge, task: TaskId.make(edge.task) })) })
 })
@@ -158,16 +184,31 @@ const act = (
       return both(ledger.claim(head, "two", what.lease), () => model.claim(head, "two", what.lease))
     }
     case "complete": {
-      const status = what.good ? "succeeded" : "failed"
-      const result = done(what.id, { status, text: `text ${step}`, usage, fault: what.good ? undefined : fault })
-      return both(ledger.complete(what.id, attempt, result), () =>
-        model.complete(what.id, attempt, status, result.text, step)
+      const good = what.how === "succeeded"
+      const status = good ? "succeeded" : "failed"
+      const result = done(what.id, { status, text: `text ${step}`, usage, fault: good ? undefined : fault })
+      const end = what.how === "dead" ? ledger.giveUp : ledger.complete
+      return both(end(what.id, attempt, result), () =>
+        model.complete(what.id, attempt, what.how as "succeeded" | "failed" | "dead", result.text, step)
+      )
+    }
+    case "replay":
+      return both(ledger.replay(what.id), () => model.replay(what.id))
+    case "drop":
+      return both(ledger.drop(what.id), () => model.drop(what.id))
+    case "finish": {
+      const running = [...model.tasks.values()].findLast(({ state }) => state === "running")
+      if (running === undefined) return Effect.succeed(["ok", "ok"])
+      const end = what.good ? ledger.complete : ledger.giveUp
+      const result = done(running.id, { status: what.good ? "succeeded" : "failed", text: "x", usage })
+      return both(end(running.id, running.attempt, result), () =>
+        model.complete(running.id, running.attempt, what.good ? "succeeded" : "dead", "x", step)
       )
     }
     case "park": {
       const until = model.now + what.delay
-      return both(ledger.park(what.id, attempt, { until, fault, usage }), () =>
-        model.park(what.id, attempt, until, step)
+      return both(ledger.park(what.id, attempt, { until, fault, usage, interrupted: what.interrupted }), () =>
+        model.park(what.id, attempt, until, step, what.interrupted)
       )
     }
     case "renew":
@@ -194,6 +235,11 @@ const view = (record: TaskRecord) => ({
   agent: record.spec.agent as string | undefined,
   needs: (record.spec.capabilities ?? []).join(""),
   priority: record.spec.priority ?? 0,
+  often: record.spec.schedule !== undefined,
+  occurs: record.occursAt,
+  timeouts: Object.fromEntries(
+    Object.entries(record.spec.timeouts ?? {}).map(([key, text]) => [key, Number(text.split(" ")[0])])
+  ) as ModelTask["timeouts"],
   delay: Number(record.spec.notBefore?.split(" ")[0] ?? 0),
   budget: record.spec.budget?.turns,
   label: record.spec.labels?.["label"],
@@ -201,9 +247,12 @@ const view = (record: TaskRecord) => ({
   state: record.state,
   attempt: record.attempt,
   before: record.before,
+  interruptions: record.interruptions,
   holder: record.agent,
   due: record.dueAt,
   lease: record.leaseUntil,
+  beginBy: record.beginBy,
+  endBy: record.endBy,
   turns: record.usage.turns,
   text: record.result?.text
 })
@@ -227,8 +276,9 @@ const seen = Effect.fnUntraced(function* (ledger: Ledger) {
 })
 
 const expected = (model: LedgerModel) => ({
-  tasks: [...model.tasks.values()].map(({ place: _, since: __, submitted: ___, waits: ____, ...task }) =>
-    structuredClone({ ...task, needs: inOrder(task.needs) })
+  tasks: [...model.tasks.values()].map(
+    ({ place: _, since: __, submitted: ___, waits: ____, dropped: _____, ...task }) =>
+      structuredClone({ ...task, needs: inOrder(task.needs) })
   ),
   heads: [...model.heads([])],
   othersHeads: [...model.heads(["a", "c", "e"])],
@@ -257,7 +307,7 @@ const opened = (scope: Scope.Scope, layer: Layer.Layer<TaskLedger, unknown>) =>
 
 const inMemory = (scope: Scope.Scope): Lives => {
   let ledger: Ledger | undefined
-  const first = Effect.tap(opened(scope, memory), (it) => Effect.sync(() => (ledger = it)))
+  const first = Effect.tap(opened(scope, memoryWith(INTERRUPTIONS)), (it) => Effect.sync(() => (ledger = it)))
   return { first, next: Effect.suspend(() => (ledger === undefined ? first : Effect.succeed(ledger))) }
 }
 

@@ -56,6 +56,72 @@ describe("the ledger's file", () => {
     })
   )
 
+  it.effect("ends in the next life what has run out of its time while nobody was there", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      yield* life(dir.path, (ledger) =>
+        Effect.gen(function* () {
+          yield* ledger.submitAll([
+            { ...task({ id: "queue" }), timeouts: { queue: "1 hour" } },
+            { ...task({ id: "whole" }), timeouts: { whole: "1 hour" } },
+            { ...task({ id: "later" }), timeouts: { whole: "1 day" } }
+          ])
+          yield* ledger.claim("whole", "a")
+        })
+      )
+      yield* TestClock.adjust("2 hours")
+      yield* life(dir.path, (ledger) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* ledger.result("queue")).fault?.kind, "NotBegunInTime")
+          assert.strictEqual((yield* ledger.result("whole")).fault?.kind, "TaskOverdue")
+          assert.strictEqual((yield* ledger.get("later")).state, "queued")
+        })
+      )
+    })
+  )
+
+  it.effect("takes a series over with its next occurrence, also where its first is forgotten", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      const given = { ...task({ id: "often" }), schedule: "* * * * *" }
+      const kept = { tasks: 2, dead: 2, text: 1_000 }
+      const home = Layer.fresh(sqliteIn(dir.path, { kept }))
+      const perform = (ledger: TaskLedger["Service"]) =>
+        Effect.gen(function* () {
+          yield* TestClock.adjust("1 minute")
+          const [head] = yield* ledger.heads()
+          const id = head?.id ?? ""
+          yield* ledger.complete(id, (yield* ledger.claim(id, "a")).attempt, done(id))
+          return id
+        })
+      const first = yield* Effect.provide(
+        Effect.flatMap(TaskLedger, (ledger) =>
+          Effect.gen(function* () {
+            yield* ledger.submit(given)
+            const ids: Array<string> = []
+            for (let n = 0; n < 4; n++) ids.push(yield* perform(ledger))
+            assert.strictEqual((yield* Effect.flip(ledger.get("often")))._tag, "TaskUnknown")
+            return ids
+          })
+        ),
+        home
+      )
+      assert.deepStrictEqual(first.slice(0, 2), ["often", "often@1970-01-01T00:02:00Z"])
+      yield* TestClock.adjust("1 day")
+      yield* Effect.provide(
+        Effect.flatMap(TaskLedger, (ledger) =>
+          Effect.gen(function* () {
+            const [record] = yield* ledger.submitAll([given], { again: true })
+            assert.strictEqual(record?.id, "often@1970-01-01T00:05:00Z")
+            assert.strictEqual(yield* perform(ledger), record?.id)
+            assert.lengthOf(yield* ledger.list({ states: ["parked", "queued"] }), 1)
+          })
+        ),
+        home
+      )
+    })
+  )
+
   it.effect("of the first version is brought up to date, with its queue in its order", () =>
     Effect.gen(function* () {
       using dir = tempDir()

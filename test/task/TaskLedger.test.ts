@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import * as Ledger from "../../src/task/Ledger.ts"
 import { MAX_OPEN } from "../../src/task/Ledger.ts"
 import { MemoryStore } from "../../src/task/MemoryStore.ts"
@@ -7,12 +8,12 @@ import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
 import { conformance } from "./conformance.ts"
-import { around, done, memory, sqlite, sqliteIn } from "./Homes.ts"
+import { around, done, failed, memory, sqlite, sqliteIn } from "./Homes.ts"
 
 conformance("in memory", memory)
 conformance("in a file", sqlite)
 
-const kept = { tasks: 3, text: 100 }
+const kept = { tasks: 3, text: 100, dead: 2 }
 const bounded = {
   "in memory": () =>
     Layer.effect(
@@ -46,6 +47,40 @@ for (const [name, home] of Object.entries(bounded)) {
           assert.strictEqual((yield* Effect.flip(ledger.get("e")))._tag, "TaskUnknown")
           // Forgotten is forgotten: it is a new task.
           assert.strictEqual((yield* ledger.submit(task({ id: "e", prompt: "other" }))).state, "queued")
+        }).pipe(Effect.provide(home(dir.path)))
+      })
+  )
+}
+
+for (const [name, home] of Object.entries(bounded)) {
+  it.effect(
+    `keeps so many dead letters ${name}, whatever else ends, and forgets one that was dropped in its turn`,
+    () =>
+      Effect.gen(function* () {
+        using dir = tempDir()
+        yield* Effect.gen(function* () {
+          const ledger = yield* TaskLedger
+          const finish = Effect.fnUntraced(function* (id: string, dead = false) {
+            yield* TestClock.adjust(1)
+            yield* ledger.submit(task({ id }))
+            const { attempt } = yield* ledger.claim(id, "a")
+            yield* dead ? ledger.giveUp(id, attempt, failed(id)) : ledger.complete(id, attempt, done(id))
+          })
+          const known = Effect.map(ledger.list(), (records) => records.map(({ id }) => id).reverse())
+          for (const id of ["d1", "d2"]) yield* finish(id, true)
+          for (const id of ["a", "b", "c", "d", "e"]) yield* finish(id)
+          assert.deepStrictEqual(yield* known, ["d1", "d2", "c", "d", "e"])
+          yield* finish("d3", true)
+          assert.deepStrictEqual(yield* known, ["d2", "c", "d", "e", "d3"])
+          yield* TestClock.adjust(1)
+          yield* ledger.drop("d2")
+          for (const id of ["f", "g"]) yield* finish(id)
+          assert.deepStrictEqual(yield* known, ["d2", "d3", "f", "g"])
+          yield* finish("h")
+          assert.deepStrictEqual(yield* known, ["d3", "f", "g", "h"])
+          yield* ledger.replay("d3")
+          for (const id of ["i", "j", "k"]) yield* finish(id)
+          assert.deepStrictEqual(yield* known, ["d3", "i", "j", "k"])
         }).pipe(Effect.provide(home(dir.path)))
       })
   )

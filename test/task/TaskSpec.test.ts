@@ -41,3 +41,37 @@ it("takes labels that are few and short, and a traceparent as the W3C has it", (
   ])
     assert.isFalse(read({ traceparent }), traceparent)
 })
+
+it("takes cron expressions whose time comes, in a zone that is known", () => {
+  for (const schedule of [
+    "0 3 * * *",
+    "*/10 * * * * *",
+    "0 0 29 2 *",
+    { cron: "0 9 * * 1-5", timeZone: "Europe/Berlin" },
+    { cron: "0 9 * * *" }
+  ])
+    assert.isTrue(read({ schedule }), JSON.stringify(schedule))
+  for (const schedule of [
+    "",
+    "3",
+    "60 * * * *",
+    "0 0 30 2 *",
+    { cron: "0 9 * * *", timeZone: "Mars" },
+    {},
+    5,
+    "* ".repeat(200)
+  ])
+    assert.isFalse(read({ schedule }), JSON.stringify(schedule))
+})
+
+it("takes an id with the time of an occurrence, and none like it", () => {
+  assert.isTrue(read({ id: "nightly@2030-01-31T03:00:00Z" }))
+  for (const id of [
+    "nightly@",
+    "nightly@noon",
+    "@2030-01-31T03:00:00Z",
+    "a@2030-01-31T03:00:00.000Z",
+    "a@b@2030-01-31T03:00:00Z"
+  ])
+    assert.isFalse(read({ id }), id)
+})

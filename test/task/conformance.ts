@@ -1,18 +1,22 @@
 /** What every home of the ledger must do, word for word the same. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, type Layer, Stream } from "effect"
+import { Clock, Effect, Fiber, type Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { AgentId, TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
+import { INTERRUPTIONS } from "../../src/task/RetrySettings.ts"
 import type { LedgerUnusable, TaskEnded } from "../../src/task/TaskError.ts"
 import { type Refused, TaskLedger } from "../../src/task/TaskLedger.ts"
+import { MAX_WORDS, tries } from "../../src/task/TaskRecord.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { task } from "../utils/Specs.ts"
+import { onWall } from "../utils/Wall.ts"
 import { done, failed, fault } from "./Homes.ts"
 
 const ids = (records: ReadonlyArray<{ readonly id: string }>) => records.map(({ id }) => id)
+const DAY = 86_400_000
 const parking = (until: number) => ({ until, fault, usage: { ...noUsage, turns: 1 } })
 
 type Edge = string | { readonly task: string; readonly onFailure?: "cancel" | "run" }
@@ -247,6 +251,28 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         assert.strictEqual((yield* ledger.get("late")).state, "parked")
         yield* TestClock.adjust(1)
         assert.deepInclude(yield* ledger.get("late"), { state: "queued", attempt: 1, dueAt: undefined })
+      })
+    )
+
+    it.effect("where the clock is set back a day, keeps a pause as long as it was to be, and a date where it is", () =>
+      Effect.gen(function* () {
+        const { clock, wall } = yield* onWall
+        wall.off = DAY
+        yield* Effect.gen(function* () {
+          const ledger = yield* TaskLedger
+          yield* ledger.submitAll([
+            task({ id: "paused" }),
+            { ...task({ id: "dated" }), notBefore: new Date(2 * DAY).toISOString() }
+          ])
+          yield* ledger.claim("paused", "a")
+          yield* ledger.park("paused", 1, parking(DAY + 5_000))
+          wall.off = 0
+          // The clock is looked at once a minute.
+          yield* TestClock.adjust("1 minute")
+          yield* TestClock.adjust("5 seconds")
+          assert.strictEqual((yield* ledger.get("paused")).state, "queued")
+          assert.deepInclude(yield* ledger.get("dated"), { state: "parked", dueAt: 2 * DAY })
+        }).pipe(Effect.provide(home), Effect.provideService(Clock.Clock, clock))
       })
     )
 
@@ -685,6 +711,333 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
         yield* ledger.complete("bad", 2, done("bad", { text: "at last" }))
         assert.strictEqual((yield* Fiber.join(waiting)).text, "at last")
         assert.lengthOf(yield* ledger.history("bad"), 2)
+      })
+    )
+
+    test(
+      "counts what breaks an attempt off apart from its tries, however often it was begun",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "t" }), task({ id: "other" })])
+        yield* ledger.claim("t", "a")
+        yield* ledger.recover
+        yield* ledger.claim("t", "a", 1_000)
+        yield* TestClock.adjust(1_000)
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 3, { ...parking(0), interrupted: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", attempt: 3, before: 0, interruptions: 3 })
+        // It was begun, and goes on first.
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["t"])
+        assert.deepStrictEqual(ids(yield* ledger.interrupted(["t", "other"])), ["t"])
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 4, parking(0))
+        const record = yield* ledger.get("t")
+        assert.strictEqual(record.interruptions, 3)
+        assert.strictEqual(tries(record), 1)
+      })
+    )
+
+    test(
+      "gives up what is broken off too often: dead, with its story, and never before",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "t" }), { ...task({ id: "after" }), after: upon("t") }])
+        const waiting = yield* Effect.forkChild(ledger.result("t"), { startImmediately: true })
+        for (let n = 1; n <= INTERRUPTIONS; n++) {
+          yield* ledger.claim("t", "a")
+          assert.deepStrictEqual(
+            (yield* ledger.recover).map(({ state }) => state),
+            ["queued"]
+          )
+        }
+        yield* ledger.claim("t", "a")
+        assert.deepStrictEqual(
+          (yield* ledger.recover).map(({ state }) => state),
+          ["dead"]
+        )
+        const { attempts, fault, status } = yield* Fiber.join(waiting)
+        assert.deepInclude({ attempts, status }, { attempts: INTERRUPTIONS + 1, status: "failed" })
+        assert.strictEqual(fault?.kind, "BrokenOffTooOften")
+        assert.include(fault?.message, `${INTERRUPTIONS + 1} times`)
+        const history = yield* ledger.history("t")
+        assert.strictEqual(history.at(-1)?.ended, "dead")
+        assert.strictEqual(history.at(-1)?.fault?.kind, "AttemptAbandoned")
+        assert.strictEqual((yield* ledger.get("after")).state, "cancelled")
+        assert.include((yield* ledger.result("after")).fault?.message, "was given up")
+        // Asked for once more, it has all of its interruptions again.
+        yield* ledger.submitAll([task({ id: "t" })], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", interruptions: 0 })
+      })
+    )
+
+    test(
+      "keeps the whole story of what was given up, gives it a new life where that is asked for, and drops it else",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const long = `${"x".repeat(MAX_WORDS)}the end`
+        const missing = [{ proof: "git clean", found: "2 files" }]
+        yield* ledger.submitAll([task({ id: "t" }), { ...task({ id: "after" }), after: upon("t") }, task({ id: "u" })])
+        for (const refused of [ledger.replay("t"), ledger.drop("t")])
+          assert.deepInclude(yield* Effect.flip(refused), { _tag: "TaskNotDead", state: "queued" })
+        for (const refused of [ledger.replay("none"), ledger.drop("none")])
+          assert.strictEqual((yield* Effect.flip(refused))._tag, "TaskUnknown")
+        yield* ledger.claim("t", "a")
+        yield* ledger.park("t", 1, { ...parking(0), words: long, missing })
+        yield* ledger.claim("t", "b")
+        const waiting = yield* Effect.forkChild(ledger.result("t"), { startImmediately: true })
+        yield* ledger.giveUp("t", 2, failed("t"), { words: "half \uD83D", missing: [] })
+        assert.strictEqual((yield* Effect.flip(ledger.giveUp("t", 2, failed("t"))))._tag, "AttemptSuperseded")
+        assert.strictEqual((yield* Fiber.join(waiting)).status, "failed")
+        assert.deepStrictEqual(ids(yield* ledger.list({ states: ["dead"] })), ["t"])
+        assert.strictEqual((yield* ledger.get("after")).state, "cancelled")
+        assert.strictEqual((yield* Effect.flip(ledger.cancel("t", "why")))._tag, "TaskEnded")
+        const [first, second] = yield* ledger.history("t")
+        assert.deepInclude(first, { ended: "queued", missing })
+        assert.strictEqual(first?.words, long.slice(-MAX_WORDS))
+        assert.deepInclude(second, { ended: "dead", words: "half \uFFFD" })
+        assert.notProperty(second, "missing")
+        assert.deepInclude(yield* ledger.replay("t"), { state: "queued", attempt: 2, before: 2, result: undefined })
+        assert.strictEqual((yield* ledger.claim("t", "a")).attempt, 3)
+        yield* ledger.giveUp("t", 3, failed("t"))
+        assert.lengthOf(yield* ledger.history("t"), 3)
+        const dropped = yield* ledger.drop("t")
+        assert.strictEqual(dropped.state, "cancelled")
+        // How it had ended stays known.
+        assert.deepEqual(yield* ledger.result("t"), failed("t"))
+        assert.strictEqual((yield* Effect.flip(ledger.drop("t")))._tag, "TaskNotDead")
+        assert.deepStrictEqual(yield* ledger.list({ states: ["dead"] }), [])
+        yield* ledger.submitAll([task({ id: "t" })], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", result: undefined })
+      })
+    )
+
+    test(
+      "ends what is not begun in its time, counted from when it could have begun, and only before it was begun",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const timeouts = { queue: "10 seconds" }
+        const given = { ...task({ id: "t" }), timeouts, notBefore: "1 minute" }
+        yield* ledger.submitAll([
+          given,
+          { ...task({ id: "begun" }), timeouts },
+          { ...task({ id: "x" }), after: upon("t") }
+        ])
+        assert.deepEqual((yield* ledger.get("t")).spec, given)
+        yield* ledger.claim("begun", "a")
+        yield* ledger.park("begun", 1, parking(0))
+        yield* TestClock.adjust("69 seconds")
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", beginBy: 70_000 })
+        assert.strictEqual((yield* ledger.get("begun")).state, "queued")
+        yield* TestClock.adjust("1 second")
+        const { attempts, fault, status } = yield* ledger.result("t")
+        assert.deepInclude(
+          { attempts, kind: fault?.kind, status },
+          { attempts: 0, kind: "NotBegunInTime", status: "failed" }
+        )
+        assert.include(fault?.message, "within 10 seconds")
+        assert.deepInclude(yield* ledger.get("t"), { state: "failed", endedAt: 70_000, beginBy: undefined })
+        assert.strictEqual((yield* ledger.get("x")).state, "cancelled")
+        // Another life has all of its time again, less what it has waited for already.
+        yield* ledger.submitAll([given], { again: true })
+        assert.deepInclude(yield* ledger.get("t"), { state: "queued", beginBy: 80_000 })
+        yield* ledger.claim("t", "a")
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* ledger.get("t")).state, "running")
+      })
+    )
+
+    test(
+      "ends what is not over in its time, whatever it does or waits for, and supersedes who is at it",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const whole = (id: string) => ({ ...task({ id, type: id }), timeouts: { whole: "1 minute" } })
+        yield* ledger.submitAll([
+          task({ id: "never" }),
+          whole("running"),
+          whole("queued"),
+          whole("paused"),
+          { ...whole("waiting"), after: upon("never") },
+          { ...whole("behind"), after: upon("waiting") },
+          whole("done")
+        ])
+        for (const id of ["running", "paused", "done"])
+          yield* ledger.claim(id, "a", id === "running" ? 3_600_000 : undefined)
+        yield* ledger.park("paused", 1, parking(1_000_000))
+        yield* ledger.complete("done", 1, done("done"))
+        const released = yield* Effect.forkChild(ledger.released("running", 1), { startImmediately: true })
+        yield* TestClock.adjust("59 seconds")
+        assert.deepStrictEqual(yield* ledger.list({ states: ["failed"] }), [])
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(released)
+        const states = (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
+        assert.deepStrictEqual(states, [
+          "done succeeded",
+          "behind cancelled",
+          "waiting failed",
+          "paused failed",
+          "queued failed",
+          "running failed",
+          "never queued"
+        ])
+        assert.strictEqual((yield* ledger.result("running")).fault?.kind, "TaskOverdue")
+        const late = yield* Effect.flip(ledger.complete("running", 1, done("running")))
+        assert.strictEqual(late._tag, "AttemptSuperseded")
+        assert.deepInclude((yield* ledger.history("running"))[0], { ended: "failed", endedAt: 60_000 })
+        yield* ledger.submitAll([whole("running")], { again: true })
+        assert.strictEqual((yield* ledger.get("running")).endBy, 120_000)
+      })
+    )
+
+    const nightly = { ...task({ id: "nightly" }), schedule: "0 3 * * *" }
+    const day = 86_400_000
+    const three = 3 * 3_600_000
+    const occurrence = (n: number) => `nightly@1970-01-0${n + 1}T03:00:00Z`
+    const states = Effect.gen(function* () {
+      const ledger = yield* TaskLedger
+      return (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
+    })
+
+    test(
+      "does a scheduled task at its time, and accepts the next occurrence as it ends, however it ends",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit({ ...nightly, notBefore: "1 hour", timeouts: { whole: "2 hours" } })
+        assert.deepInclude(yield* ledger.get("nightly"), {
+          state: "parked",
+          dueAt: three,
+          endBy: three + 7_200_000,
+          series: "nightly",
+          occursAt: three
+        })
+        yield* TestClock.adjust(three)
+        assert.deepStrictEqual(yield* states, ["nightly queued"])
+        yield* perform("nightly")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} parked`, "nightly succeeded"])
+        assert.deepInclude(yield* ledger.get(occurrence(1)), { dueAt: day + three, series: "nightly", attempt: 0 })
+        assert.deepEqual((yield* ledger.get(occurrence(1))).spec, {
+          ...nightly,
+          timeouts: { whole: "2 hours" },
+          id: TaskId.make(occurrence(1))
+        })
+        // Given up, failed, out of its time: the series goes on.
+        yield* TestClock.adjust(day)
+        yield* ledger.claim(occurrence(1), "a")
+        yield* ledger.giveUp(occurrence(1), 1, failed(occurrence(1)))
+        yield* TestClock.adjust(day)
+        yield* ledger.claim(occurrence(2), "a")
+        yield* ledger.complete(occurrence(2), 1, failed(occurrence(2)))
+        yield* TestClock.adjust(day + 7_200_000)
+        assert.deepStrictEqual(yield* states, [
+          `${occurrence(4)} parked`,
+          `${occurrence(3)} failed`,
+          `${occurrence(2)} failed`,
+          `${occurrence(1)} dead`,
+          "nightly succeeded"
+        ])
+      })
+    )
+
+    test(
+      "never lets two occurrences meet, and makes up for missed times once at most",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* TestClock.adjust(2.5 * day)
+        assert.deepStrictEqual(yield* states, ["nightly running"])
+        yield* ledger.complete("nightly", 1, done("nightly"))
+        assert.deepStrictEqual(yield* states, [`${occurrence(3)} parked`, "nightly succeeded"])
+        // It waits for somebody for days: one is due, and no more.
+        yield* TestClock.adjust(3 * day)
+        assert.deepStrictEqual(yield* states, [`${occurrence(3)} queued`, "nightly succeeded"])
+        yield* perform(occurrence(3))
+        assert.deepStrictEqual((yield* states)[0], `${occurrence(6)} parked`)
+      })
+    )
+
+    test(
+      "ends a series with the cancellation of any open occurrence, and takes it up again where that is asked for",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* ledger.giveUp("nightly", 1, failed("nightly"))
+        // A series that goes on is not begun twice, whether its first is still known or not.
+        assert.strictEqual((yield* ledger.submitAll([nightly], { again: true }))[0]?.state, "dead")
+        yield* ledger.replay("nightly")
+        yield* ledger.cancel(occurrence(1), "why")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} cancelled`, "nightly cancelled"])
+        yield* TestClock.adjust(day)
+        assert.lengthOf(yield* ledger.list(), 2)
+        yield* ledger.submitAll([nightly], { again: true })
+        yield* perform("nightly")
+        assert.deepStrictEqual((yield* states)[0], `${occurrence(2)} parked`)
+        const conflict = yield* Effect.flip(ledger.submit({ ...nightly, schedule: "0 4 * * *" }))
+        assert.strictEqual(conflict._tag, "TaskConflict")
+      })
+    )
+
+    test(
+      "replays an occurrence beside its series, which goes on once",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submit(nightly)
+        yield* TestClock.adjust(three)
+        yield* ledger.claim("nightly", "a")
+        yield* ledger.giveUp("nightly", 1, failed("nightly"))
+        yield* ledger.replay("nightly")
+        yield* perform("nightly")
+        assert.deepStrictEqual(yield* states, [`${occurrence(1)} parked`, "nightly succeeded"])
+      })
+    )
+
+    test(
+      "waits with the first occurrence only for other tasks, and goes on where they have cancelled it",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "build" }), { ...nightly, after: upon("build") }])
+        yield* TestClock.adjust(day)
+        assert.strictEqual((yield* ledger.get("nightly")).state, "parked")
+        yield* ledger.claim("build", "a")
+        yield* ledger.complete("build", 1, failed("build"))
+        assert.strictEqual((yield* ledger.get("nightly")).state, "cancelled")
+        assert.deepInclude(yield* ledger.get(occurrence(1)), { state: "parked", dueAt: day + three })
+        const late = { ...nightly, id: TaskId.make("late"), schedule: { cron: "30 1 * * *", timeZone: "+01:00" } }
+        assert.strictEqual((yield* ledger.submit(late)).dueAt, day + 30 * 60_000)
+        const never = yield* Effect.flip(
+          ledger.submit({ ...nightly, id: TaskId.make("never"), notBefore: "9999999999 days" })
+        )
+        assert.strictEqual(never._tag, "TaskInvalid")
+      })
+    )
+
+    test(
+      "loses no date and rings no oftener than it must where the clock is set, by a day, either way",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        const now = 10 * day
+        yield* TestClock.setTime(now)
+        yield* ledger.submitAll([
+          { ...task({ id: "soon" }), notBefore: "1 hour" },
+          { ...task({ id: "overdue" }), timeouts: { whole: "2 hours" } }
+        ])
+        yield* TestClock.adjust(1)
+        // Back: the date is the date.
+        yield* TestClock.setTime(now - day)
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* ledger.get("soon")).state, "parked")
+        yield* ledger.submit({ ...task({ id: "between" }), notBefore: "1 minute" })
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* ledger.get("between")).state, "queued")
+        yield* TestClock.adjust(day)
+        assert.strictEqual((yield* ledger.get("soon")).state, "queued")
+        yield* ledger.submit({ ...task({ id: "later" }), notBefore: "23 hours" })
+        yield* TestClock.setTime(now + 2 * day)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual((yield* ledger.get("later")).state, "queued")
+        assert.strictEqual((yield* ledger.get("overdue")).state, "failed")
       })
     )
 

@@ -32,6 +32,7 @@ export const task = ({
 
 export const retry: RetrySettings = {
   attempts: 3,
+  interruptions: 10,
   delay: Duration.seconds(5),
   factor: 2,
   maxDelay: Duration.minutes(5)

@@ -1,0 +1,147 @@
+/**
+ * One crash point: a node of the test build that dies there, and the next one, which knows nothing of it. A short story is
+ * told to the node, with all that has a point: tasks that succeed, fail, wait for each other, are proven and are cancelled,
+ * an agent that is stopped and started again. It is told again from its beginning until all of it was answered.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { CrashPoint } from "../../src/state/CrashPoint.ts"
+import { configOf } from "./CrashRun.ts"
+import { check, type Report } from "./check.ts"
+import * as Node from "./Node.ts"
+import type { PlannedTask } from "./Plan.ts"
+
+export interface PointRunOptions {
+  /** The build with crash points. */
+  readonly binary: string
+  /** A directory of its own. */
+  readonly dir: string
+  readonly point: CrashPoint
+  /** The how manieth time it comes there. Default 1. */
+  readonly nth?: number
+}
+
+export interface PointReport {
+  /** How the first node ended: it was to be by SIGKILL. */
+  readonly ended: number | string
+  /** What the point itself has written down. */
+  readonly mark: string
+  readonly check: Report
+  readonly problems: ReadonlyArray<string>
+}
+
+/** How long the story may take, in milliseconds: many times what it takes. */
+const PATIENCE = 60_000
+
+const first: ReadonlyArray<PlannedTask> = [
+  { id: "plain", prompt: "Do it. [task plain] [work 5]" },
+  { id: "failing", prompt: "Do it. [task failing] [fail 1]", priority: 5 },
+  {
+    id: "proven",
+    prompt: "Do it. [task proven] [write out] [late]",
+    evidence: [{ file: "out" }, { command: ["test", "-s", "out"] }]
+  },
+  { id: "next", prompt: "Do it. [task next]", after: ["plain", "failing"] }
+]
+const asked: ReadonlyArray<PlannedTask> = [
+  { id: "asked", prompt: "Do it. [task asked] [work 5]" },
+  { id: "endless", prompt: "Do it. [task endless] [work 1000000]" },
+  { id: "hopeless", prompt: "Do it. [task hopeless]", after: ["endless"] }
+]
+
+/** Only a life that finds something of an earlier one comes there with anything to do. */
+const needsPast = (point: CrashPoint) => point.startsWith("ledger.recover.") || point.startsWith("sweep.")
+
+/** Ended tasks are forgotten in this story. */
+const forgets = (point: CrashPoint) => point.startsWith("ledger.forget.")
+
+export const pointRun = async ({ binary, dir, nth = 1, point }: PointRunOptions): Promise<PointReport> => {
+  const dataDir = join(dir, "data")
+  const journal = join(dir, "journal")
+  const config = join(dir, "config.json")
+  const markFile = join(dir, "mark")
+  mkdirSync(journal, { recursive: true })
+  const more = forgets(point) ? { tasksKept: 2 } : {}
+  writeFileSync(config, JSON.stringify(configOf({ agents: 2, tasks: first, journal, more })))
+  const problems: Array<string> = []
+  const acknowledged = new Set<string>()
+
+  /** Until all was told and all has ended, or the node is gone. */
+  const tell = async (life: Node.Life): Promise<boolean> => {
+    const until = performance.now() + PATIENCE
+    let over = false
+    void life.exit.then(() => {
+      over = true
+    })
+    /** Undefined where it is gone. */
+    const ask = async (
+      method: string,
+      path: string,
+      isRight: (answer: Node.Answer) => boolean,
+      body?: unknown
+    ): Promise<Node.Answer | undefined> => {
+      let last: Node.Answer | undefined
+      while (!over && performance.now() < until) {
+        last = await Node.ask(dataDir, method, path, body)
+        if (last !== undefined && isRight(last)) return last
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      if (!over) problems.push(`${method} ${path} was answered with ${JSON.stringify(last)} for too long`)
+      return undefined
+    }
+    const stateOf = ({ body }: Node.Answer) => (body as { readonly state?: string } | undefined)?.state
+    const has =
+      (...states: ReadonlyArray<string>) =>
+      (answer: Node.Answer) =>
+        states.includes(stateOf(answer) ?? "") || (forgets(point) && answer.status === 404)
+    const done = (answer: Node.Answer) => answer.status < 300
+    for (const task of asked) {
+      if ((await ask("POST", "/tasks", done, task)) === undefined) return false
+      acknowledged.add(task.id)
+    }
+    const began = await ask("GET", "/tasks/endless", has("running", "cancelled"))
+    if (began === undefined) return false
+    const cancelled = ({ status }: Node.Answer) => status < 300 || status === 409 || status === 404
+    if ((await ask("POST", "/tasks/endless/cancel", cancelled, {})) === undefined) return false
+    for (const { id } of [...first, ...asked])
+      if ((await ask("GET", `/tasks/${id}`, has("succeeded", "failed", "cancelled"))) === undefined) return false
+    if ((await ask("POST", "/agents/worker-2/stop", done)) === undefined) return false
+    const isUp = ({ status }: Node.Answer) => status < 300 || status === 409
+    return (await ask("POST", "/agents/worker-2/start", isUp)) !== undefined
+  }
+
+  const live = async (env: Readonly<Record<string, string>>) => {
+    const life = Node.start(binary, config, env)
+    const told = await tell(life)
+    // Nothing that is left to be hit but at the end.
+    if (life.child.exitCode === null && life.child.signalCode === null) life.child.kill("SIGTERM")
+    return { ended: await life.exit, told, stderr: life.stderr() }
+  }
+
+  if (needsPast(point)) await live({ MISTER_SMITH_CRASH_AT: "turn.sent" })
+  const { ended } = await live({ MISTER_SMITH_CRASH_AT: `${point}:${nth}`, MISTER_SMITH_CRASH_MARK: markFile })
+  const last = await live({})
+  if (!last.told || last.ended !== 143)
+    problems.push(
+      `the life after it ended with ${last.ended}, and was ${last.told ? "" : "not "}told all: ${last.stderr}`
+    )
+  const owner = Node.ownerOf(dataDir) ?? ""
+  const left = Node.alive(owner)
+  if (left.length > 0) problems.push(`alive at the end: ${JSON.stringify(left)}`)
+  const groups = Node.cgroups(owner)
+  if (groups.length > 0) problems.push(`cgroups at the end: ${groups}`)
+  const litter = Node.litter(dataDir)
+  if (litter.length > 0) problems.push(`in the data directory at the end: ${litter}`)
+  const checked = check({
+    dataDir,
+    journal,
+    expected: [...first.map(({ id }) => id), ...acknowledged],
+    forgets: forgets(point)
+  })
+  return {
+    ended,
+    mark: existsSync(markFile) ? readFileSync(markFile, "utf8").trim() : "",
+    check: checked,
+    problems: [...problems, ...checked.problems]
+  }
+}
