@@ -3,7 +3,7 @@
  * is more is dropped, the newest first, or ends it; either way it is told, at the first that is dropped and again when the
  * reader has caught up.
  */
-import { Cause, Effect, Queue, Stream } from "effect"
+import { Cause, Effect, type Pull, Stream } from "effect"
 import { SlowConsumer, type SubscriptionError } from "./TransportError.ts"
 
 /** What may wait for one subscription, unless it says otherwise. */
@@ -33,57 +33,102 @@ export interface Delivery<A> {
   readonly stream: Stream.Stream<A, SubscriptionError>
 }
 
-export const make = <A>(options: Options<A>): Effect.Effect<Delivery<A>> =>
-  Effect.map(Queue.unbounded<A, SubscriptionError | Cause.Done>(), (queue) => {
-    let messages = 0
-    let bytes = 0
-    let dropped = 0
-    /** Since it last kept up. */
-    let missing = 0
-    let reading = false
-    const fault = () => new SlowConsumer({ subject: options.subject, dropped, limit: options.messages })
-    const took = (batch: ReadonlyArray<A>) => {
-      messages -= batch.length
-      for (const item of batch) bytes -= options.sizeOf(item)
-      if (missing === 0 || options.overflow === "fail" || messages > options.messages / 2 || bytes > options.bytes / 2)
-        return
+export const make = <A>(options: Options<A>): Delivery<A> => {
+  let items: Array<A> = []
+  /** Those before it were taken. */
+  let head = 0
+  let bytes = 0
+  let dropped = 0
+  /** Since it last kept up. */
+  let missing = 0
+  let reading = false
+  let ended: Pull.Pull<never, SubscriptionError> | undefined
+  let wake: (() => void) | undefined
+  let woken = false
+
+  const fault = () => new SlowConsumer({ subject: options.subject, dropped, limit: options.messages })
+
+  const rouse = () => {
+    if (wake === undefined || woken) return
+    woken = true
+    // After all that came in one go.
+    queueMicrotask(() => {
+      woken = false
+      wake?.()
+    })
+  }
+
+  const end = (how: Pull.Pull<never, SubscriptionError>) => {
+    ended ??= how
+    rouse()
+  }
+
+  const take = (): [A, ...Array<A>] => {
+    const batch = items.slice(head, head + AT_ONCE) as [A, ...Array<A>]
+    head += batch.length
+    for (const item of batch) bytes -= options.sizeOf(item)
+    if (head === items.length) {
+      items = []
+      head = 0
+    } else if (head >= COMPACT) {
+      items = items.slice(head)
+      head = 0
+    }
+    const left = items.length - head
+    if (missing > 0 && options.overflow === "drop" && left <= options.messages / 2 && bytes <= options.bytes / 2) {
       const count = missing
       missing = 0
       options.caughtUp(count)
     }
-    return {
-      offer: (item) => {
-        const size = options.sizeOf(item)
-        // One that is larger than all the room is let in alone, or it would never arrive.
-        if (messages >= options.messages || (messages > 0 && bytes + size > options.bytes)) {
-          dropped++
-          if (missing++ > 0) return
-          options.slow(fault())
-          if (options.overflow === "fail") Queue.failCauseUnsafe(queue, Cause.fail(fault()))
-          return
+    return batch
+  }
+
+  const pull: Pull.Pull<[A, ...Array<A>], SubscriptionError> = Effect.suspend(() => {
+    reading = items.length > head
+    if (reading) return Effect.succeed(take())
+    if (ended !== undefined) return ended
+    return Effect.flatMap(
+      Effect.callback<void>((resume) => {
+        // The fiber may have yielded since it was looked.
+        if (items.length > head || ended !== undefined) return resume(Effect.void)
+        wake = () => {
+          wake = undefined
+          resume(Effect.void)
         }
-        if (!Queue.offerUnsafe(queue, item)) return
-        messages++
-        bytes += size
-      },
-      fail: (fault) => void Queue.failCauseUnsafe(queue, Cause.fail(fault)),
-      end: () => void Queue.endUnsafe(queue),
-      isRead: () => messages === 0 && !reading,
-      dropped: () => dropped,
-      stream: Stream.fromPull(
-        Effect.succeed(
-          Effect.suspend(() => {
-            reading = false
-            return Effect.map(Queue.takeBetween(queue, 1, AT_ONCE), (batch) => {
-              reading = true
-              took(batch)
-              return batch as [A, ...Array<A>]
-            })
-          })
-        )
-      )
-    }
+        return Effect.sync(() => {
+          wake = undefined
+        })
+      }),
+      () => pull
+    )
   })
 
-/** Taken from the queue in one go: what is taken waits no more, and so must be little beside what may. */
+  return {
+    offer: (item) => {
+      if (ended !== undefined) return
+      const waiting = items.length - head
+      const size = options.sizeOf(item)
+      // One that is larger than all the room is let in alone, or it would never arrive.
+      if (waiting >= options.messages || (waiting > 0 && bytes + size > options.bytes)) {
+        dropped++
+        if (missing++ > 0) return
+        options.slow(fault())
+        if (options.overflow === "fail") end(Effect.fail(fault()))
+        return
+      }
+      items.push(item)
+      bytes += size
+      rouse()
+    },
+    fail: (fault) => end(Effect.fail(fault)),
+    end: () => end(Cause.done()),
+    isRead: () => items.length === head && !reading,
+    dropped: () => dropped,
+    stream: Stream.fromPull(Effect.succeed(pull))
+  }
+}
+
+/** Taken in one go: what is taken waits no more, and so must be little beside what may. */
 const AT_ONCE = 256
+/** Places of what was taken that are kept before the rest moves up. */
+const COMPACT = 16_384

@@ -92,6 +92,9 @@ export const make = Effect.fnUntraced(function* (
   let unconfirmed = 0
   let unconfirmedBytes = 0
   let unflushedBytes = 0
+  // And of that, what a round trip is under way for.
+  let confirming = 0
+  let confirmingBytes = 0
   let held: Array<() => void> = []
   const ears = new Set<Ear>()
 
@@ -182,6 +185,8 @@ export const make = Effect.fnUntraced(function* (
     unconfirmed = 0
     unconfirmedBytes = 0
     unflushedBytes = 0
+    confirming = 0
+    confirmingBytes = 0
     free()
   }
 
@@ -268,33 +273,27 @@ export const make = Effect.fnUntraced(function* (
     const bytes = size + subject.length + OVERHEAD
     unconfirmedBytes += bytes
     unflushedBytes += bytes
-    if (unflushedBytes >= settings.maxPending / CONFIRMED_IN) confirm(nc)
+    if (unflushedBytes >= settings.maxPending / CONFIRMED_IN) confirm(nc).catch(ignore)
     return undefined
   }
 
-  const confirm = (nc: NatsConnectionImpl) => {
+  /** When it comes back, all that was sent before has arrived. */
+  const confirm = (nc: NatsConnectionImpl): Promise<void> => {
     const life = breaks
-    const [messages, bytes] = [unconfirmed - confirming, unconfirmedBytes - confirmingBytes]
+    const messages = unconfirmed - confirming
+    const bytes = unconfirmedBytes - confirmingBytes
     unflushedBytes = 0
     confirming += messages
     confirmingBytes += bytes
-    nc.flush().then(
-      () => {
-        confirming -= messages
-        confirmingBytes -= bytes
-        if (life !== breaks) return
-        unconfirmed -= messages
-        unconfirmedBytes -= bytes
-        free()
-      },
-      () => {
-        confirming -= messages
-        confirmingBytes -= bytes
-      }
-    )
+    return nc.flush().then(() => {
+      if (life !== breaks) return
+      confirming -= messages
+      confirmingBytes -= bytes
+      unconfirmed -= messages
+      unconfirmedBytes -= bytes
+      free()
+    })
   }
-  let confirming = 0
-  let confirmingBytes = 0
 
   const publish: Wire["publish"] = (subject, data, headers, reply) => {
     if (state === "closed") return Effect.fail(new TransportClosed())
@@ -338,7 +337,7 @@ export const make = Effect.fnUntraced(function* (
 
   const roundTrip = Effect.suspend(() => {
     const nc = connection
-    return nc === undefined || !isUp() ? Effect.void : Effect.ignore(Effect.tryPromise(() => nc.flush()))
+    return nc === undefined || !isUp() ? Effect.void : Effect.ignore(Effect.tryPromise(() => confirm(nc)))
   })
 
   /** The first connection. The client tries each server once; then it is our turn to wait. */
@@ -396,7 +395,7 @@ export const make = Effect.fnUntraced(function* (
   yield* Effect.forkScoped(first)
   yield* Effect.forkScoped(
     Effect.sync(() => {
-      if (connection !== undefined && isUp() && unflushedBytes > 0) confirm(connection)
+      if (connection !== undefined && isUp() && unflushedBytes > 0) confirm(connection).catch(ignore)
     }).pipe(Effect.repeat(Schedule.spaced(CONFIRM_EVERY)))
   )
 
@@ -439,6 +438,9 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 })
+
+/** That the link broke is told elsewhere. */
+const ignore = () => {}
 
 /** Of a server's words, or the client's code for them. */
 const refusal = (words: string): AuthenticationRefused["why"] | undefined => {

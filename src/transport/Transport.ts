@@ -69,7 +69,10 @@ export interface TransportShape {
    * up and the server takes less than is published, it waits.
    */
   publish(subject: string, data: Uint8Array, options?: PublishOptions): Effect.Effect<void, PublishError>
-  /** Live at the server once the Effect completes, or as soon as the link is up again. Ends with the Scope, or with `drain`. */
+  /**
+   * Live at the server once the Effect completes, or as soon as the link is up again. Ends with the Scope, or with `drain`.
+   * The Stream is for one reader, at a time.
+   */
   subscribe(
     subject: string,
     options?: SubscribeOptions

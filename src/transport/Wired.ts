@@ -72,7 +72,7 @@ export const make = <E, R>(wires: Wires<E, R>): Effect.Effect<TransportShape, E,
       if (wrong !== undefined) return yield* new MessageInvalid({ problem: wrong })
       if (draining) return yield* new TransportClosed()
       const wire: Wire = lanes[lane]
-      const delivery = yield* Delivery.make<Packet>({
+      const delivery = Delivery.make<Packet>({
         subject,
         sizeOf,
         messages: capacity.messages ?? Delivery.QUEUE.messages,

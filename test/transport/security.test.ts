@@ -156,7 +156,8 @@ describe.skipIf(noNats !== undefined)("a NATS transport", () => {
       yield* node.reload
       yield* next(statuses, "down")
       yield* next(statuses, "up")
-      assert.isAtLeast(read.length, 4)
+      // Twice for this link, and once at least for the other.
+      assert.isAtLeast(read.length, 3)
       assert.strictEqual((yield* node.snapshot).control.reconnects, 1)
       yield* works(node)
     })
