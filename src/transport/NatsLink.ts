@@ -28,7 +28,7 @@ import {
   TransportClosed
 } from "./TransportError.ts"
 import type { TransportSettings } from "./TransportSettings.ts"
-import { insistsOnTls } from "./TransportSettings.ts"
+import { hostOf, insistsOnTls, portOf } from "./TransportSettings.ts"
 import type { Lane, LinkSnapshot } from "./TransportStatus.ts"
 import { type Answer, Arrived, type Listener, type Listening, type Wire, type WireEvents } from "./Wire.ts"
 
@@ -367,12 +367,21 @@ export const make = Effect.fnUntraced(function* (
         continue
       }
       connection = nc.value
+      remember(nc.value)
       void follow(nc.value)
       for (const ear of ears) hear(ear, nc.value)
       whenUp(nc.value)
       Deferred.doneUnsafe(connected, Effect.succeed(nc.value))
     }
   })
+
+  /** Servers that were down at the first try are forgotten by the client, for ever. */
+  const remember = ({ protocol: { servers } }: NatsConnectionImpl) => {
+    const known = new Set(servers.getServers().map(({ hostname, port }) => `${hostname}:${port}`))
+    for (const address of settings.servers) {
+      if (!known.has(`${hostOf(address)}:${portOf(address)}`)) servers.addServer(address, false)
+    }
+  }
 
   const follow = async (nc: NatsConnectionImpl) => {
     for await (const status of nc.status()) whenStatus(nc, status as Status)

@@ -100,11 +100,16 @@ export const SECRETS = [
 export const insistsOnTls = ({ servers, tls }: Pick<TransportSettings, "servers" | "tls">): boolean =>
   tls !== undefined || servers.some((server) => server.startsWith("tls://"))
 
-/** "host:port", or what is left of an address that has no port. */
+const placeOf = (server: string): string => server.replace(/^\w+:\/\//, "").replace(/\/$/, "")
+
+/** Without brackets. */
 export const hostOf = (server: string): string => {
-  const place = server.replace(/^\w+:\/\//, "").replace(/\/$/, "")
+  const place = placeOf(server)
   return place.startsWith("[") ? place.slice(1, place.indexOf("]")) : place.replace(/:\d+$/, "")
 }
+
+export const portOf = (server: string): number => Number(/:(\d+)$/.exec(placeOf(server))?.[1] ?? DEFAULT_PORT)
+const DEFAULT_PORT = 4222
 
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host)

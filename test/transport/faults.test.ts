@@ -199,6 +199,21 @@ describe.skipIf(noNats !== undefined)("a NATS transport", () => {
     })
   )
 
+  it.live("remembers a server that was down when it first looked", () =>
+    Effect.gen(function* () {
+      const [down, up] = [yield* natsServer(), yield* natsServer()]
+      yield* down.kill
+      // Which one is tried first is left to chance: of eight, some find the one that is down.
+      const nodes = yield* Effect.forEach(Array.from({ length: 8 }), () => connect({ servers: [down.url, up.url] }))
+      yield* Effect.forEach(nodes, ({ ready }) => ready)
+      const statuses = yield* Effect.forEach(nodes, statusesOf)
+      yield* up.kill
+      yield* down.start
+      yield* Effect.forEach(statuses, (each) => next(each, "up"))
+      for (const node of nodes) assert.include((yield* node.snapshot).control.server, `:${down.port}`)
+    })
+  )
+
   it.live("does not collect sockets while a server hangs", () =>
     Effect.gen(function* () {
       const server = yield* natsServer()
