@@ -119,7 +119,10 @@ export const rows = {
     within("timeouts", "queue")
   ),
   timeoutAttempt: row(text("timeout-attempt", "TIME", "How long a turn of it may take"), within("timeouts", "attempt")),
-  timeout: row(text("timeout", "TIME", "How long all of it may take, whatever it waits for"), within("timeouts", "whole")),
+  timeout: row(
+    text("timeout", "TIME", "How long all of it may take, whatever it waits for"),
+    within("timeouts", "whole")
+  ),
   attempts: row(int("attempts", "How often it is tried in all"), within("retry", "attempts")),
   schedule: row(
     text("schedule", "CRON", 'When it is done again and again, such as "0 3 * * *" (UTC, or see --time-zone)'),
@@ -127,7 +130,12 @@ export const rows = {
   ),
   timeZone: row(text("time-zone", "ZONE", "The zone of --schedule, such as Europe/Berlin"), (timeZone, draft) => ({
     ...draft,
-    schedule: { ...(typeof draft["schedule"] === "string" ? { cron: draft["schedule"] } : draft["schedule"] as object | undefined), timeZone }
+    schedule: {
+      ...(typeof draft["schedule"] === "string"
+        ? { cron: draft["schedule"] }
+        : (draft["schedule"] as object | undefined)),
+      timeZone
+    }
   })),
   traceparent: row(text("traceparent", "TRACE", "The W3C trace that it belongs to"), set("traceparent"))
 } as const
