@@ -129,6 +129,6 @@ export const make = <A>(options: Options<A>): Delivery<A> => {
 }
 
 /** Taken in one go: what is taken waits no more, and so must be little beside what may. */
-const AT_ONCE = 256
+const AT_ONCE = 512
 /** Places of what was taken that are kept before the rest moves up. */
 const COMPACT = 16_384

@@ -84,6 +84,7 @@ export const make = Effect.fnUntraced(function* (
   let published = 0
   let received = 0
   let denied = 0
+  let maxPayload = Number.POSITIVE_INFINITY
 
   // What waits for the link, oldest first.
   let pending: Array<Pending> = []
@@ -160,6 +161,7 @@ export const make = Effect.fnUntraced(function* (
     if (breaks > 0) reconnects++
     state = "up"
     tries = 0
+    maxPayload = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
     reason = undefined
     refused = undefined
     whenRefused = Deferred.makeUnsafe()
@@ -214,6 +216,9 @@ export const make = Effect.fnUntraced(function* (
       case "reconnecting":
         tries++
         return
+      case "update":
+        maxPayload = nc.info?.max_payload ?? maxPayload
+        return
       case "reconnect":
         return whenUp(nc)
       case "staleConnection":
@@ -259,14 +264,21 @@ export const make = Effect.fnUntraced(function* (
     reply: string | undefined,
     size: number
   ): PayloadTooLarge | undefined => {
-    const limit = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
-    if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
-    if (reply === undefined && headers === NO_HEADERS) nc.publish(subject, data)
-    else {
-      nc.publish(subject, data, {
-        ...(reply === undefined ? {} : { reply }),
-        ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
-      })
+    if (size > maxPayload) return new PayloadTooLarge({ subject, size: data.length, limit: maxPayload })
+    try {
+      // Without the connection's own checks, which are made already.
+      if (reply === undefined && headers === NO_HEADERS) nc.protocol.publish(subject, data)
+      else {
+        nc.protocol.publish(subject, data, {
+          ...(reply === undefined ? {} : { reply }),
+          ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
+        })
+      }
+    } catch (error) {
+      // A server that is told to take less says so at any time.
+      const limit = nc.info?.max_payload ?? maxPayload
+      if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
+      throw error
     }
     published++
     unconfirmed++

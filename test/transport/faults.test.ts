@@ -285,6 +285,20 @@ describe.skipIf(noNats !== undefined)("a NATS transport", () => {
     })
   )
 
+  it.live("follows a server that takes less than before", () =>
+    Effect.gen(function* () {
+      const server = yield* natsServer({ config: "max_payload: 1MB" })
+      const node = yield* connect({ servers: [server.url] })
+      yield* node.ready
+      const data = new Uint8Array(100_000)
+      yield* node.publish("large", data)
+      yield* server.reload("max_payload: 64KB")
+      const fault = yield* Effect.flip(Effect.forever(Effect.andThen(node.publish("large", data), node.flush)))
+      assert.strictEqual(fault._tag, "PayloadTooLarge")
+      assert.strictEqual((yield* node.snapshot).control.state, "up")
+    })
+  )
+
   it.live("drops what waited for a server that does not take it, and tells of it", () =>
     Effect.gen(function* () {
       const server = yield* natsServer({ config: "max_payload: 64KB" })
