@@ -35,7 +35,7 @@ const confined: ReadonlyArray<{ readonly package: RegExp; readonly to: RegExp; r
   { package: /^effect\/cli/, to: /^cli\//, why: "only cli/ knows the command line" },
   {
     package: /^(nats(\/.*)?|@nats-io\/.*)$/,
-    to: /^(transport\/Nats(Transport|Link|Socket|Security)|.*\/JetStream\w+|fleet\/.*)\.ts$/,
+    to: /^(transport\/Nats(Transport|Link|Message|Socket|Security)|.*\/JetStream\w+|fleet\/.*)\.ts$/,
     why: "only the NATS adapters name a NATS package"
   },
   { package: /^node:child_process$|^bun$/, to: /^process\//, why: "only process/ starts processes" },
