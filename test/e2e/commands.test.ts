@@ -112,6 +112,16 @@ describe("mister-smith", () => {
     ])
   })
 
+  it("prints a JSON Schema of the messages", async () => {
+    const { code, stdout } = await finish(["schema", "messages"])
+    assert.strictEqual(code, 0)
+    const { $defs } = JSON.parse(stdout) as { readonly $defs: Record<string, unknown> }
+    assert.includeMembers(Object.keys($defs), ["AgentCommand", "TaskAssignment", "TaskResult", "NodeStatus"])
+    const wrong = await finish(["schema", "letters"])
+    assert.strictEqual(wrong.code, 2)
+    assert.include(wrong.stderr, "messages")
+  })
+
   it("shows people what happens, without colours where they are not wanted", async () => {
     await using it = await fleet()
     const file = it.config({ agents: [agent()], tasks: [{ id: "hello", prompt: fake({ text: "hi there" }) }] })
