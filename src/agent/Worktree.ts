@@ -290,10 +290,14 @@ export const dropBranch = Effect.fnUntraced(function* (
   { git: { base, branch, repository } }: WorktreeRecord
 ) {
   const ref = `refs/heads/${branch}`
-  if ((yield* commitOf(git, repository, ref)) === undefined) return true
+  const at = yield* commitOf(git, repository, ref)
+  if (at === undefined) return true
   if ((yield* commitOf(git, repository, base)) === undefined) return false
-  if (!(yield* contains(git, repository, base, ref))) return false
-  return (yield* git.run(repository, ["branch", "--quiet", "-d", branch])).code === 0
+  if (!(yield* contains(git, repository, base, at))) return false
+  if ((yield* git.run(repository, ["branch", "--quiet", "-d", branch])).code === 0) return true
+  // git asks whether it is in what the repository stands on, which need not be the base. Where somebody works on it, it is left.
+  if ((yield* list(git, repository)).some((worktree) => worktree.branch === ref)) return false
+  return (yield* git.run(repository, ["update-ref", "-d", ref, at])).code === 0
 })
 
 /** The branch of a worktree that was never worked in. */
