@@ -106,19 +106,19 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
     ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
     Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
       Effect.flatMap(
-        Effect.promise(() => import("./retryTask.ts")),
+        Effect.promise(() => import("./moveTask.ts")),
         ({ retryTask }) => retryTask(input)
       )
     ).pipe(Command.withDescription("Do a task once more that has failed, was given up or was cancelled")),
     Command.make("replay", { id: Argument.String("id"), json, where }, (input) =>
       Effect.flatMap(
-        Effect.promise(() => import("./replayTask.ts")),
+        Effect.promise(() => import("./moveTask.ts")),
         ({ replayTask }) => replayTask(input)
       )
     ).pipe(Command.withDescription("Give a dead letter a new life: it goes back to the queue")),
     Command.make("drop", { id: Argument.String("id"), json, where }, (input) =>
       Effect.flatMap(
-        Effect.promise(() => import("./dropTask.ts")),
+        Effect.promise(() => import("./moveTask.ts")),
         ({ dropTask }) => dropTask(input)
       )
     ).pipe(

@@ -101,12 +101,20 @@ const doctor = Command.make(
     )
 ).pipe(Command.withDescription("Tell what this machine offers, and what is wrong: 0 when nothing is a problem, else 1"))
 
-const schema = Command.make("schema", {}, () =>
-  Effect.flatMap(
-    Effect.promise(() => import("./schema.ts")),
-    ({ schema }) => schema
-  )
-).pipe(Command.withDescription("Print the JSON Schema of the config, for editors"))
+const schema = Command.make(
+  "schema",
+  {
+    of: Argument.Literals("of", ["config", "messages"]).pipe(
+      Argument.withDescription("config: the config, for editors. messages: what travels between nodes and programs"),
+      Argument.withDefault("config" as const)
+    )
+  },
+  (input) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./schema.ts")),
+      ({ schema }) => schema(input)
+    )
+).pipe(Command.withDescription("Print the JSON Schema of the config, or of the messages"))
 
 const version = Command.make("version", {}, () => Console.log(VERSION)).pipe(
   Command.withDescription("Print the version")

@@ -14,13 +14,15 @@ const PATIENCE = "1 second"
 /** Names of tasks that are offered, the latest. */
 const OFFERED = 200
 
-export type Kind = "tasks" | "open" | "ended" | "agents" | "targets"
+export type Kind = "tasks" | "open" | "ended" | "dead" | "agents" | "targets" | "explained"
 
 /** What is named by the first word of a command that is no flag. */
 const arguments_: Readonly<Record<string, Kind>> = {
   task: "tasks",
   "task cancel": "open",
   "task retry": "ended",
+  "task replay": "dead",
+  "task drop": "dead",
   stop: "targets",
   start: "targets",
   restart: "targets",
@@ -28,13 +30,14 @@ const arguments_: Readonly<Record<string, Kind>> = {
   resume: "targets",
   logs: "targets",
   limit: "agents",
-  explain: "agents"
+  explain: "explained"
 }
 
 /** What is named by a flag, of any command or of one. */
 const flags: Readonly<Record<string, Kind>> = {
   "--agent": "agents",
   "--after": "tasks",
+  "--session": "tasks",
   "events --task": "tasks"
 }
 
@@ -42,7 +45,8 @@ const own = (table: Readonly<Record<string, Kind>>, key: string): Kind | undefin
   Object.hasOwn(table, key) ? table[key] : undefined
 
 /** They take no value. All others do. */
-const SWITCHES = /^(-\w|--json|--no-.*|--wait|--follow|--required|--help|--version|--wizard)$/
+const SWITCHES =
+  /^(-\w|--json|--no-.*|--wait|--follow|--required|--plan|--now|--yes|--force|--help|--version|--wizard)$/
 
 /** What the last of these words is to name, and which node is meant. */
 export const wanted = (words: ReadonlyArray<string>): { readonly kind: Kind | undefined; readonly where: Where } => {
@@ -92,8 +96,16 @@ const names = (node: Node, kind: Kind) => {
       return tasks(node, (state) => !isFinal(state))
     case "ended":
       return tasks(node, (state) => isFinal(state) && state !== "succeeded")
+    case "dead":
+      return tasks(node, (state) => state === "dead")
     case "agents":
       return agents(node, false)
+    case "explained":
+      return Effect.zipWith(
+        agents(node, false),
+        tasks(node, () => true),
+        (agents, tasks) => [...agents, ...tasks]
+      )
     case "targets":
       return agents(node, true)
   }

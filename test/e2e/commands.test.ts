@@ -64,6 +64,21 @@ describe("mister-smith", () => {
     assert.strictEqual(run.code, 2)
   })
 
+  it("warns of a server on another machine without TLS, which is no mistake", async () => {
+    using dir = tempDir()
+    const transport = { kind: "nats", servers: ["nats://127.0.0.1:4222", "nats://nats.example.org:4222"] }
+    const file = writeConfig(dir.path, { agents: [{ id: "a" }], transport })
+    const { code, stderr, stdout } = await finish(["check", file])
+    assert.strictEqual(code, 0)
+    assert.include(stdout, "is fine")
+    assert.match(stderr, /nats:\/\/nats\.example\.org:4222 without TLS/)
+    assert.notInclude(stderr, "127.0.0.1")
+    const { lines } = await finish(["check", file, "--json"])
+    assert.lengthOf((lines[0] as unknown as { readonly warnings: ReadonlyArray<string> }).warnings, 1)
+    writeConfig(dir.path, { agents: [{ id: "a" }], transport: { ...transport, tls: {} } })
+    assert.strictEqual((await finish(["check", file])).stderr, "")
+  })
+
   it("checks a config of four lines, which is fine", async () => {
     using dir = tempDir()
     const file = writeConfig(
@@ -95,6 +110,16 @@ describe("mister-smith", () => {
       "retry",
       "dataDir"
     ])
+  })
+
+  it("prints a JSON Schema of the messages", async () => {
+    const { code, stdout } = await finish(["schema", "messages"])
+    assert.strictEqual(code, 0)
+    const { $defs } = JSON.parse(stdout) as { readonly $defs: Record<string, unknown> }
+    assert.includeMembers(Object.keys($defs), ["AgentCommand", "TaskAssignment", "TaskResult", "NodeStatus"])
+    const wrong = await finish(["schema", "letters"])
+    assert.strictEqual(wrong.code, 2)
+    assert.include(wrong.stderr, "messages")
   })
 
   it("shows people what happens, without colours where they are not wanted", async () => {

@@ -38,14 +38,18 @@ describe("completion", () => {
 
     assert.deepStrictEqual(offered(it.dir, "mister-smith task "), [
       "cancel",
+      "drop",
       "fix-login",
       "fix-logout",
       "other",
+      "replay",
       "retry"
     ])
     assert.deepStrictEqual(offered(it.dir, "mister-smith task fix"), ["fix-login", "fix-logout"])
     assert.deepStrictEqual(offered(it.dir, "mister-smith task cancel "), ["fix-login", "fix-logout"])
     assert.deepStrictEqual(offered(it.dir, "mister-smith task retry "), ["other"])
+    assert.deepStrictEqual(offered(it.dir, "mister-smith task replay "), [])
+    assert.deepStrictEqual(offered(it.dir, "mister-smith explain fix-logi"), ["fix-login"])
     assert.deepStrictEqual(offered(it.dir, "mister-smith submit p --after fix-logi"), ["fix-login"])
     assert.deepStrictEqual(offered(it.dir, "mister-smith pause "), ["all", "db", "web", "web-1", "web-2"])
     assert.deepStrictEqual(offered(it.dir, "mister-smith explain w"), ["web-1", "web-2"])

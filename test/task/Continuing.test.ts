@@ -7,20 +7,9 @@ import * as Continuing from "../../src/task/Continuing.ts"
 import { route } from "../../src/task/Router.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
+import { agent } from "../utils/Snapshots.ts"
 import { task } from "../utils/Specs.ts"
 import { done, fault, memory } from "./Homes.ts"
-
-const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  state: "idle",
-  gone: false,
-  holds: undefined,
-  capabilities: [],
-  weight: 1,
-  ...change
-})
 
 const of = (onMissing?: "fail" | "anew"): Pick<TaskSpec, "session"> => ({
   session: onMissing === undefined ? TaskId.make("one") : { of: TaskId.make("one"), onMissing }

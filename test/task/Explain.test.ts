@@ -1,45 +1,11 @@
 import { assert, describe, it } from "vitest"
 import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
-import { noUsage } from "../../src/domain/Task.ts"
 import { type Around, explain } from "../../src/task/Explain.ts"
 import { meantBy } from "../../src/task/Routing.ts"
 import { spokesOf } from "../../src/task/Strategies.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
-import { task } from "../utils/Specs.ts"
+import { agent, record } from "../utils/Snapshots.ts"
 
-const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: false,
-  holds: undefined,
-  ...change
-})
-const record = (change: Partial<TaskRecord> = {}, spec: Parameters<typeof task>[0] = {}): TaskRecord => ({
-  id: "t",
-  spec: task({ id: "t", ...spec }),
-  state: "queued",
-  attempt: 0,
-  before: 0,
-  interruptions: 0,
-  beginBy: undefined,
-  endBy: undefined,
-  series: undefined,
-  occursAt: undefined,
-  agent: undefined,
-  submittedAt: 0,
-  startedAt: undefined,
-  endedAt: undefined,
-  dueAt: undefined,
-  leaseUntil: undefined,
-  lastFault: undefined,
-  usage: noUsage,
-  result: undefined,
-  ...change
-})
 const fault = { kind: "RateLimited", message: "the limit is reached" } as NonNullable<TaskRecord["lastFault"]>
 const around = (agents: ReadonlyArray<AgentSnapshot>, more: Partial<Around> = {}): Around => ({
   now: 1_000,

@@ -1,43 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
-import { noUsage } from "../../src/domain/Task.ts"
 import { route } from "../../src/task/Router.ts"
-import type { TaskRecord } from "../../src/task/TaskLedger.ts"
+import { agent, record } from "../utils/Snapshots.ts"
 import { task } from "../utils/Specs.ts"
 
-const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: change.state === "terminated",
-  holds: undefined,
-  ...change
-})
-const record = (change: Partial<TaskRecord> = {}): TaskRecord => ({
-  id: "t",
-  spec: task({ id: "t" }),
-  state: "queued",
-  attempt: 0,
-  before: 0,
-  interruptions: 0,
-  agent: undefined,
-  submittedAt: 0,
-  startedAt: undefined,
-  endedAt: undefined,
-  dueAt: undefined,
-  leaseUntil: undefined,
-  beginBy: undefined,
-  endBy: undefined,
-  series: undefined,
-  occursAt: undefined,
-  lastFault: undefined,
-  usage: noUsage,
-  result: undefined,
-  ...change
-})
 const nobody = new Set<string>()
 
 describe("Router", () => {

@@ -6,7 +6,6 @@ import { Effect } from "effect"
 import * as fc from "fast-check"
 import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
-import { noUsage } from "../../src/domain/Task.ts"
 import { lacks } from "../../src/task/Needs.ts"
 import { ableFor } from "../../src/task/Router.ts"
 import { Choosing, type Chosen, type Fallback, MAX_SLOW, MAX_THINKING, MAX_TOLD } from "../../src/task/Routing.ts"
@@ -14,40 +13,8 @@ import { load, type RoutingPlugin } from "../../src/task/RoutingPlugin.ts"
 import { STRATEGIES } from "../../src/task/RoutingSettings.ts"
 import { spokesOf } from "../../src/task/Strategies.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
-import { task } from "../utils/Specs.ts"
+import { agent, record } from "../utils/Snapshots.ts"
 
-const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: false,
-  holds: undefined,
-  ...change
-})
-const record = (spec: Parameters<typeof task>[0] = {}): TaskRecord => ({
-  id: "t",
-  spec: task({ id: "t", ...spec }),
-  state: "queued",
-  attempt: 0,
-  before: 0,
-  interruptions: 0,
-  beginBy: undefined,
-  endBy: undefined,
-  series: undefined,
-  occursAt: undefined,
-  agent: undefined,
-  submittedAt: 0,
-  startedAt: undefined,
-  endedAt: undefined,
-  dueAt: undefined,
-  leaseUntil: undefined,
-  lastFault: undefined,
-  usage: noUsage,
-  result: undefined
-})
 const nobody: ReadonlySet<string> = new Set()
 const decayMillis = 600_000
 
@@ -114,7 +81,7 @@ describe("Routing", () => {
           specs,
           fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
           (agents, spec, random) => {
-            const of = record(spec)
+            const of = record({}, spec)
             const answer = routing(chosen).route(of, agents, random)
             const able = agents.filter(
               (each) =>
@@ -139,21 +106,27 @@ describe("Routing", () => {
 
   it("says what is missing where no agent can do all of it", () => {
     const agents = [agent("a", { capabilities: ["rust"] }), agent("b", { taskTypes: ["code"], capabilities: ["gpu"] })]
-    const of = record({ capabilities: ["rust", "gpu"] })
+    const of = record({}, { capabilities: ["rust", "gpu"] })
     assert.deepStrictEqual(ableFor(of, agents), { _tag: "Nobody", missing: ["gpu"] })
-    assert.deepStrictEqual(ableFor(record({ type: "code", agent: "c" }), agents), { _tag: "Nobody" })
+    assert.deepStrictEqual(ableFor(record({}, { type: "code", agent: "c" }), agents), { _tag: "Nobody" })
   })
 
   it("lets the tasks of a spoke wait for it, and not for one that is gone", () => {
     const { route } = routing({ strategy: "hub_and_spoke", spokes: spokesOf({}) })
     const coder = agent("coder", { state: "busy" })
-    assert.deepStrictEqual(route(record({ type: "code" }), [coder, agent("agent")]), { _tag: "Wait" })
-    assert.deepStrictEqual(route(record({ type: "other" }), [coder, agent("agent")]), { _tag: "Take", agent: "agent" })
-    assert.deepStrictEqual(route(record({ type: "code" }), [{ ...coder, gone: true }, agent("x"), agent("agent")]), {
+    assert.deepStrictEqual(route(record({}, { type: "code" }), [coder, agent("agent")]), { _tag: "Wait" })
+    assert.deepStrictEqual(route(record({}, { type: "other" }), [coder, agent("agent")]), {
       _tag: "Take",
       agent: "agent"
     })
-    assert.deepStrictEqual(route(record({ type: "code", agent: "x" }), [coder, agent("x")]), {
+    assert.deepStrictEqual(
+      route(record({}, { type: "code" }), [{ ...coder, gone: true }, agent("x"), agent("agent")]),
+      {
+        _tag: "Take",
+        agent: "agent"
+      }
+    )
+    assert.deepStrictEqual(route(record({}, { type: "code", agent: "x" }), [coder, agent("x")]), {
       _tag: "Take",
       agent: "x"
     })
@@ -173,7 +146,7 @@ describe("a routing plugin", () => {
       )
       return offered.at(-1)?.id
     })
-    assert.deepStrictEqual(it.route(record({ priority: 3, labels: { affinity: "l" } }), agents), {
+    assert.deepStrictEqual(it.route(record({}, { priority: 3, labels: { affinity: "l" } }), agents), {
       _tag: "Take",
       agent: "b"
     })

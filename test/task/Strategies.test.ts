@@ -15,17 +15,11 @@ import {
   weigh
 } from "../../src/task/Strategies.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
+import { agent as idle } from "../utils/Snapshots.ts"
 import { task } from "../utils/Specs.ts"
 
 const agent = (id: string, change: Partial<Candidate> = {}, load: Partial<AgentLoad> = {}): Candidate => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: false,
-  holds: undefined,
+  ...idle(id),
   load: { ...fresh, ...load },
   ...change
 })
