@@ -2,7 +2,7 @@
  * Runs a command as this process: signals in, exit code out. The first SIGINT or SIGTERM stops in order; a second one
  * kills everything that was started and leaves at once.
  */
-import { Effect, Exit } from "effect"
+import { Cause, Effect, Exit } from "effect"
 
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const
 
@@ -39,12 +39,19 @@ export const start = (
       fiber.interruptUnsafe()
     })
   }
-  // A reader that goes away (`| head`) is a reason to stop, not to crash.
-  for (const stream of streams) stream.on("error", () => fiber.interruptUnsafe())
+  // A reader that goes away (`| head`) is a reason to stop, and no failure.
+  let unread = false
+  for (const stream of streams) {
+    stream.on("error", (error) => {
+      if ("code" in error && error.code === "EPIPE") unread = true
+      fiber.interruptUnsafe()
+    })
+  }
   process.on("exit", killAll)
 
   fiber.addObserver((exit) => {
     if (stopped !== undefined) return leave(CODES[stopped])
-    leave(Exit.isSuccess(exit) ? exit.value : 1)
+    if (Exit.isSuccess(exit)) return leave(exit.value)
+    leave(unread && Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
   })
 }
