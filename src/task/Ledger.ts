@@ -29,6 +29,7 @@ import {
   TaskEnded,
   TaskInvalid,
   TaskNotDead,
+  TaskNotWaiting,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
@@ -336,6 +337,20 @@ export const make = Effect.fnUntraced(function* (
         const given = { lastFault: fault, usage }
         if (until <= now) move(held(id, attempt), "queued", given, fault, why)
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
+      })
+    ),
+    awaitPerson: Effect.fn("TaskLedger.awaitPerson")((id, attempt, why) =>
+      transact("park", true, (_now, move) => {
+        const { fault, usage } = why
+        const record = held(id, attempt)
+        move(record, "waiting", { lastFault: fault, usage, interruptions: record.interruptions + 1 }, fault, why)
+      })
+    ),
+    answered: Effect.fn("TaskLedger.answered")((id) =>
+      transact<TaskRecord, TaskUnknown | TaskNotWaiting>("park", true, (_now, move) => {
+        const record = find(id)
+        if (record.state !== "waiting") return refuse(new TaskNotWaiting({ task: id, state: record.state }))
+        return move(record, "queued")
       })
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>

@@ -119,6 +119,23 @@ export class TaskNotDead extends Schema.TaggedError<TaskNotDead, Fault>("mister-
   }
 }
 
+/** Only what waits for a person goes on because one has answered. */
+export class TaskNotWaiting extends Schema.TaggedError<TaskNotWaiting, Fault>("mister-smith/TaskNotWaiting")(
+  "TaskNotWaiting",
+  { task: Schema.String, state: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "somebody else has answered, or it has ended: `mister-smith task` tells its story"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" waits for nobody: its state is ${this.state}`
+  }
+}
+
 /** Somebody has cancelled it. */
 export class TaskCancelled extends Schema.TaggedError<TaskCancelled, Fault>("mister-smith/TaskCancelled")(
   "TaskCancelled",
