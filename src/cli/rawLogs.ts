@@ -48,7 +48,7 @@ export const rawLogs = Effect.fn("cli.rawLogs")(function* ({ agent, follow, last
       yield* Effect.forEach(most === undefined ? kept : most === 0 ? [] : kept.slice(-most), print, { discard: true })
     }
     if (!(yield* Ref.get(told))) {
-      const time = Option.isSome(since) ? " since then" : ""
+      const time = (Option.isSome(since) ? " since then" : "") + (follow ? " so far" : "")
       yield* err(
         p("yellow", `nothing is kept of the stream of ${agents.join(", ")}${time}`) +
           "\nhint: a node keeps it while logs.file and logs.stream of its config are true, as they are by default"
