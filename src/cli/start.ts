@@ -12,11 +12,13 @@ export interface LongRunning {
   readonly killAll: () => void
   /** Where it writes. What they have not taken yet would be lost by exit(). */
   readonly streams: ReadonlyArray<NodeJS.WriteStream>
+  /** The exit code where a reader has gone away, as in `| head`. */
+  readonly unread: number
 }
 
 export const start = (
   program: Effect.Effect<number>,
-  { killAll, streams }: LongRunning = { killAll: () => {}, streams: [] }
+  { killAll, streams, unread }: LongRunning = { killAll: () => {}, streams: [], unread: 1 }
 ): void => {
   const fiber = Effect.runFork(program)
   // A fiber that waits keeps no process alive; a timer does.
@@ -39,11 +41,11 @@ export const start = (
       fiber.interruptUnsafe()
     })
   }
-  // A reader that goes away (`| head`) is a reason to stop, and no failure.
-  let unread = false
+  // A reader that goes away (`| head`) is a reason to stop, not to crash.
+  let isUnread = false
   for (const stream of streams) {
     stream.on("error", (error) => {
-      if ("code" in error && error.code === "EPIPE") unread = true
+      if ("code" in error && error.code === "EPIPE") isUnread = true
       fiber.interruptUnsafe()
     })
   }
@@ -52,6 +54,6 @@ export const start = (
   fiber.addObserver((exit) => {
     if (stopped !== undefined) return leave(CODES[stopped])
     if (Exit.isSuccess(exit)) return leave(exit.value)
-    leave(unread && Cause.hasInterruptsOnly(exit.cause) ? 0 : 1)
+    leave(isUnread && Cause.hasInterruptsOnly(exit.cause) ? unread : 1)
   })
 }

@@ -89,6 +89,9 @@ describe("logs --raw", () => {
       assert.strictEqual(head.stderr(), "")
       assert.isObject(jsonOf(head.first.split("\n")[0] ?? "")[0])
     }
+    // Its code would say that the task has succeeded.
+    const watching = await headOf(["submit", fake({ text: "watched" }), "--follow", "--json"], it.dir)
+    assert.deepStrictEqual(await watching.ended, [1, null])
     node.child.kill("SIGTERM")
     await node.exit
     assert.strictEqual(await follow.exit, 0, follow.stderr())
