@@ -24,7 +24,9 @@ if (args.length === 1 && (args[0] === "version" || args[0] === "--version")) {
       server: async () => (await import("@effect/platform-node/NodeHttpServer")).layer,
       client: async () => (await import("@effect/platform-node/NodeHttpClient")).layerNodeHttpOptions
     }
-    start(main(args, NodeServices.layer, http), { killAll, streams: [process.stdout, process.stderr] })
+    // Who has read enough has not failed; but the code of these two says how tasks ended, and that is not known.
+    const unread = args[0] === "run" || args[0] === "submit" ? 1 : 0
+    start(main(args, NodeServices.layer, http), { killAll, streams: [process.stdout, process.stderr], unread })
   }
 }
 

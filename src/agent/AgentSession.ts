@@ -58,6 +58,7 @@ export const open = Effect.fn("AgentSession.open")(function* (input: OpenInput) 
         appendSystemPrompt: spec.appendSystemPrompt,
         jsonSchema: schema,
         onEvent: (event) => Effect.andThen(input.hear(event), report(bus, input, event)),
+        onLine: log.stream === undefined ? undefined : (line) => log.stream?.(id, line),
         onStderr: (line, session) => log.stderr(id, session, line),
         onEnd: (receipt, unreadable) =>
           Effect.andThen(

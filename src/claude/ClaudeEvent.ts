@@ -246,17 +246,24 @@ export interface Unreadable {
   readonly kept: ReadonlyArray<string>
 }
 
+export interface DecoderOptions extends LinesOptions {
+  /** Hears every whole line before it is decoded. */
+  readonly onLine?: ((line: string) => void) | undefined
+}
+
 /** Bytes in, events out. One for each child. */
 export class ClaudeDecoder {
   readonly #lines: Lines
+  readonly #onLine: DecoderOptions["onLine"]
   readonly #kinds = new Map<string, number>()
   readonly #broken: Array<BrokenLine> = []
   #unknown = 0
   #passedOver = 0
   #brokenCount = 0
 
-  constructor(options: LinesOptions = {}) {
+  constructor(options: DecoderOptions = {}) {
     this.#lines = new Lines(options)
+    this.#onLine = options.onLine
   }
 
   /** The events of the lines that this chunk completes. */
@@ -291,6 +298,7 @@ export class ClaudeDecoder {
 
   #decode(lines: ReadonlyArray<string>): ReadonlyArray<ClaudeEvent> {
     if (lines.length === 0) return NONE
+    if (this.#onLine !== undefined) for (const line of lines) this.#onLine(line)
     const decoded = decodeLines(lines)
     this.#passedOver += decoded.passedOver
     this.#unknown += decoded.unknown.length

@@ -25,6 +25,7 @@ import {
   TurnFailed,
   type TurnOk
 } from "./ClaudeFailure.ts"
+import { keptLine } from "./ClaudeLine.ts"
 import type { ModelUsage, Result } from "./ClaudeResult.ts"
 
 export interface SessionSpec extends ProcessSpec {
@@ -38,6 +39,8 @@ export interface SessionSpec extends ProcessSpec {
   readonly startTimeout: Duration.Duration
   /** Hears every event of the CLI, in order. Must not wait for a turn. */
   readonly onEvent: (event: ClaudeEvent) => Effect.Effect<void>
+  /** Hears every line of its stream that ClaudeLine.ts keeps, as it came but for what is secret. */
+  readonly onLine?: ((line: string) => void) | undefined
   /** Hears every line that it prints on stderr, without what is secret. */
   readonly onStderr?: (line: string, session: string | undefined) => void
   /** Hears how the process and all it had started ended. */
@@ -111,7 +114,17 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   const process = yield* tree.spawn(spec)
   const startedAt = yield* Clock.currentTimeMillis
 
-  const decoder = new ClaudeDecoder({ maxLine: spec.maxLine })
+  const { onLine } = spec
+  const decoder = new ClaudeDecoder({
+    maxLine: spec.maxLine,
+    onLine:
+      onLine === undefined
+        ? undefined
+        : (line) => {
+            const kept = keptLine(line)
+            if (kept !== undefined) onLine(kept)
+          }
+  })
   const answers = new Map<string, Deferred.Deferred<Control.Answer>>()
   const gone = yield* Deferred.make<never, ClaudeFailure>()
   const oneTurn = yield* Semaphore.make(1)

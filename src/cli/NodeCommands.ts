@@ -68,7 +68,7 @@ const tasks = Command.make(
       Flag.withDescription("The latest so many. Default 100"),
       Flag.filter(
         (n) => n >= 0 && n <= 1_000_000,
-        (n) => `expected 0 to 1000000, found ${n}`
+        (n) => `Expected 0 to 1000000, found ${n}`
       ),
       Flag.withDefault(100)
     ),
@@ -142,7 +142,7 @@ const events = Command.make(
       Flag.withDescription("The latest so many. Default: all that are kept; with --follow none"),
       Flag.filter(
         (n) => n >= 0 && n <= 1_000_000,
-        (n) => `expected 0 to 1000000, found ${n}`
+        (n) => `Expected 0 to 1000000, found ${n}`
       ),
       Flag.optional
     ),
@@ -251,7 +251,7 @@ const since = Flag.String("since").pipe(
   Flag.withDescription('How far back, from the log files: "2 hours", or a time such as 2026-01-31T12:00'),
   Flag.filterMap(
     (text) => Option.fromUndefinedOr(moment(text)),
-    (text) => `expected a duration such as "2 hours" or a time, found ${JSON.stringify(text)}`
+    (text) => `Expected a duration such as "2 hours" or a time, found ${JSON.stringify(text)}`
   ),
   Flag.optional
 )
@@ -260,6 +260,7 @@ const logs = Command.make(
   "logs",
   {
     ...agentsInput,
+    raw: yes("raw", "The lines of the CLI's own stream-json, for programs"),
     follow: yes("follow", "Go on with what it does from now on, until the node ends").pipe(Flag.withAlias("f")),
     since,
     last: Flag.Int("last").pipe(
@@ -267,7 +268,7 @@ const logs = Command.make(
       Flag.withDescription("The latest so many of this agent. Default: all that the node has kept"),
       Flag.filter(
         (n) => n >= 0 && n <= 1_000_000,
-        (n) => `expected 0 to 1000000, found ${n}`
+        (n) => `Expected 0 to 1000000, found ${n}`
       ),
       Flag.optional
     )

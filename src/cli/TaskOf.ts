@@ -68,8 +68,22 @@ const promptOf = Effect.fnUntraced(function* ({ file, prompt }: TaskInput, hasOn
   return yield* stdin
 })
 
-const unreadable = (file: string, error: unknown) =>
-  new UsageWrong({ problem: `${file}: ${error instanceof Error ? error.message : String(error)}` })
+const unreadable = (file: string, error: unknown) => new UsageWrong({ problem: `${file}: ${reasonOf(error)}` })
+
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  switch ("code" in error ? error.code : undefined) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return "there is no such file"
+    case "EISDIR":
+      return "it is a directory"
+    case "EACCES":
+      return "it may not be read"
+    default:
+      return error.message
+  }
+}
 
 const textOf = (file: string) =>
   Effect.tryPromise({ try: () => readFile(file, "utf8"), catch: (error) => unreadable(file, error) })

@@ -1,4 +1,4 @@
-/** What was asked of a task, in the words of `task` and `tasks`. Undefined where nothing was said. */
+/** What was asked of a task and how it stands, in the words of the commands. Undefined where nothing was said. */
 import type { TaskView } from "../admin/TaskView.ts"
 import { nameOf } from "../task/EvidenceSpec.ts"
 
@@ -38,4 +38,19 @@ export const budgetWords = ({ budget = {} }: Pick<TaskView, "budget">): string |
     ...(tokens === undefined ? [] : [`${tokens} tokens`])
   ]
   return parts.length === 0 ? undefined : parts.join(", ")
+}
+
+/** How a task stands, to be said after its name. */
+export const standing = (state: string): string => {
+  switch (state) {
+    case "succeeded":
+    case "failed":
+      return `has ${state}`
+    case "cancelled":
+      return "was cancelled"
+    case "dead":
+      return "was given up"
+    default:
+      return `is ${state}`
+  }
 }

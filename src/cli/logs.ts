@@ -3,22 +3,22 @@
  * for than those, or no node runs, which is said; with `--follow` on to its end. The id of a group means all its
  * replicas, `all` everybody.
  */
-import { dirname } from "node:path"
 import { Effect, Option, Stream } from "effect"
 import type { NodeUnreachable } from "../admin/AdminError.ts"
 import { speaksOf } from "../admin/EventView.ts"
-import { AgentUnknown } from "../agent/AgentError.ts"
 import type { Published } from "../event/Event.ts"
 import type { Line } from "../observability/LogLine.ts"
 import * as LogReader from "../observability/LogReader.ts"
 import { sentence } from "./events.ts"
 import { err, jsonLine, out, painter } from "./Printing.ts"
+import { agentsWithoutNode, rawLogs } from "./rawLogs.ts"
 import { targets } from "./Targets.ts"
 import { type AgentInput, withNode } from "./Where.ts"
 import { harmless, type Paint } from "./Words.ts"
 
 export interface LogsInput extends AgentInput {
   readonly follow: boolean
+  readonly raw: boolean
   readonly last: Option.Option<number>
   /** Milliseconds since the epoch. */
   readonly since: Option.Option<number>
@@ -27,7 +27,9 @@ export interface LogsInput extends AgentInput {
 /** A line of an agent's log file: an event, or what its CLI has printed on stderr. */
 type Told = (Published & { readonly time?: string }) | (Line & { readonly type: "cli.stderr"; readonly text: string })
 
-export const logs = Effect.fn("cli.logs")(function* ({ agent, follow, json, last, since, where }: LogsInput) {
+export const logs = Effect.fn("cli.logs")(function* (input: LogsInput) {
+  if (input.raw) return yield* rawLogs(input)
+  const { agent, follow, json, last, since, where } = input
   const p = yield* painter
   const show = (line: Told) => (json ? jsonLine(line) : out(inWords(line, p)))
   const asked = { last: Option.getOrUndefined(last), since: Option.getOrUndefined(since) }
@@ -75,15 +77,10 @@ export const logs = Effect.fn("cli.logs")(function* ({ agent, follow, json, last
     })
   )
 
-  /** The files tell what was; who is nobody in them either is told that there is no node. */
+  /** The files tell what was. */
   function withoutNode(why: NodeUnreachable) {
     return Effect.gen(function* () {
-      const dataDir = dirname(why.socket)
-      const all = yield* Effect.promise(() => LogReader.agentsIn(dataDir))
-      if (all.length === 0) return yield* why
-      const group = all.filter((id) => id.startsWith(`${agent}-`) && /^\d+$/.test(id.slice(agent.length + 1)))
-      const agents = all.includes(agent) ? [agent] : group.length > 0 ? group : agent === "all" ? all : []
-      if (agents.length === 0) return yield* new AgentUnknown({ agent, known: all })
+      const { agents, dataDir } = yield* agentsWithoutNode(why, agent)
       yield* err(p("dim", "no node is running: this is what its log files hold"))
       const lines = yield* fromFiles(dataDir, agents)
       yield* Effect.forEach(latest(lines, asked.last), show, { discard: true })

@@ -1,6 +1,7 @@
 /** What moves a task that has ended: `task retry ID`, `task replay ID` and `task drop ID`. */
 import { Effect } from "effect"
 import { jsonLine, out } from "./Printing.ts"
+import { standing } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
 
 export interface MoveInput {
@@ -12,7 +13,7 @@ export interface MoveInput {
 const tell =
   ({ id, json }: MoveInput) =>
   (task: { readonly state: string }) =>
-    json ? jsonLine(task) : out(`task "${id}" is ${task.state}`)
+    json ? jsonLine(task) : out(`task "${id}" ${standing(task.state)}`)
 
 /** Does a task once more that has failed, was given up or was cancelled. */
 export const retryTask = Effect.fn("cli.task.retry")(function* (input: MoveInput) {

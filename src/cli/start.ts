@@ -2,7 +2,7 @@
  * Runs a command as this process: signals in, exit code out. The first SIGINT or SIGTERM stops in order; a second one
  * kills everything that was started and leaves at once.
  */
-import { Effect, Exit } from "effect"
+import { Cause, Effect, Exit } from "effect"
 
 const CODES = { SIGINT: 130, SIGTERM: 143 } as const
 
@@ -12,11 +12,13 @@ export interface LongRunning {
   readonly killAll: () => void
   /** Where it writes. What they have not taken yet would be lost by exit(). */
   readonly streams: ReadonlyArray<NodeJS.WriteStream>
+  /** The exit code where a reader has gone away, as in `| head`. */
+  readonly unread: number
 }
 
 export const start = (
   program: Effect.Effect<number>,
-  { killAll, streams }: LongRunning = { killAll: () => {}, streams: [] }
+  { killAll, streams, unread }: LongRunning = { killAll: () => {}, streams: [], unread: 1 }
 ): void => {
   const fiber = Effect.runFork(program)
   // A fiber that waits keeps no process alive; a timer does.
@@ -40,11 +42,18 @@ export const start = (
     })
   }
   // A reader that goes away (`| head`) is a reason to stop, not to crash.
-  for (const stream of streams) stream.on("error", () => fiber.interruptUnsafe())
+  let isUnread = false
+  for (const stream of streams) {
+    stream.on("error", (error) => {
+      if ("code" in error && error.code === "EPIPE") isUnread = true
+      fiber.interruptUnsafe()
+    })
+  }
   process.on("exit", killAll)
 
   fiber.addObserver((exit) => {
     if (stopped !== undefined) return leave(CODES[stopped])
-    leave(Exit.isSuccess(exit) ? exit.value : 1)
+    if (Exit.isSuccess(exit)) return leave(exit.value)
+    leave(isUnread && Cause.hasInterruptsOnly(exit.cause) ? unread : 1)
   })
 }

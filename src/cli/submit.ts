@@ -5,6 +5,7 @@ import type { Published } from "../event/Event.ts"
 import { TasksFailed } from "./CliFault.ts"
 import { err, jsonLine, out, painter } from "./Printing.ts"
 import { type TaskInput, taskOf } from "./TaskOf.ts"
+import { standing } from "./TaskWords.ts"
 import { type Where, withNode } from "./Where.ts"
 import { describe, harmless, type Paint, resultLine } from "./Words.ts"
 
@@ -24,7 +25,7 @@ export const submit = Effect.fn("cli.submit")(function* (input: SubmitInput) {
       const send = node.ask((client) => client.submit({ payload: task }))
       if (!input.wait && !input.follow) {
         const accepted = yield* send
-        return yield* input.json ? jsonLine(accepted) : out(`task ${accepted.id} is ${accepted.state}`)
+        return yield* input.json ? jsonLine(accepted) : out(`task ${accepted.id} ${standing(accepted.state)}`)
       }
       // Whoever follows listens first, so that nothing of it is missed.
       const events = input.follow ? yield* node.events({ follow: true }) : Stream.empty

@@ -27,6 +27,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...delays(root),
     ...first(MAX_TOLD + 1, taskTimes(root, tasks)),
     ...logSizes(root),
+    ...logStream(root),
     ...transportChecks(root),
     ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
@@ -301,6 +302,14 @@ function* logSizes(root: unknown): Iterable<Finding> {
       all === undefined ? `expected at most maxTotal (${words(total)})` : `expected at least maxFile (${words(file)})`,
     ...found(all ?? one, path)
   }
+}
+
+/** A stream is kept in a file. */
+function* logStream(root: unknown): Iterable<Finding> {
+  const [file, stream] = ["file", "stream"].map((key) => valueAt(root, ["logs", key]))
+  if (file !== false || stream !== true) return
+  const path = ["logs", "stream"]
+  yield { path, expected: "expected logs.file to be true, or this to be false", ...found(stream, path) }
 }
 
 /** A step that starts a standby must name an agent that is one, and a standby needs a step that starts it. */

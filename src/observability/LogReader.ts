@@ -9,7 +9,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { logFilesIn } from "./LogFiles.ts"
 import type { Line } from "./LogLine.ts"
-import { agentLog, DIR, nameOf } from "./LogNames.ts"
+import { agentLog, agentStream, DIR, nameOf } from "./LogNames.ts"
 
 export interface Kept {
   readonly lines: ReadonlyArray<Line>
@@ -24,7 +24,7 @@ export const MAX_READ = 1_000_000
 export const agentsIn = async (dataDir: string): Promise<ReadonlyArray<string>> => {
   const names = (await logFilesIn(join(dataDir, DIR))).flatMap((path) => nameOf(path)?.name ?? [])
   return [...new Set(names)]
-    .filter((name) => name.startsWith(agentLog("")))
+    .filter((name) => name.startsWith(agentLog("")) && !name.endsWith(agentStream("").slice(agentLog("").length)))
     .map((name) => name.slice(agentLog("").length))
     .sort()
 }

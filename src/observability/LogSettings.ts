@@ -47,6 +47,9 @@ export const LogSettings = Schema.Struct({
   file: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(true))).annotateKey({
     description: "Write files under logs in dataDir: runtime.log and agents/ID.log. Default true"
   }),
+  stream: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(true))).annotateKey({
+    description: "Also keep what each CLI prints on stdout, as agents/ID.stream.log, for logs --raw. Default true"
+  }),
   format: Schema.Literals(["json", "logfmt"])
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("json" as const)))
     .annotateKey({ description: "How a line of runtime.log is written: json or logfmt. Default json" }),

@@ -12,8 +12,9 @@ import { EventBus } from "../event/EventBus.ts"
 import { AgentLog } from "./AgentLog.ts"
 import { LogFiles } from "./LogFiles.ts"
 import { eventLine, type Line, lineOf, runtimeLine, toJson, toLogfmt, weigh } from "./LogLine.ts"
-import { agentLog, DIR, RUNTIME } from "./LogNames.ts"
+import { agentLog, agentStream, DIR, RUNTIME } from "./LogNames.ts"
 import { type LogSettings, lowest, passes } from "./LogSettings.ts"
+import { streamLine } from "./StreamReader.ts"
 
 /** How long a line may wait to be written together with others. A crash loses no more. */
 export const FLUSH_EVERY = "250 millis"
@@ -116,7 +117,9 @@ const filesOf = Effect.fnUntraced(function* (input: LoggingInput) {
     say,
     agents: {
       stderr: (agent, session, text) =>
-        write(agentLog(agent), toJson({ time: new Date().toISOString(), type: "cli.stderr", agent, session, text }))
+        write(agentLog(agent), toJson({ time: new Date().toISOString(), type: "cli.stderr", agent, session, text })),
+      // Of what waits to be written the stream may be half: it must not push out what the runtime says.
+      stream: input.stream ? (agent, line) => write(agentStream(agent), streamLine(new Date(), line), true) : undefined
     } satisfies AgentLog
   }
 })

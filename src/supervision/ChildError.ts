@@ -44,10 +44,10 @@ export class ChildRunning extends Schema.TaggedError<ChildRunning, Fault>("miste
   status: Schema.String
 }) {
   static {
-    follow(this, { severity: "low", recovery: "ignore", hint: "terminate it first" })
+    follow(this, { severity: "low", recovery: "ignore", hint: "stop it first, or restart it" })
   }
   override get message() {
-    return `child "${this.child}" of supervisor "${this.supervisor}" is ${this.status}`
+    return `"${this.child}" is ${this.status === "running" ? "running already" : this.status}`
   }
 }
 

@@ -101,6 +101,7 @@ describe("a config file", () => {
           level: "info",
           modules: {},
           file: true,
+          stream: true,
           format: "json",
           maxFile: 10 * 2 ** 20,
           maxAge: Duration.days(7),

@@ -335,7 +335,7 @@ describe("a dead letter", () => {
       "at last\n"
     )
     const dropped = await tell("task", "drop", "u")
-    assert.strictEqual(dropped.stdout, 'task "u" is cancelled\n')
+    assert.strictEqual(dropped.stdout, 'task "u" was cancelled\n')
     assert.deepStrictEqual((await tell("tasks", "--state", "dead", "--json")).lines, [])
     for (const [verb, id] of [
       ["replay", "done"],
