@@ -34,8 +34,8 @@ const confined: ReadonlyArray<{ readonly package: RegExp; readonly to: RegExp; r
   { package: /^@effect\/platform-/, to: /^main\.ts$/, why: "only main.ts names a platform package" },
   { package: /^effect\/cli/, to: /^cli\//, why: "only cli/ knows the command line" },
   {
-    package: /^(nats|@nats-io\/.*)$/,
-    to: /^(transport\/NatsTransport|.*\/JetStream\w+|fleet\/.*)\.ts$/,
+    package: /^(nats(\/.*)?|@nats-io\/.*)$/,
+    to: /^(transport\/Nats(Transport|Link|Socket|Security)|.*\/JetStream\w+|fleet\/.*)\.ts$/,
     why: "only the NATS adapters name a NATS package"
   },
   { package: /^nkeys\.js$/, to: /^message\/NKey\.ts$/, why: "only message/NKey.ts reads the keys of NATS" },

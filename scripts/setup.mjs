@@ -3,7 +3,7 @@
  * Plain JavaScript for Node, because nothing else is there yet.
  */
 import { spawn, spawnSync } from "node:child_process"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { styleText } from "node:util"
@@ -37,6 +37,45 @@ export const install = () => {
   say("Installing the packages of package-lock.json")
   run("npm", ["ci", "--no-audit", "--no-fund"])
   writeFileSync(stamp, wanted)
+}
+
+/** True where the program can be called. */
+const has = (command, ...args) => spawnSync(command, args, { stdio: "ignore" }).status === 0
+
+/** Where nats-server is put on a machine where it may not be installed; test/utils/Nats.ts looks here too. */
+const fetched = join(root, "node_modules", ".cache", "nats-server")
+
+/**
+ * Debian's nats-server, for the tests with real servers: installed by root, else fetched and unpacked beside the packages. Where neither
+ * can be, those tests are skipped, and say so.
+ */
+export const natsServer = () => {
+  if (has("nats-server", "--version") || has("/usr/sbin/nats-server", "--version")) return
+  if (has(join(fetched, "usr", "sbin", "nats-server"), "--version")) return
+  const without = (why) =>
+    console.error(
+      `nats-server is not there, and ${why}: the tests with real servers are skipped.\n` +
+        "To have them, install it with your system's package manager, for example: sudo apt-get install nats-server"
+    )
+  if (!has("apt-get", "--version")) return without("there is no apt-get")
+  const apt = (args, options = {}) =>
+    spawnSync(args[0], args.slice(1), {
+      stdio: "inherit",
+      ...options,
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
+    }).status === 0
+  const sudo = process.getuid?.() === 0 ? [] : has("sudo", "-n", "true") ? ["sudo", "-n"] : undefined
+  if (sudo !== undefined) {
+    say("Installing nats-server from Debian's packages")
+    apt([...sudo, "apt-get", "update", "-qq"])
+    if (apt([...sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "nats-server"])) return
+  }
+  say("Fetching nats-server from Debian's packages")
+  rmSync(fetched, { recursive: true, force: true })
+  mkdirSync(fetched, { recursive: true })
+  if (!apt(["apt-get", "download", "nats-server"], { cwd: fetched })) return without("it cannot be fetched")
+  const [archive] = readdirSync(fetched).filter((name) => name.endsWith(".deb"))
+  if (archive === undefined || !apt(["dpkg", "-x", join(fetched, archive), fetched])) without("it cannot be unpacked")
 }
 
 /** Builds dist/mister-smith. */

@@ -1,6 +1,7 @@
 /** `check`: what is wrong with a config, every mistake with its place; or that nothing is. */
 import { Console, Effect } from "effect"
 import * as Load from "../config/Load.ts"
+import { warnings } from "../transport/TransportSettings.ts"
 
 export const check = Effect.fn("cli.check")(function* ({
   config: file,
@@ -14,10 +15,19 @@ export const check = Effect.fn("cli.check")(function* ({
       json ? Console.log(JSON.stringify({ ok: false, file, mistakes })) : Effect.void
     )
   )
+  // Not a mistake, and hardly meant.
+  const doubts = warnings(config.transport)
+  if (!json) yield* Effect.forEach(doubts, (doubt) => Console.error(`${file}: ${doubt}`))
   const agents = config.agents.reduce((sum, { replicas }) => sum + replicas, 0)
   yield* Console.log(
     json
-      ? JSON.stringify({ ok: true, file, agents, tasks: config.tasks.length })
+      ? JSON.stringify({
+          ok: true,
+          file,
+          agents,
+          tasks: config.tasks.length,
+          ...(doubts.length === 0 ? {} : { warnings: doubts })
+        })
       : `${file} is fine: ${count(agents, "agent")}, ${count(config.tasks.length, "task")}`
   )
 })

@@ -15,6 +15,7 @@ import { KEPT } from "../task/LedgerStore.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { RoutingSettings } from "../task/RoutingSettings.ts"
 import { TaskSpec } from "../task/TaskSpec.ts"
+import { TransportSettings } from "../transport/TransportSettings.ts"
 
 export const MAX_AGENTS = 1000
 export const MAX_TASKS = 10_000
@@ -64,6 +65,9 @@ export const ConfigFile = Schema.Struct({
   }),
   routing: RoutingSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "Who gets which task"
+  }),
+  transport: TransportSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How nodes reach each other"
   }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"

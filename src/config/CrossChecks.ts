@@ -12,6 +12,7 @@ import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
 import { type Path, printable, valueAt } from "./Place.ts"
 import { capable, routing } from "./RoutingChecks.ts"
+import { transportChecks } from "./TransportChecks.ts"
 
 export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
   const groups = groupsOf(root)
@@ -26,6 +27,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...delays(root),
     ...first(MAX_TOLD + 1, taskTimes(root, tasks)),
     ...logSizes(root),
+    ...transportChecks(root),
     ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]

@@ -3,6 +3,7 @@
  * that it came from. What was found is shown as it is written, but never where a secret may be.
  */
 import { distance } from "fastest-levenshtein"
+import { SECRETS } from "../transport/TransportSettings.ts"
 import type { Mistake } from "./ConfigError.ts"
 import { type Path, placeOf, printable, visible } from "./Place.ts"
 
@@ -35,9 +36,21 @@ const kindOf = (value: unknown): string =>
             ? "a number"
             : `a ${typeof value}`
 
-/** `claude.env`, and all that it is part of: a secret that is in the wrong shape is still a secret. */
+/** A secret that is in the wrong shape is still a secret, and so is all that it is part of. In addresses some write a password. */
 const mayBeSecret = ([first, second]: Path): boolean =>
-  first === undefined || (first === "claude" && (second === undefined || second === "env"))
+  first === undefined ||
+  (first === "claude" && (second === undefined || second === "env")) ||
+  (first === "transport" &&
+    (second === undefined || second === "servers" || SECRETS.some(([setting]) => setting === second)))
+
+/** How many steps of a path lead to the secret that it is in; undefined where it is in none. */
+export const secretDepth = (path: Path): number | undefined => {
+  const [first, ...rest] = path
+  if (first === "claude" && rest[0] === "env") return 3
+  if (first !== "transport") return undefined
+  const within = SECRETS.find((steps) => steps.every((step, index) => step === rest[index]))
+  return within === undefined ? undefined : within.length + 1
+}
 
 /** As it is written in the file, in at most 60 characters; only the kind of what holds more, or may be secret. */
 export const shown = (value: unknown, path: Path): string | undefined => {

@@ -17,6 +17,7 @@ import { decode, findingsOf } from "./Mistakes.ts"
 import { lookAround, type Outside, type Surroundings } from "./Outside.ts"
 import { override, withoutOverrides } from "./Overrides.ts"
 import { valueAt } from "./Place.ts"
+import { found, hiddenOf } from "./TransportSecrets.ts"
 
 /** The largest config file, in bytes. */
 export const MAX_FILE = 8 * 1024 * 1024
@@ -74,7 +75,7 @@ const examine = Effect.fn("config.examine")(function* (
   const { findings: tooLong, root } = cut(whole)
   const decoded = decode(root)
   const outside = yield* lookAround(root, origin)
-  learn(Object.values(outside.secrets))
+  learn([...Object.values(outside.secrets), ...hiddenOf(outside.transport)])
   const inside = [
     ...(yield* doubles),
     ...tooLong,
@@ -104,11 +105,12 @@ const cut = (whole: unknown): { readonly root: unknown; readonly findings: Reado
   return { root, findings }
 }
 
-const finish = (file: ConfigFile, { baseDir }: Origin, { secrets }: Outside): Config => ({
+const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, transport }: Outside): Config => ({
   ...file,
   baseDir,
   dataDir: resolve(baseDir, file.dataDir),
   claude: { ...file.claude, env: secrets },
+  transport: found(file.transport, baseDir, transport),
   routing:
     file.routing.plugin === undefined
       ? file.routing

@@ -5,7 +5,7 @@
 import { Schema, SchemaIssue } from "effect"
 import { rewritten } from "../domain/Quantity.ts"
 import { ConfigFile } from "./Config.ts"
-import { didYouMean, type Finding, keyOf, MAX_TOLD, nearest, shown } from "./Finding.ts"
+import { didYouMean, type Finding, keyOf, MAX_TOLD, nearest, secretDepth, shown } from "./Finding.ts"
 import { type Path, valueAt } from "./Place.ts"
 import { keysAt, wordsAt, wouldTake } from "./Wanted.ts"
 
@@ -52,8 +52,8 @@ export const findingsOf = (issue: SchemaIssue.Issue, root: unknown): ReadonlyArr
   for (const { message, path = [] } of format(issue).issues) {
     const steps = path.map((step) => (typeof step === "object" ? step.key : step))
     const leaf = leafOf(message)
-    const finding =
-      steps[0] === "claude" && steps[1] === "env" ? ofSecret(steps, leaf, root) : findingAt(steps, leaf, root)
+    const depth = secretDepth(steps)
+    const finding = depth === undefined ? findingAt(steps, leaf, root) : ofSecret(steps, depth, leaf, root)
     const key = keyOf(finding.path)
     if (!found.has(key)) found.set(key, finding)
     if (found.size > MAX_TOLD) break
@@ -64,13 +64,13 @@ export const findingsOf = (issue: SchemaIssue.Issue, root: unknown): ReadonlyArr
 const SECRET = 'expected text, { "env": "NAME" } or { "file": "path" }'
 
 /** A broken reference is one mistake, not one for each thing that it might have been; and its value is never shown. */
-const ofSecret = (path: Path, { expected, kind }: Leaf, root: unknown): Finding =>
-  path.length <= 3
+const ofSecret = (path: Path, depth: number, { expected, kind }: Leaf, root: unknown): Finding =>
+  path.length <= depth
     ? { path, expected: tidy(expected), ...foundAt(root, path) }
     : {
-        path: path.slice(0, 3),
+        path: path.slice(0, depth),
         expected: SECRET,
-        ...(kind === "UnexpectedKey" ? didYouMean(misspelt(String(path[3]), ["env", "file"])) : {})
+        ...(kind === "UnexpectedKey" ? didYouMean(misspelt(String(path[depth]), ["env", "file"])) : {})
       }
 
 const foundAt = (root: unknown, path: Path): { readonly found?: string } => {

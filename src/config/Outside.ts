@@ -1,9 +1,10 @@
 /** What a config refers to outside of itself and must be there: secrets, workspaces, the place of the data directory. */
 import { dirname, isAbsolute, resolve } from "node:path"
 import { Effect, Redacted } from "effect"
+import { SECRETS } from "../transport/TransportSettings.ts"
 import { DATA_DIR } from "./Config.ts"
 import { Files } from "./Files.ts"
-import { type Finding, shown } from "./Finding.ts"
+import { type Finding, keyOf, shown } from "./Finding.ts"
 import { type Path, valueAt } from "./Place.ts"
 
 /** The system takes no longer variable. */
@@ -17,7 +18,10 @@ export interface Surroundings {
 
 export interface Outside {
   readonly findings: ReadonlyArray<Finding>
+  /** Of `claude.env`. */
   readonly secrets: Readonly<Record<string, Redacted.Redacted>>
+  /** Of `transport`, by place. */
+  readonly transport: ReadonlyMap<string, Redacted.Redacted>
 }
 
 /** Looks up all that is readable in `root`, whatever else is wrong with it. */
@@ -42,6 +46,13 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
       findings.push({ path, expected: `expected at most ${MAX_SECRET / 1024} KiB` })
     else if (secret.text !== undefined) secrets.push([name, Redacted.make(secret.text)])
   }
+  const transport = new Map<string, Redacted.Redacted>()
+  for (const steps of SECRETS) {
+    const path = ["transport", ...steps]
+    const secret = yield* secretOf(valueAt(root, path), path, around)
+    if ("path" in secret) findings.push(secret)
+    else if (secret.text !== undefined) transport.set(keyOf(path), Redacted.make(secret.text))
+  }
   const agents = valueAt(root, ["agents"])
   for (const [index, agent] of (Array.isArray(agents) ? agents : []).entries()) {
     for (const key of [[], ["path"], ["repository"]]) {
@@ -61,7 +72,7 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
     const kind = yield* nearestKind(resolve(around.baseDir, dataDir))
     if (kind !== "directory") findings.push(at(["dataDir"], dataDir, "expected a directory, or where one can be made"))
   }
-  return { findings, secrets: Object.fromEntries(secrets) }
+  return { findings, secrets: Object.fromEntries(secrets), transport }
 })
 
 const at = (path: Path, value: string, expected: string): Finding => {

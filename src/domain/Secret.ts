@@ -20,3 +20,10 @@ export const Secret = Schema.Union([Schema.String, SecretReference]).annotate({
   message: `expected ${expected}`
 })
 export type Secret = typeof Secret.Type
+
+/** The same, where text is Redacted as soon as it is read. */
+export const HiddenSecret = Schema.Union([Schema.RedactedFromValue(Schema.String), SecretReference]).annotate({
+  expected,
+  message: `expected ${expected}`
+})
+export type HiddenSecret = typeof HiddenSecret.Type

@@ -88,6 +88,15 @@ describe("a config file", () => {
           maxDelay: Duration.minutes(5)
         },
         routing: { strategy: "least_loaded", decay: Duration.minutes(10) },
+        transport: {
+          kind: "memory",
+          servers: [],
+          inboxPrefix: "_INBOX",
+          reconnect: { first: Duration.millis(50), longest: Duration.seconds(2) },
+          connectTimeout: Duration.seconds(5),
+          pingInterval: Duration.seconds(5),
+          maxPending: 8 * 2 ** 20
+        },
         logs: {
           level: "info",
           modules: {},
@@ -138,6 +147,32 @@ describe("a config file", () => {
       const secrets = Object.values(config.claude.env).map(Redacted.value)
       assert.deepStrictEqual(secrets, ["s3cret", "from a file", "plain"])
       assert.notMatch(JSON.stringify(config) + String(config.claude.env["A"]), /s3cret|from a file|plain/)
+    })
+  )
+
+  it.effect("keeps the secrets of its transport Redacted, or where they are read again", () =>
+    Effect.gen(function* () {
+      using dir = tempDir()
+      writeFileSync(join(dir.path, "ca.pem"), "a certificate")
+      writeFileSync(join(dir.path, "pass"), "one two three\n")
+      const config = yield* make(
+        {
+          agents: [{ id: "a" }],
+          transport: {
+            kind: "nats",
+            servers: ["tls://example.org"],
+            user: "node",
+            password: { file: "pass" },
+            tls: { ca: { file: "ca.pem" }, cert: "plain certificate", key: { env: "TOKEN" } }
+          }
+        },
+        { baseDir: dir.path, env }
+      )
+      const { password, tls } = config.transport
+      assert.deepStrictEqual(password, { file: join(dir.path, "pass") })
+      assert.deepStrictEqual(tls?.ca, { file: join(dir.path, "ca.pem") })
+      assert.strictEqual(Redacted.isRedacted(tls?.key) && Redacted.value(tls.key), "s3cret")
+      assert.notMatch(JSON.stringify(config) + String(tls?.cert), /s3cret|plain certificate/)
     })
   )
 })

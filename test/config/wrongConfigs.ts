@@ -360,7 +360,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, logs, workspaces, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, logs, workspaces, agents, tasks`
     )
   ],
   [
@@ -381,6 +381,28 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       'agents[0].taskTypes[0] (line 1): expected a lower-case word of at most 63 letters, digits, dashes and underscores, such as "code", found "Code"',
       'tasks[0].id (line 1): expected at most 128 letters, digits, dashes and underscores, such as "fix-login-1", found "a b"',
       'tasks[0].type (line 1): expected a lower-case word of at most 63 letters, digits, dashes and underscores, such as "code", found "x y"'
+    ]
+  ],
+  [
+    "a transport that leads nowhere, and half of each pair",
+    `{ ${agents}, "transport": { "kind": "nats", "user": "me", "tls": { "cert": "x" }, "reconnect": { "first": "1 hour" } } }`,
+    [
+      'transport.servers (line 1): expected at least one server, because the kind is nats; write the address of one, such as "nats://127.0.0.1:4222"',
+      "transport.user (line 1): expected transport.password beside it",
+      "transport.tls.cert (line 1): expected transport.tls.key beside it",
+      "transport.reconnect.first (line 1): expected at most longest (2 seconds by default)"
+    ]
+  ],
+  [
+    "a transport with two identities, and secrets in wrong places, which are never shown",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://me:hunter2@host"], "token": { "env": "NOT_SET" }, "nkey": { "fiel": "hunter2" }, "credentials": { "file": "none" }, "tls": { "ca": 2 } } }`,
+    [
+      'transport.servers[0] (line 1): expected an address such as "nats://host:4222", without user and password, found text',
+      'transport.nkey (line 1): expected text, { "env": "NAME" } or { "file": "path" }; did you mean "file"?',
+      'transport.tls.ca (line 1): expected text, { "env": "NAME" } or { "file": "path" }, found a number',
+      "transport.credentials (line 1): there is transport.token already: a server is told one thing only; leave one of them out",
+      "transport.token.env (line 1): the environment variable NOT_SET is not set",
+      "transport.credentials.file (line 1): expected a file that holds the secret (there is no such file); its path begins at DIR"
     ]
   ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],

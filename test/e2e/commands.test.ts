@@ -64,6 +64,21 @@ describe("mister-smith", () => {
     assert.strictEqual(run.code, 2)
   })
 
+  it("warns of a server on another machine without TLS, which is no mistake", async () => {
+    using dir = tempDir()
+    const transport = { kind: "nats", servers: ["nats://127.0.0.1:4222", "nats://nats.example.org:4222"] }
+    const file = writeConfig(dir.path, { agents: [{ id: "a" }], transport })
+    const { code, stderr, stdout } = await finish(["check", file])
+    assert.strictEqual(code, 0)
+    assert.include(stdout, "is fine")
+    assert.match(stderr, /nats:\/\/nats\.example\.org:4222 without TLS/)
+    assert.notInclude(stderr, "127.0.0.1")
+    const { lines } = await finish(["check", file, "--json"])
+    assert.lengthOf((lines[0] as unknown as { readonly warnings: ReadonlyArray<string> }).warnings, 1)
+    writeConfig(dir.path, { agents: [{ id: "a" }], transport: { ...transport, tls: {} } })
+    assert.strictEqual((await finish(["check", file])).stderr, "")
+  })
+
   it("checks a config of four lines, which is fine", async () => {
     using dir = tempDir()
     const file = writeConfig(

@@ -1,0 +1,518 @@
+/**
+ * One connection to the NATS servers, which lasts as long as its Scope whatever becomes of the servers. The client
+ * reconnects by itself; here is what it leaves open: the first connection, messages published while there is none (it
+ * throws them away), how much may be on its way to a server that takes nothing, and a typed reason for each failure.
+ */
+import { Deferred, Duration, Effect, Latch, Random, Schedule, type Scope } from "effect"
+import {
+  type ConnectionOptions,
+  type Msg,
+  type MsgHdrs,
+  headers as makeHeaders,
+  type NatsConnection,
+  type Status,
+  type Subscription
+} from "nats"
+import { type Headers, NO_HEADERS, sizeOf } from "./Headers.ts"
+import * as NatsSecurity from "./NatsSecurity.ts"
+import { NatsConnectionImpl, useSockets, type WithSocketEvents } from "./NatsSocket.ts"
+import type { ReadSecret } from "./SecretSource.ts"
+import {
+  AuthenticationRefused,
+  type LinkRefused,
+  PayloadTooLarge,
+  PendingFull,
+  PermissionDenied,
+  ServerLost,
+  TlsFailed,
+  TransportClosed
+} from "./TransportError.ts"
+import type { TransportSettings } from "./TransportSettings.ts"
+import { hostOf, insistsOnTls, portOf } from "./TransportSettings.ts"
+import type { Lane, LinkSnapshot } from "./TransportStatus.ts"
+import { type Answer, Arrived, type Listener, type Listening, type Wire, type WireEvents } from "./Wire.ts"
+
+/** Questions "are you there" that may be open. */
+const PINGS_OUT = 2
+/** What was published is known to have arrived after at most this. */
+const CONFIRM_EVERY = Duration.seconds(1)
+/** Round trips that one filling of `maxPending` is confirmed with. */
+const CONFIRMED_IN = 8
+/** What closing may take before the socket is cut. */
+const CLOSE_TIME = Duration.seconds(2)
+
+export interface NatsLink extends Wire {
+  /** The client's own, for what this port has not. The same for as long as the Scope. */
+  readonly connection: Effect.Effect<NatsConnection, TransportClosed>
+}
+
+interface Pending {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly headers: Headers
+  readonly reply: string | undefined
+  readonly size: number
+}
+
+interface Ear {
+  readonly subject: string
+  readonly queue: string | undefined
+  readonly listener: Listener
+  subscription: Subscription | undefined
+}
+
+export const make = Effect.fnUntraced(function* (
+  lane: Lane,
+  name: string,
+  settings: TransportSettings,
+  read: ReadSecret,
+  events: WireEvents
+): Effect.fn.Return<NatsLink, never, Scope.Scope> {
+  const random = yield* Random.Random
+  const up = yield* Latch.make(false)
+  const connected = yield* Deferred.make<NatsConnectionImpl, TransportClosed>()
+  const firstServer = settings.servers[0] ?? "nats://127.0.0.1:4222"
+
+  let state: LinkSnapshot["state"] = "connecting"
+  let connection: NatsConnectionImpl | undefined
+  let refused: LinkRefused | undefined
+  let whenRefused = Deferred.makeUnsafe<never, LinkRefused>()
+  let reason: string | undefined
+  let tries = 0
+  let reconnects = 0
+  let breaks = 0
+  let published = 0
+  let received = 0
+  let denied = 0
+  let maxPayload = Number.POSITIVE_INFINITY
+
+  // What waits for the link, oldest first.
+  let pending: Array<Pending> = []
+  let pendingBytes = 0
+  // What has left, but may not have arrived.
+  let unconfirmed = 0
+  let unconfirmedBytes = 0
+  let unflushedBytes = 0
+  // And of that, what a round trip is under way for.
+  let confirming = 0
+  let confirmingBytes = 0
+  let held: Array<() => void> = []
+  const ears = new Set<Ear>()
+
+  const server = () => connection?.getServer() || firstServer
+  const isUp = () => state === "up" && connection?.protocol.connected === true
+
+  const refuse = (fault: LinkRefused) => {
+    const known = refused
+    refused = fault
+    if (known?._tag !== fault._tag || known.message !== fault.message) events.status({ type: "refused", lane, fault })
+    // A secret that cannot be read now may have been read before, and do.
+    if (fault._tag !== "SecretUnreadable") Deferred.doneUnsafe(whenRefused, Effect.fail(fault))
+  }
+
+  const security = NatsSecurity.make(settings, read, refuse)
+
+  const wait = () => {
+    const { first, longest } = settings.reconnect
+    const most = Math.min(Duration.toMillis(longest), Duration.toMillis(first) * 2 ** Math.min(tries, MOST_DOUBLINGS))
+    return Math.ceil(most * (0.5 + random.nextDoubleUnsafe() / 2))
+  }
+
+  const sockets: WithSocketEvents["socketEvents"] = {
+    security,
+    tlsFailed: (why: string) => refuse(new TlsFailed({ lane, reason: why })),
+    failed: (why: string) => {
+      reason = why
+    }
+  }
+
+  const options: ConnectionOptions & WithSocketEvents = {
+    socketEvents: sockets,
+    servers: [...settings.servers],
+    name: `${name} ${lane}`,
+    // Said by `security`, anew for each connection: here only that there is to be TLS.
+    ...(insistsOnTls(settings) ? { tls: {} } : {}),
+    authenticator: security.authenticator,
+    inboxPrefix: settings.inboxPrefix,
+    timeout: Duration.toMillis(settings.connectTimeout),
+    pingInterval: Duration.toMillis(settings.pingInterval),
+    maxPingOut: PINGS_OUT,
+    reconnect: true,
+    maxReconnectAttempts: -1,
+    // Refused credentials may be replaced.
+    ignoreAuthErrorAbort: true,
+    reconnectDelayHandler: () => {
+      useSockets()
+      return wait()
+    },
+    // The system's own lookup knows its hosts file, and tries every address of a name.
+    resolve: false,
+    noAsyncTraces: true
+  }
+
+  const free = () => {
+    const waiting = held
+    held = []
+    for (const resume of waiting) resume()
+  }
+
+  const whenUp = (nc: NatsConnectionImpl) => {
+    if (isUp() || state === "closed") return
+    if (breaks > 0) reconnects++
+    state = "up"
+    tries = 0
+    maxPayload = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
+    reason = undefined
+    refused = undefined
+    whenRefused = Deferred.makeUnsafe()
+    events.status({ type: "up", lane, server: server(), version: nc.info?.version ?? "unknown" })
+    const waiting = pending
+    pending = []
+    pendingBytes = 0
+    for (const { data, headers, reply, size, subject } of waiting) {
+      const fault = send(nc, subject, data, headers, reply, size)
+      if (fault !== undefined) events.status({ type: "dropped", lane, fault })
+    }
+    up.openUnsafe()
+    free()
+  }
+
+  const whenDown = () => {
+    if (state !== "up") return
+    state = "down"
+    breaks++
+    up.closeUnsafe()
+    const fault = new ServerLost({ lane, server: server(), reason: reason ?? "the connection ended" })
+    events.status({ type: "down", lane, fault, unconfirmed })
+    unconfirmed = 0
+    unconfirmedBytes = 0
+    unflushedBytes = 0
+    confirming = 0
+    confirmingBytes = 0
+    free()
+  }
+
+  const whenDenied = (operation: "publish" | "subscribe", subject: string) => {
+    denied++
+    const fault = new PermissionDenied({ operation, subject })
+    events.status({ type: "denied", lane, fault })
+    if (operation === "publish") return events.publishDenied(fault)
+    for (const ear of ears) if (ear.subject === subject) deafen(ear, fault)
+  }
+
+  const deafen = (ear: Ear, fault: PermissionDenied) => {
+    if (!ears.delete(ear)) return
+    ear.subscription?.unsubscribe()
+    ear.listener.failed(fault)
+  }
+
+  const whenStatus = (nc: NatsConnectionImpl, { data, permissionContext, type }: Status) => {
+    switch (type) {
+      case "disconnect":
+        whenDown()
+        // A server that ends the connection while it is being made leaves the client waiting for its time-out.
+        if (!nc.protocol.connected) nc.protocol.connectError?.(new Error(reason ?? "the server ended the connection"))
+        return
+      case "reconnecting":
+        tries++
+        return
+      case "update":
+        maxPayload = nc.info?.max_payload ?? maxPayload
+        return
+      case "reconnect":
+        return whenUp(nc)
+      case "staleConnection":
+        reason ??= "the server does not answer"
+        return
+      case "ldm":
+        return events.status({ type: "leaving", lane, server: server() })
+      case "error": {
+        if (permissionContext !== undefined) {
+          return whenDenied(
+            permissionContext.operation === "publish" ? "publish" : "subscribe",
+            permissionContext.subject
+          )
+        }
+        const words = nc.protocol.lastError?.message ?? String(data)
+        reason = words
+        const why = refusal(words)
+        if (why !== undefined) refuse(new AuthenticationRefused({ lane, why, reason: words }))
+      }
+    }
+  }
+
+  /** Of a message that arrived. Callbacks of the client: nothing may escape from here. */
+  const hear = (ear: Ear, nc: NatsConnectionImpl) => {
+    ear.subscription = nc.subscribe(ear.subject, {
+      ...(ear.queue === undefined ? {} : { queue: ear.queue }),
+      callback: (error, message) => {
+        if (error !== null) {
+          if (ears.has(ear)) deafen(ear, new PermissionDenied({ operation: "subscribe", subject: ear.subject }))
+          return
+        }
+        received++
+        ear.listener.message(new NatsArrived(message, events.answer))
+      }
+    })
+  }
+
+  const send = (
+    nc: NatsConnectionImpl,
+    subject: string,
+    data: Uint8Array,
+    headers: Headers,
+    reply: string | undefined,
+    size: number
+  ): PayloadTooLarge | undefined => {
+    if (size > maxPayload) return new PayloadTooLarge({ subject, size: data.length, limit: maxPayload })
+    try {
+      // Without the connection's own checks, which are made already.
+      if (reply === undefined && headers === NO_HEADERS) nc.protocol.publish(subject, data)
+      else {
+        nc.protocol.publish(subject, data, {
+          ...(reply === undefined ? {} : { reply }),
+          ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
+        })
+      }
+    } catch (error) {
+      // A server that is told to take less says so at any time.
+      const limit = nc.info?.max_payload ?? maxPayload
+      if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
+      throw error
+    }
+    published++
+    unconfirmed++
+    const bytes = size + subject.length + OVERHEAD
+    unconfirmedBytes += bytes
+    unflushedBytes += bytes
+    if (unflushedBytes >= settings.maxPending / CONFIRMED_IN) confirm(nc).catch(ignore)
+    return undefined
+  }
+
+  /** When it comes back, all that was sent before has arrived. */
+  const confirm = (nc: NatsConnectionImpl): Promise<void> => {
+    const life = breaks
+    const messages = unconfirmed - confirming
+    const bytes = unconfirmedBytes - confirmingBytes
+    unflushedBytes = 0
+    confirming += messages
+    confirmingBytes += bytes
+    return nc.flush().then(() => {
+      if (life !== breaks) return
+      confirming -= messages
+      confirmingBytes -= bytes
+      unconfirmed -= messages
+      unconfirmedBytes -= bytes
+      free()
+    })
+  }
+
+  const publish: Wire["publish"] = (subject, data, headers, reply) => {
+    if (state === "closed") return Effect.fail(new TransportClosed())
+    const size = data.length + (headers === NO_HEADERS ? 0 : sizeOf(headers))
+    if (connection !== undefined && pending.length === 0 && isUp()) {
+      if (unconfirmedBytes >= settings.maxPending) {
+        return Effect.callback<void>((resume) => {
+          held.push(() => resume(Effect.void))
+        }).pipe(Effect.andThen(Effect.suspend(() => publish(subject, data, headers, reply))))
+      }
+      const fault = send(connection, subject, data, headers, reply, size)
+      return fault === undefined ? Effect.void : Effect.fail(fault)
+    }
+    if (pendingBytes + size + OVERHEAD > settings.maxPending)
+      return Effect.fail(new PendingFull({ lane, limit: settings.maxPending }))
+    pendingBytes += size + OVERHEAD
+    // The sender may go on to change it.
+    pending.push({ subject, data: data.slice(), headers, reply, size })
+    return Effect.void
+  }
+
+  const listen = (subject: string, queue: string | undefined, listener: Listener): Listening => {
+    const ear: Ear = { subject, queue, listener, subscription: undefined }
+    ears.add(ear)
+    if (connection !== undefined && state !== "closed") hear(ear, connection)
+    const stop = () => {
+      if (ears.delete(ear) && state !== "closed") ear.subscription?.unsubscribe()
+    }
+    return {
+      stop,
+      drain: Effect.suspend(() => {
+        const { subscription } = ear
+        if (subscription === undefined || !isUp() || !ears.has(ear)) return Effect.sync(stop)
+        return Effect.andThen(
+          Effect.ignore(Effect.tryPromise(() => subscription.drain())),
+          Effect.sync(() => void ears.delete(ear))
+        )
+      })
+    }
+  }
+
+  const roundTrip = Effect.suspend(() => {
+    const nc = connection
+    return nc === undefined || !isUp() ? Effect.void : Effect.ignore(Effect.tryPromise(() => confirm(nc)))
+  })
+
+  /** The first connection. The client tries each server once; then it is our turn to wait. */
+  const dial = Effect.tryPromise({
+    try: (signal) => {
+      useSockets()
+      return NatsConnectionImpl.connect(options).then((made) => {
+        const nc = made as NatsConnectionImpl
+        if (signal.aborted) void nc.close()
+        return nc
+      })
+    },
+    catch: (error) => {
+      tries++
+      const words = error instanceof Error ? error.message : String(error)
+      const why = refusal(`${words} ${error instanceof Error && "code" in error ? error.code : ""}`)
+      reason = why === undefined ? (reason ?? words) : words
+      if (why !== undefined) refuse(new AuthenticationRefused({ lane, why, reason: words }))
+    }
+  })
+
+  const first = Effect.gen(function* () {
+    while (connection === undefined) {
+      const nc = yield* Effect.option(dial)
+      if (nc._tag === "None") {
+        yield* Effect.sleep(wait())
+        continue
+      }
+      connection = nc.value
+      remember(nc.value)
+      void follow(nc.value)
+      for (const ear of ears) hear(ear, nc.value)
+      whenUp(nc.value)
+      Deferred.doneUnsafe(connected, Effect.succeed(nc.value))
+    }
+  })
+
+  /** Servers that were down at the first try are forgotten by the client, for ever. */
+  const remember = ({ protocol: { servers } }: NatsConnectionImpl) => {
+    const known = new Set(servers.getServers().map(({ hostname, port }) => `${hostname}:${port}`))
+    for (const address of settings.servers) {
+      if (!known.has(`${hostOf(address)}:${portOf(address)}`)) servers.addServer(address, false)
+    }
+  }
+
+  const follow = async (nc: NatsConnectionImpl) => {
+    for await (const status of nc.status()) whenStatus(nc, status as Status)
+  }
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      yield* Effect.timeoutOption(roundTrip, CLOSE_TIME)
+      state = "closed"
+      ears.clear()
+      free()
+      Deferred.doneUnsafe(connected, Effect.fail(new TransportClosed()))
+      up.openUnsafe()
+      const nc = connection
+      if (nc !== undefined) yield* Effect.timeoutOption(Effect.ignore(Effect.tryPromise(() => nc.close())), CLOSE_TIME)
+      events.status({ type: "closed", lane })
+    })
+  )
+  events.status({ type: "connecting", lane })
+  yield* Effect.forkScoped(first)
+  yield* Effect.forkScoped(
+    Effect.sync(() => {
+      if (connection !== undefined && isUp() && unflushedBytes > 0) confirm(connection).catch(ignore)
+    }).pipe(Effect.repeat(Schedule.spaced(CONFIRM_EVERY)))
+  )
+
+  const whenUpOrClosed: Effect.Effect<void, TransportClosed> = Effect.andThen(
+    up.await,
+    Effect.suspend(() => (state === "closed" ? Effect.fail(new TransportClosed()) : Effect.void))
+  )
+  return {
+    lane,
+    inboxPrefix: settings.inboxPrefix,
+    connection: Deferred.await(connected) as Effect.Effect<NatsConnection, TransportClosed>,
+    publish,
+    listen,
+    isUp,
+    up: whenUpOrClosed,
+    roundTrip,
+    breaks: () => breaks,
+    down: () => ({ server: server(), reason: reason ?? refused?.message ?? "there is no connection yet" }),
+    ready: Effect.suspend(() => Effect.raceFirst(whenUpOrClosed, Deferred.await(whenRefused))),
+    reload: Effect.andThen(
+      Effect.timeoutOption(roundTrip, CLOSE_TIME),
+      Effect.suspend(() => {
+        const nc = connection
+        if (nc === undefined || !isUp()) return Effect.void
+        reason = "the settings were read again"
+        return Effect.ignore(Effect.tryPromise(() => nc.reconnect()))
+      })
+    ),
+    snapshot: () => ({
+      state,
+      server: connection?.getServer(),
+      version: connection?.info?.version,
+      maxPayload: connection?.info?.max_payload,
+      reconnects,
+      published,
+      received,
+      denied,
+      pendingBytes,
+      refused
+    })
+  }
+})
+
+/** That the link broke is told elsewhere. */
+const ignore = () => {}
+
+/** Of a server's words, or the client's code for them. */
+const refusal = (words: string): AuthenticationRefused["why"] | undefined => {
+  const text = words.toLowerCase().replaceAll("_", " ")
+  if (/authentication expired|account expired|jwt.*expired/.test(text)) return "expired"
+  if (/revoked/.test(text)) return "revoked"
+  if (/authentication timeout/.test(text)) return "timeout"
+  return /authorization violation|bad authentication|bad creds|authentication error/.test(text)
+    ? "violation"
+    : undefined
+}
+
+/** Of one message beside its subject, data and headers. */
+const OVERHEAD = 64
+/** Beyond that every wait is the longest. */
+const MOST_DOUBLINGS = 20
+
+const headersOf = (from: Headers): MsgHdrs => {
+  const to = makeHeaders()
+  for (const name in from) to.append(name, from[name] ?? "")
+  return to
+}
+
+/** Its headers are read when they are looked at. */
+class NatsArrived extends Arrived {
+  readonly #message: Msg
+  #headers: Headers | undefined
+  constructor(message: Msg, answer: Answer) {
+    super(answer)
+    this.#message = message
+  }
+  get subject() {
+    return this.#message.subject
+  }
+  get reply() {
+    return this.#message.reply || undefined
+  }
+  get data() {
+    return this.#message.data
+  }
+  get headers() {
+    if (this.#headers !== undefined) return this.#headers
+    const read: Record<string, string> = {}
+    for (const [name, [value]] of this.#message.headers ?? []) if (value !== undefined) read[name] = value
+    this.#headers = read
+    return read
+  }
+  get nobody() {
+    return this.#message.headers?.code === NOBODY && this.#message.data.length === 0
+  }
+}
+
+/** The status with which a server says that nobody listens. */
+const NOBODY = 503

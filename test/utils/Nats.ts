@@ -1,0 +1,213 @@
+/**
+ * Real nats-server processes for tests, on loopback with ports that are free, each with a directory of its own that goes
+ * when the test ends, as they do. They can be killed, halted, started again on their port, and made a cluster of.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Effect, type Scope } from "effect"
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+/** Where scripts/setup.mjs puts it when it may not install it. */
+const FETCHED = join(root, "node_modules", ".cache", "nats-server", "usr", "sbin", "nats-server")
+
+const find = (): { readonly path: string } | { readonly missing: string } => {
+  for (const path of ["nats-server", "/usr/sbin/nats-server", FETCHED]) {
+    if (path.startsWith("/") && !existsSync(path)) continue
+    if (spawnSync(path, ["--version"], { stdio: "ignore" }).status === 0) return { path }
+  }
+  return { missing: "nats-server is not installed: install Debian's package nats-server, or run npm test once" }
+}
+
+const found = find()
+
+/** Why the tests with real servers cannot be; printed where they are skipped. */
+export const noNats: string | undefined = "missing" in found ? found.missing : undefined
+if (noNats !== undefined) console.warn(`skipped: ${noNats}`)
+
+const freePorts = (count: number): Promise<ReadonlyArray<number>> =>
+  Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<{ port: number; close: () => Promise<void> }>((resolve, reject) => {
+          const server = createServer()
+          server.once("error", reject)
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address()
+            if (typeof address !== "object" || address === null) return reject(new Error("no port"))
+            resolve({ port: address.port, close: () => new Promise((closed) => server.close(() => closed())) })
+          })
+        })
+    )
+  ).then(async (all) => {
+    await Promise.all(all.map(({ close }) => close()))
+    return all.map(({ port }) => port)
+  })
+
+export interface NatsServer {
+  readonly name: string
+  readonly port: number
+  readonly url: string
+  /** For files that the config names. */
+  readonly dir: string
+  readonly pid: () => number | undefined
+  /** Its config from now on, which it reads at once if it runs. */
+  readonly reload: (config: string) => Effect.Effect<void>
+  /** kill -9; completes when it is gone. */
+  readonly kill: Effect.Effect<void>
+  /** On the same port and with what it has stored. Completes when it takes connections. */
+  readonly start: Effect.Effect<void>
+  /** Neither reads nor answers, but its sockets stay. */
+  readonly halt: Effect.Effect<void>
+  readonly goOn: Effect.Effect<void>
+  readonly log: () => string
+}
+
+export interface ServerOptions {
+  /** Lines of its config, beside port and store. A function is told the directory for files. */
+  readonly config?: string | ((dir: string) => string)
+  readonly jetstream?: boolean
+  readonly name?: string
+  /** Default: a free one. */
+  readonly port?: number
+}
+
+/** How long a server may take to start, at most. */
+const START_TIME = 20_000
+
+const make = (dir: string, name: string, port: number, config: string): NatsServer & { stop: () => Promise<void> } => {
+  let child: ChildProcess | undefined
+  let gone: Promise<void> = Promise.resolve()
+  const file = join(dir, "server.conf")
+  const logFile = join(dir, "server.log")
+  const log = () => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "")
+  const write = (text: string) => writeFileSync(file, `${base}\n${text}\n`)
+  const base = [
+    `host: 127.0.0.1`,
+    `port: ${port}`,
+    `server_name: "${name}"`,
+    `log_file: "${logFile}"`,
+    `logtime: true`
+  ].join("\n")
+  write(config)
+
+  const start = async () => {
+    if (!("path" in found)) throw new Error(noNats)
+    const began = log().length
+    const started = spawn(found.path, ["-c", file], { stdio: "ignore" })
+    child = started
+    gone = new Promise((resolve) => started.once("exit", () => resolve()))
+    const until = Date.now() + START_TIME
+    while (!log().slice(began).includes("Server is ready")) {
+      if (started.exitCode !== null || Date.now() > until) throw new Error(`nats-server did not start:\n${log()}`)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+  const signal = (name: NodeJS.Signals) => {
+    if (child?.exitCode === null && child.signalCode === null) child.kill(name)
+  }
+  const stop = async () => {
+    signal("SIGKILL")
+    await gone
+  }
+  return {
+    name,
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    dir,
+    pid: () => child?.pid,
+    log,
+    reload: (text) =>
+      Effect.promise(async () => {
+        write(text)
+        const began = log().length
+        signal("SIGHUP")
+        while (!log().slice(began).includes("Reloaded server configuration")) {
+          if (log().slice(began).includes("Failed to reload")) throw new Error(log().slice(began))
+          await new Promise((resolve) => setTimeout(resolve, 10))
+        }
+      }),
+    kill: Effect.promise(stop),
+    start: Effect.promise(start),
+    halt: Effect.sync(() => signal("SIGSTOP")),
+    goOn: Effect.sync(() => signal("SIGCONT")),
+    stop
+  }
+}
+
+/** Whatever ends this process ends them. */
+const running = new Set<{ readonly pid: () => number | undefined }>()
+process.once("exit", () => {
+  for (const { pid } of running) {
+    const id = pid()
+    if (id !== undefined) {
+      try {
+        process.kill(id, "SIGKILL")
+      } catch {
+        // It has ended before.
+      }
+    }
+  }
+})
+
+const acquire = (options: ServerOptions, port: number, cluster = "") =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const dir = mkdtempSync(join(tmpdir(), "mister-smith-nats-"))
+      const store = join(dir, "store")
+      mkdirSync(store)
+      const config = typeof options.config === "function" ? options.config(dir) : (options.config ?? "")
+      const server = make(
+        dir,
+        options.name ?? `server-${port}`,
+        port,
+        [options.jetstream === true ? `jetstream { store_dir: "${store}" }` : "", cluster, config].join("\n")
+      )
+      running.add(server)
+      await Effect.runPromise(server.start)
+      return server
+    }),
+    (server) =>
+      Effect.promise(async () => {
+        await server.stop()
+        running.delete(server)
+        rmSync(server.dir, { recursive: true, force: true })
+      })
+  )
+
+/** One server, which ends with the Scope. */
+export const natsServer = (options: ServerOptions = {}): Effect.Effect<NatsServer, never, Scope.Scope> =>
+  Effect.flatMap(
+    options.port === undefined
+      ? Effect.map(
+          Effect.promise(() => freePorts(1)),
+          ([port = 0]) => port
+        )
+      : Effect.succeed(options.port),
+    (port) => acquire(options, port)
+  )
+
+/** Servers that know each other. With JetStream, streams can have replicas. */
+export const natsCluster = (
+  size = 3,
+  options: Omit<ServerOptions, "name" | "port"> = {}
+): Effect.Effect<ReadonlyArray<NatsServer>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const ports = yield* Effect.promise(() => freePorts(size * 2))
+    const routes = ports.slice(size).map((port) => `nats-route://127.0.0.1:${port}`)
+    return yield* Effect.forEach(
+      ports.slice(0, size),
+      (port, index) =>
+        acquire(
+          { ...options, name: `member-${index + 1}` },
+          port,
+          `cluster { name: test, listen: "127.0.0.1:${ports[size + index]}", routes: [${routes.join(", ")}] }`
+        ),
+      { concurrency: "unbounded" }
+    )
+  })
