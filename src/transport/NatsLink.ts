@@ -1,27 +1,19 @@
 /**
  * One connection to the NATS servers, which lasts as long as its Scope whatever becomes of the servers. The client
- * reconnects by itself; here is what it leaves open: the first connection, messages published while there is none (it
- * throws them away), how much may be on its way to a server that takes nothing, and a typed reason for each failure.
+ * reconnects by itself; here is what it leaves open: the first connection, who listens before there is one, and a typed
+ * reason for each failure. What leaves is `NatsOutbox`'s business.
  */
 import { Deferred, Duration, Effect, Latch, Random, Schedule, type Scope } from "effect"
-import {
-  type ConnectionOptions,
-  type Msg,
-  type MsgHdrs,
-  headers as makeHeaders,
-  type NatsConnection,
-  type Status,
-  type Subscription
-} from "nats"
-import { type Headers, NO_HEADERS, sizeOf } from "./Headers.ts"
+import type { ConnectionOptions, NatsConnection, Status, Subscription } from "nats"
+import { NatsArrived } from "./NatsMessage.ts"
+import * as NatsOutbox from "./NatsOutbox.ts"
+import { refusal } from "./NatsRefusal.ts"
 import * as NatsSecurity from "./NatsSecurity.ts"
 import { NatsConnectionImpl, useSockets, type WithSocketEvents } from "./NatsSocket.ts"
 import type { ReadSecret } from "./SecretSource.ts"
 import {
   AuthenticationRefused,
   type LinkRefused,
-  PayloadTooLarge,
-  PendingFull,
   PermissionDenied,
   ServerLost,
   TlsFailed,
@@ -30,28 +22,18 @@ import {
 import type { TransportSettings } from "./TransportSettings.ts"
 import { hostOf, insistsOnTls, portOf } from "./TransportSettings.ts"
 import type { Lane, LinkSnapshot } from "./TransportStatus.ts"
-import { type Answer, Arrived, type Listener, type Listening, type Wire, type WireEvents } from "./Wire.ts"
+import type { Listener, Listening, Wire, WireEvents } from "./Wire.ts"
 
 /** Questions "are you there" that may be open. */
 const PINGS_OUT = 2
 /** What was published is known to have arrived after at most this. */
 const CONFIRM_EVERY = Duration.seconds(1)
-/** Round trips that one filling of `maxPending` is confirmed with. */
-const CONFIRMED_IN = 8
 /** What closing may take before the socket is cut. */
 const CLOSE_TIME = Duration.seconds(2)
 
 export interface NatsLink extends Wire {
   /** The client's own, for what this port has not. The same for as long as the Scope. */
   readonly connection: Effect.Effect<NatsConnection, TransportClosed>
-}
-
-interface Pending {
-  readonly subject: string
-  readonly data: Uint8Array
-  readonly headers: Headers
-  readonly reply: string | undefined
-  readonly size: number
 }
 
 interface Ear {
@@ -81,22 +63,14 @@ export const make = Effect.fnUntraced(function* (
   let tries = 0
   let reconnects = 0
   let breaks = 0
-  let published = 0
   let received = 0
   let denied = 0
-  let maxPayload = Number.POSITIVE_INFINITY
 
-  // What waits for the link, oldest first.
-  let pending: Array<Pending> = []
-  let pendingBytes = 0
-  // What has left, but may not have arrived.
-  let unconfirmed = 0
-  let unconfirmedBytes = 0
-  let unflushedBytes = 0
-  // And of that, what a round trip is under way for.
-  let confirming = 0
-  let confirmingBytes = 0
-  let held: Array<() => void> = []
+  const outbox = NatsOutbox.make({
+    lane,
+    maxPending: settings.maxPending,
+    dropped: (fault) => events.status({ type: "dropped", lane, fault })
+  })
   const ears = new Set<Ear>()
 
   const server = () => connection?.getServer() || firstServer
@@ -150,31 +124,17 @@ export const make = Effect.fnUntraced(function* (
     noAsyncTraces: true
   }
 
-  const free = () => {
-    const waiting = held
-    held = []
-    for (const resume of waiting) resume()
-  }
-
   const whenUp = (nc: NatsConnectionImpl) => {
     if (isUp() || state === "closed") return
     if (breaks > 0) reconnects++
     state = "up"
     tries = 0
-    maxPayload = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
     reason = undefined
     refused = undefined
     whenRefused = Deferred.makeUnsafe()
     events.status({ type: "up", lane, server: server(), version: nc.info?.version ?? "unknown" })
-    const waiting = pending
-    pending = []
-    pendingBytes = 0
-    for (const { data, headers, reply, size, subject } of waiting) {
-      const fault = send(nc, subject, data, headers, reply, size)
-      if (fault !== undefined) events.status({ type: "dropped", lane, fault })
-    }
+    outbox.opened(nc)
     up.openUnsafe()
-    free()
   }
 
   const whenDown = () => {
@@ -183,13 +143,7 @@ export const make = Effect.fnUntraced(function* (
     breaks++
     up.closeUnsafe()
     const fault = new ServerLost({ lane, server: server(), reason: reason ?? "the connection ended" })
-    events.status({ type: "down", lane, fault, unconfirmed })
-    unconfirmed = 0
-    unconfirmedBytes = 0
-    unflushedBytes = 0
-    confirming = 0
-    confirmingBytes = 0
-    free()
+    events.status({ type: "down", lane, fault, unconfirmed: outbox.broke() })
   }
 
   const whenDenied = (operation: "publish" | "subscribe", subject: string) => {
@@ -217,8 +171,7 @@ export const make = Effect.fnUntraced(function* (
         tries++
         return
       case "update":
-        maxPayload = nc.info?.max_payload ?? maxPayload
-        return
+        return outbox.told(nc)
       case "reconnect":
         return whenUp(nc)
       case "staleConnection":
@@ -256,77 +209,6 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 
-  const send = (
-    nc: NatsConnectionImpl,
-    subject: string,
-    data: Uint8Array,
-    headers: Headers,
-    reply: string | undefined,
-    size: number
-  ): PayloadTooLarge | undefined => {
-    if (size > maxPayload) return new PayloadTooLarge({ subject, size: data.length, limit: maxPayload })
-    try {
-      // Without the connection's own checks, which are made already.
-      if (reply === undefined && headers === NO_HEADERS) nc.protocol.publish(subject, data)
-      else {
-        nc.protocol.publish(subject, data, {
-          ...(reply === undefined ? {} : { reply }),
-          ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
-        })
-      }
-    } catch (error) {
-      // A server that is told to take less says so at any time.
-      const limit = nc.info?.max_payload ?? maxPayload
-      if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
-      throw error
-    }
-    published++
-    unconfirmed++
-    const bytes = size + subject.length + OVERHEAD
-    unconfirmedBytes += bytes
-    unflushedBytes += bytes
-    if (unflushedBytes >= settings.maxPending / CONFIRMED_IN) confirm(nc).catch(ignore)
-    return undefined
-  }
-
-  /** When it comes back, all that was sent before has arrived. */
-  const confirm = (nc: NatsConnectionImpl): Promise<void> => {
-    const life = breaks
-    const messages = unconfirmed - confirming
-    const bytes = unconfirmedBytes - confirmingBytes
-    unflushedBytes = 0
-    confirming += messages
-    confirmingBytes += bytes
-    return nc.flush().then(() => {
-      if (life !== breaks) return
-      confirming -= messages
-      confirmingBytes -= bytes
-      unconfirmed -= messages
-      unconfirmedBytes -= bytes
-      free()
-    })
-  }
-
-  const publish: Wire["publish"] = (subject, data, headers, reply) => {
-    if (state === "closed") return Effect.fail(new TransportClosed())
-    const size = data.length + (headers === NO_HEADERS ? 0 : sizeOf(headers))
-    if (connection !== undefined && pending.length === 0 && isUp()) {
-      if (unconfirmedBytes >= settings.maxPending) {
-        return Effect.callback<void>((resume) => {
-          held.push(() => resume(Effect.void))
-        }).pipe(Effect.andThen(Effect.suspend(() => publish(subject, data, headers, reply))))
-      }
-      const fault = send(connection, subject, data, headers, reply, size)
-      return fault === undefined ? Effect.void : Effect.fail(fault)
-    }
-    if (pendingBytes + size + OVERHEAD > settings.maxPending)
-      return Effect.fail(new PendingFull({ lane, limit: settings.maxPending }))
-    pendingBytes += size + OVERHEAD
-    // The sender may go on to change it.
-    pending.push({ subject, data: data.slice(), headers, reply, size })
-    return Effect.void
-  }
-
   const listen = (subject: string, queue: string | undefined, listener: Listener): Listening => {
     const ear: Ear = { subject, queue, listener, subscription: undefined }
     ears.add(ear)
@@ -349,7 +231,7 @@ export const make = Effect.fnUntraced(function* (
 
   const roundTrip = Effect.suspend(() => {
     const nc = connection
-    return nc === undefined || !isUp() ? Effect.void : Effect.ignore(Effect.tryPromise(() => confirm(nc)))
+    return nc === undefined || !isUp() ? Effect.void : Effect.ignore(Effect.tryPromise(() => outbox.confirm(nc)))
   })
 
   /** The first connection. The client tries each server once; then it is our turn to wait. */
@@ -404,7 +286,7 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.timeoutOption(roundTrip, CLOSE_TIME)
       state = "closed"
       ears.clear()
-      free()
+      outbox.close()
       Deferred.doneUnsafe(connected, Effect.fail(new TransportClosed()))
       up.openUnsafe()
       const nc = connection
@@ -414,11 +296,7 @@ export const make = Effect.fnUntraced(function* (
   )
   events.status({ type: "connecting", lane })
   yield* Effect.forkScoped(first)
-  yield* Effect.forkScoped(
-    Effect.sync(() => {
-      if (connection !== undefined && isUp() && unflushedBytes > 0) confirm(connection).catch(ignore)
-    }).pipe(Effect.repeat(Schedule.spaced(CONFIRM_EVERY)))
-  )
+  yield* Effect.forkScoped(Effect.sync(outbox.confirmRest).pipe(Effect.repeat(Schedule.spaced(CONFIRM_EVERY))))
 
   const whenUpOrClosed: Effect.Effect<void, TransportClosed> = Effect.andThen(
     up.await,
@@ -428,7 +306,7 @@ export const make = Effect.fnUntraced(function* (
     lane,
     inboxPrefix: settings.inboxPrefix,
     connection: Deferred.await(connected) as Effect.Effect<NatsConnection, TransportClosed>,
-    publish,
+    publish: outbox.publish,
     listen,
     isUp,
     up: whenUpOrClosed,
@@ -451,68 +329,14 @@ export const make = Effect.fnUntraced(function* (
       version: connection?.info?.version,
       maxPayload: connection?.info?.max_payload,
       reconnects,
-      published,
+      published: outbox.published(),
       received,
       denied,
-      pendingBytes,
+      pendingBytes: outbox.pendingBytes(),
       refused
     })
   }
 })
 
-/** That the link broke is told elsewhere. */
-const ignore = () => {}
-
-/** Of a server's words, or the client's code for them. */
-const refusal = (words: string): AuthenticationRefused["why"] | undefined => {
-  const text = words.toLowerCase().replaceAll("_", " ")
-  if (/authentication expired|account expired|jwt.*expired/.test(text)) return "expired"
-  if (/revoked/.test(text)) return "revoked"
-  if (/authentication timeout/.test(text)) return "timeout"
-  return /authorization violation|bad authentication|bad creds|authentication error/.test(text)
-    ? "violation"
-    : undefined
-}
-
-/** Of one message beside its subject, data and headers. */
-const OVERHEAD = 64
 /** Beyond that every wait is the longest. */
 const MOST_DOUBLINGS = 20
-
-const headersOf = (from: Headers): MsgHdrs => {
-  const to = makeHeaders()
-  for (const name in from) to.append(name, from[name] ?? "")
-  return to
-}
-
-/** Its headers are read when they are looked at. */
-class NatsArrived extends Arrived {
-  readonly #message: Msg
-  #headers: Headers | undefined
-  constructor(message: Msg, answer: Answer) {
-    super(answer)
-    this.#message = message
-  }
-  get subject() {
-    return this.#message.subject
-  }
-  get reply() {
-    return this.#message.reply || undefined
-  }
-  get data() {
-    return this.#message.data
-  }
-  get headers() {
-    if (this.#headers !== undefined) return this.#headers
-    const read: Record<string, string> = {}
-    for (const [name, [value]] of this.#message.headers ?? []) if (value !== undefined) read[name] = value
-    this.#headers = read
-    return read
-  }
-  get nobody() {
-    return this.#message.headers?.code === NOBODY && this.#message.data.length === 0
-  }
-}
-
-/** The status with which a server says that nobody listens. */
-const NOBODY = 503

@@ -1,6 +1,6 @@
 /** What waits between a link and one who reads, and what becomes of what is too much. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, References, Stream } from "effect"
 import * as Delivery from "../../src/transport/Delivery.ts"
 
 const make = (options: Partial<Delivery.Options<number>> = {}) => {
@@ -23,17 +23,41 @@ describe("a delivery", () => {
   it.effect("hands out all of it in order, however it comes, to one who reads all the while", () =>
     Effect.gen(function* () {
       const { end, offer, stream } = make({ messages: 100_000, bytes: Number.MAX_SAFE_INTEGER })
+      for (let n = 0; n < 30_000; n++) offer(n)
       const reader = yield* Effect.forkChild(Stream.runCollect(stream))
-      for (let n = 0; n < 50_000; n++) {
+      for (let n = 30_000; n < 60_000; n++) {
         offer(n)
-        // So that the reader comes to wait, and to look, at every moment that there is.
         if (n % 7 === 0) yield* Effect.yieldNow
       }
       end()
       assert.deepStrictEqual(
         yield* Fiber.join(reader),
-        Array.from({ length: 50_000 }, (_, n) => n)
+        Array.from({ length: 60_000 }, (_, n) => n)
       )
+    })
+  )
+
+  it.effect("forgets no reader that yields between looking and waiting", () =>
+    Effect.gen(function* () {
+      const { end, offer, stream } = make()
+      const got: Array<number> = []
+      const reader = yield* Effect.forkChild(
+        Stream.runForEach(stream, (n) => Effect.sync(() => got.push(n))).pipe(
+          // It yields after every few steps.
+          Effect.provideService(References.MaxOpsBeforeYield, 3)
+        )
+      )
+      for (let n = 0; n < 200; n++) {
+        // At another of the reader's steps each time.
+        for (let step = 0; step < n % 20; step++) yield* Effect.yieldNow
+        offer(n)
+        for (let step = 0; got.at(-1) !== n; step++) {
+          assert.isBelow(step, 1000, "the reader was not woken")
+          yield* Effect.yieldNow
+        }
+      }
+      end()
+      yield* Fiber.join(reader)
     })
   )
 
