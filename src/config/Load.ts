@@ -2,11 +2,13 @@
  * From a file and the environment to a Config, or to every mistake in them. In this order: read, parse, override, decode,
  * check across fields, find secrets and directories. Each step goes on with what the one before could read.
  */
+import { hostname } from "node:os"
 import { dirname, resolve } from "node:path"
 import { Effect, Result } from "effect"
 import { resolved } from "../agent/WorkspaceSpec.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { learn } from "../domain/Redaction.ts"
+import { nodeIdOf } from "../fleet/FleetSettings.ts"
 import { type Config, type ConfigFile, type ConfigInput, MAX_AGENTS, MAX_TASKS } from "./Config.ts"
 import { ConfigInvalid, ConfigUnreadable } from "./ConfigError.ts"
 import { crossChecks } from "./CrossChecks.ts"
@@ -75,7 +77,11 @@ const examine = Effect.fn("config.examine")(function* (
   const { findings: tooLong, root } = cut(whole)
   const decoded = decode(root)
   const outside = yield* lookAround(root, origin)
-  learn([...Object.values(outside.secrets), ...hiddenOf(outside.transport)])
+  learn([
+    ...Object.values(outside.secrets),
+    ...hiddenOf(outside.transport),
+    ...(outside.seed === undefined ? [] : [outside.seed])
+  ])
   const inside = [
     ...(yield* doubles),
     ...tooLong,
@@ -105,11 +111,16 @@ const cut = (whole: unknown): { readonly root: unknown; readonly findings: Reado
   return { root, findings }
 }
 
-const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, transport }: Outside): Config => ({
+const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, seed, transport }: Outside): Config => ({
   ...file,
   baseDir,
   dataDir: resolve(baseDir, file.dataDir),
   claude: { ...file.claude, env: secrets },
+  fleet: {
+    ...file.fleet,
+    node: file.fleet.node ?? nodeIdOf(file.name, hostname()),
+    ...(seed === undefined ? {} : { seed })
+  },
   transport: found(file.transport, baseDir, transport),
   routing:
     file.routing.plugin === undefined
