@@ -22,7 +22,13 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
 }
 
 const linkLine = (
-  { detail = "", is, lane = "", server = "", unconfirmed = 0 }: Extract<FleetEvent, { type: "transport.status" }>,
+  {
+    detail = "",
+    is,
+    lane = "control",
+    server = "",
+    unconfirmed = 0
+  }: Extract<FleetEvent, { type: "transport.status" }>,
   p: Paint
 ): string | undefined => {
   switch (is) {

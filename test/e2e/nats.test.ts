@@ -1,0 +1,149 @@
+/** The compiled binary, the real CLI and a real nats-server; and a NATS client without any code of ours beside it. */
+import { Effect, Exit, Scope } from "effect"
+import { connect, type Msg, type NatsConnection } from "nats"
+import { assert, describe, it } from "vitest"
+import { finish } from "../utils/Binary.ts"
+import { agent, fake, fleet } from "../utils/Fleet.ts"
+import { natsServer, noNats, type ServerOptions } from "../utils/Nats.ts"
+
+const server = async (options: ServerOptions = { jetstream: true }) => {
+  const scope = Effect.runSync(Scope.make())
+  const server = await Effect.runPromise(Scope.provide(scope)(natsServer(options)))
+  const clients: Array<NatsConnection> = []
+  return {
+    ...server,
+    client: async () => {
+      const client = await connect({ servers: server.url })
+      clients.push(client)
+      return client
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const client of clients) await client.close()
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
+  }
+}
+
+/** Everything that is said below a subject from now on. */
+const heard = async (client: NatsConnection, subject: string) => {
+  const messages: Array<Msg> = []
+  client.subscribe(subject, { callback: (_, message) => void messages.push(message) })
+  await client.flush()
+  const bodies = () =>
+    messages.map((message) => ({ subject: message.subject, ...message.json<{ type: string; body: Body }>() }))
+  return {
+    bodies,
+    /** Waits until it is there; the test's own time limit is the end of patience. */
+    find: async (so: (message: ReturnType<typeof bodies>[number]) => boolean) => {
+      for (;;) {
+        const found = bodies().find(so)
+        if (found !== undefined) return found
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    }
+  }
+}
+
+type Body = Readonly<Record<string, unknown>>
+
+/** Tells an agent something, as anyone can. */
+const tell = async (client: NatsConnection, agent: string, body: Body) => {
+  const envelope = { version: 1, id: `m-${Math.random()}`, type: "AgentCommand", source: "client:ops", body }
+  const answer = await client.request(`agents.${agent}.commands`, JSON.stringify(envelope), { timeout: 30_000 })
+  const reply = answer.json<{ type: string; body: Body; causationId: string }>()
+  assert.strictEqual(reply.causationId, envelope.id)
+  return reply
+}
+
+const at = (url: string, more: Body = {}) => ({ transport: { kind: "nats", servers: [url] }, ...more })
+
+describe.skipIf(noNats !== undefined)("a node over NATS", () => {
+  it("is found, followed and told with a plain NATS client, and takes its leave", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const all = await heard(client, ">")
+    const node = it.run(
+      {
+        agents: [agent({ taskTypes: ["code"], capabilities: ["typescript", "two words"] })],
+        ...at(nats.url, { fleet: { node: "edge-1", heartbeat: "200 millis" } })
+      },
+      "--json"
+    )
+    const idle = await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "idle")
+    assert.deepInclude(idle, { type: "AgentStatus" })
+    assert.deepInclude(idle.body, {
+      agent: "worker",
+      node: "edge-1",
+      taskTypes: ["code"],
+      capabilities: ["typescript", "two%20words"]
+    })
+    const beat = await all.find(({ subject }) => subject === "nodes.edge-1.heartbeat")
+    assert.deepInclude(beat.body, { node: "edge-1", mode: "full", everyMillis: 200, agents: 1 })
+
+    const submitted = await finish(["submit", fake({ text: "done by it" }), "--type", "code", "--id", "t1"], {
+      cwd: it.dir
+    })
+    assert.strictEqual(submitted.code, 0, submitted.stderr)
+    const result = await all.find(({ subject }) => subject === "tasks.t1.result")
+    assert.strictEqual(result.type, "TaskResult")
+    assert.deepInclude(result.body, {
+      task: "t1",
+      node: "edge-1",
+      status: "succeeded",
+      text: "done by it",
+      attempt: 1,
+      agent: "worker"
+    })
+    const progress = all.bodies().filter(({ subject }) => subject === "tasks.t1.progress")
+    assert.deepStrictEqual(
+      progress.map(({ body }) => body["doing"]),
+      ["queued", "running", "text"]
+    )
+    const event = await all.find(({ body, subject }) => subject === "events.task.state" && body["to"] === "succeeded")
+    assert.deepInclude(event.body, { type: "task.state", task: "t1" })
+    await all.find(({ subject }) => subject === "events.runtime.started")
+
+    const paused = await tell(client, "worker", { command: "pause", reason: "maintenance" })
+    assert.deepInclude(paused, { type: "CommandReply" })
+    assert.deepInclude(paused.body, { done: true, command: "pause" })
+    assert.deepInclude(paused.body["status"] as Body, { agent: "worker", state: "paused" })
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "paused")
+    const told = await node.waitFor("agent.told", ({ type }) => type === "agent.told")
+    assert.deepInclude(told, { agent: "worker", command: "pause", by: "client:ops", reason: "maintenance" })
+    const unable = await tell(client, "worker", { command: "interrupt" })
+    assert.deepInclude(unable.body, { done: false, command: "interrupt" })
+    assert.deepInclude(unable.body["fault"] as Body, { kind: "CommandUnsupported" })
+    const resumed = await tell(client, "worker", { command: "resume" })
+    assert.deepInclude(resumed.body["status"] as Body, { state: "idle" })
+    const stopped = await tell(client, "worker", { command: "stop" })
+    assert.deepInclude(stopped.body["status"] as Body, { state: "terminated" })
+    const again = await tell(client, "worker", { command: "restart" })
+    assert.deepInclude(again.body, { done: true })
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { node: "edge-1" })
+    const nonsense = await client.request("agents.worker.commands", "nonsense", { timeout: 30_000 })
+    assert.deepInclude(nonsense.json<Body>(), { type: "Refusal" })
+
+    const ping = (await client.request("$SRV.PING.mister-smith", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, {
+      node: "edge-1",
+      agents: "worker",
+      capabilities: "typescript,two%20words"
+    })
+    const info = (await client.request("$SRV.INFO.mister-smith", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(info["metadata"] as Body, { node: "edge-1", mode: "full", slots: "1", running: "0" })
+
+    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
+    assert.strictEqual((await kv.get("edge-1"))?.operation, "PUT")
+    assert.strictEqual((await kv.status()).ttl, 20_000)
+    node.child.kill("SIGTERM")
+    assert.strictEqual(await node.exit, 143)
+    assert.notStrictEqual((await kv.get("edge-1"))?.operation, "PUT")
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "terminated")
+    const nobody = await client
+      .request("agents.worker.commands", "", { timeout: 30_000 })
+      .catch((error: Error) => error)
+    assert.match(String(nobody), /503|no responders/i)
+  }, 120_000)
+})
