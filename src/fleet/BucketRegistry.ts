@@ -2,7 +2,7 @@
  * The list of nodes in a key-value bucket on the servers, by node. The bucket is made by the first who needs it, and what is
  * older than its age goes by itself: all of it has one age, because servers before 2.11 know none for a single key.
  */
-import { type Duration, Duration as Durations, Effect, Option, Schema } from "effect"
+import { Duration, Effect, Option, Schema } from "effect"
 import { type KV, type NatsConnection, nanos } from "nats"
 import type { TransportClosed } from "../transport/TransportError.ts"
 import { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
@@ -10,7 +10,10 @@ import { type Listed, NodeRecord } from "./NodeRecord.ts"
 import { byName, type RegistryShape } from "./Registry.ts"
 
 /** What the server may take for one thing that it is asked. */
-const PATIENCE = Durations.seconds(5)
+const PATIENCE = Duration.seconds(5)
+
+/** Records that are read at a time. */
+const AT_ONCE = 64
 
 export interface Options {
   readonly bucket: string
@@ -46,7 +49,7 @@ export const make = (
 
   const open = async (client: NatsConnection): Promise<KV> => {
     if (opened !== undefined) return opened
-    const ttl = Durations.toMillis(expire)
+    const ttl = Duration.toMillis(expire)
     const kv = await client.jetstream().views.kv(bucket, { history: 1, ttl, replicas })
     const { streamInfo, ttl: there } = await kv.status()
     if (there !== ttl) {
@@ -62,10 +65,10 @@ export const make = (
     return kv
   }
 
-  const use = <A>(act: (kv: KV) => Promise<A>): Effect.Effect<A, RegistryUnusable> =>
+  const use = <A>(act: (kv: KV, client: NatsConnection) => Promise<A>): Effect.Effect<A, RegistryUnusable> =>
     connection.pipe(
       Effect.flatMap((client) =>
-        Effect.tryPromise({ try: async () => act(await open(client)), catch: (cause) => cause })
+        Effect.tryPromise({ try: async () => act(await open(client), client), catch: (cause) => cause })
       ),
       Effect.timeout(PATIENCE),
       Effect.mapError((cause) => {
@@ -115,11 +118,16 @@ export const make = (
         const there = entry?.operation === "PUT" ? Option.getOrUndefined(decode(entry.string())) : undefined
         if (entry !== null && there?.life === life) await kv.delete(node, { previousSeq: entry.revision })
       }),
-    list: use(async (kv) => {
+    list: use(async (kv, client) => {
+      // Not `kv.keys()`: it ends early where its reader waits for something else in between.
+      const before = `$KV.${bucket}.`
+      const manager = await client.jetstreamManager()
+      const { state } = await manager.streams.info(`KV_${bucket}`, { subjects_filter: `${before}>` })
+      const nodes = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(before.length))
       const found: Array<Listed> = []
-      for await (const node of await kv.keys()) {
-        const listed = await read(kv, node)
-        if (listed !== undefined) found.push(listed)
+      for (let at = 0; at < nodes.length; at += AT_ONCE) {
+        const some = await Promise.all(nodes.slice(at, at + AT_ONCE).map((node) => read(kv, node)))
+        found.push(...some.filter((listed) => listed !== undefined))
       }
       return byName(found)
     })

@@ -1,6 +1,6 @@
 /** The compiled binary, the real CLI and a real nats-server; and a NATS client without any code of ours beside it. */
 import { Effect, Exit, Scope } from "effect"
-import { connect, type Msg, type NatsConnection } from "nats"
+import { connect, type NatsConnection } from "nats"
 import { assert, describe, it } from "vitest"
 import { finish } from "../utils/Binary.ts"
 import { agent, fake, fleet } from "../utils/Fleet.ts"
@@ -24,13 +24,19 @@ const server = async (options: ServerOptions = { jetstream: true }) => {
   }
 }
 
-/** Everything that is said below a subject from now on. */
-const heard = async (client: NatsConnection, subject: string) => {
-  const messages: Array<Msg> = []
-  client.subscribe(subject, { callback: (_, message) => void messages.push(message) })
+/** What nodes say. */
+const SAID = ["events.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
+
+/** Everything that nodes say from now on. */
+const heard = async (client: NatsConnection) => {
+  const messages: Array<{ readonly subject: string; readonly type: string; readonly body: Body }> = []
+  for (const subject of SAID)
+    client.subscribe(subject, {
+      callback: (_, message) =>
+        void messages.push({ subject: message.subject, ...message.json<{ type: string; body: Body }>() })
+    })
   await client.flush()
-  const bodies = () =>
-    messages.map((message) => ({ subject: message.subject, ...message.json<{ type: string; body: Body }>() }))
+  const bodies = () => messages
   return {
     bodies,
     /** Waits until it is there; the test's own time limit is the end of patience. */
@@ -62,7 +68,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await using nats = await server()
     await using it = await fleet()
     const client = await nats.client()
-    const all = await heard(client, ">")
+    const all = await heard(client)
     const node = it.run(
       {
         agents: [agent({ taskTypes: ["code"], capabilities: ["typescript", "two words"] })],
