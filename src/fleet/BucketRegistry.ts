@@ -17,9 +17,8 @@ const AT_ONCE = 64
 
 export interface Options {
   readonly bucket: string
-  readonly expire: Duration.Duration
-  /** Of a bucket that is made. */
-  readonly replicas: number
+  /** What it is to be made with, and its age kept at. Who says nothing uses what is there, and changes nothing. */
+  readonly made?: { readonly expire: Duration.Duration; readonly replicas: number }
 }
 
 /** The bucket of a fleet, by its prefix. No two prefixes have the same. */
@@ -41,7 +40,7 @@ const isOvertaken = (error: unknown): boolean => error instanceof Error && /wron
 
 export const make = (
   connection: Effect.Effect<NatsConnection, TransportClosed>,
-  { bucket, expire, replicas }: Options
+  { bucket, made }: Options
 ): RegistryShape => {
   let opened: KV | undefined
   /** Of what this end has written, by node. */
@@ -49,8 +48,13 @@ export const make = (
 
   const open = async (client: NatsConnection): Promise<KV> => {
     if (opened !== undefined) return opened
-    const ttl = Duration.toMillis(expire)
-    const kv = await client.jetstream().views.kv(bucket, { history: 1, ttl, replicas })
+    const { views } = client.jetstream()
+    if (made === undefined) {
+      opened = await views.kv(bucket, { bindOnly: true })
+      return opened
+    }
+    const ttl = Duration.toMillis(made.expire)
+    const kv = await views.kv(bucket, { history: 1, ttl, replicas: made.replicas })
     const { streamInfo, ttl: there } = await kv.status()
     if (there !== ttl) {
       const manager = await client.jetstreamManager()

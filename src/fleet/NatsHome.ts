@@ -28,7 +28,10 @@ export const make = Effect.fnUntraced(function* (
     })
   )
   return {
-    registry: BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix), expire, replicas }),
+    registry: BucketRegistry.make(control, {
+      bucket: BucketRegistry.bucketOf(settings.prefix),
+      made: { expire, replicas }
+    }),
     wire: { transport, serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info) }
   }
 })

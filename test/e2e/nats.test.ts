@@ -1,6 +1,9 @@
 /** The compiled binary, the real CLI and a real nats-server; and a NATS client without any code of ours beside it. */
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection } from "nats"
+import { createUser } from "nkeys.js"
 import { assert, describe, it } from "vitest"
 import { finish } from "../utils/Binary.ts"
 import { agent, fake, fleet } from "../utils/Fleet.ts"
@@ -151,5 +154,128 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
       .request("agents.worker.commands", "", { timeout: 30_000 })
       .catch((error: Error) => error)
     assert.match(String(nobody), /503|no responders/i)
+  }, 120_000)
+
+  it("works before there is a server, and is there as soon as there is one", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    await Effect.runPromise(nats.kill)
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early" } }) }, "--json")
+    for (const lane of ["control", "bulk"])
+      await node.waitFor(
+        "an event that it waits",
+        (line) => line.type === "transport.status" && line["is"] === "connecting" && line["lane"] === lane
+      )
+    const alone = await finish(["submit", fake({ text: "alone" }), "--id", "t1", "--wait"], { cwd: it.dir })
+    assert.strictEqual(alone.stdout, "alone\n", alone.stderr)
+    await Effect.runPromise(nats.start)
+    await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
+    const client = await nats.client()
+    const kv = await client.jetstream().views.kv("mister-smith-nodes")
+    for (;;) {
+      if ((await kv.get("early"))?.operation === "PUT") break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { node: "early", agent: "worker" })
+    // What happened meanwhile is told too.
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("the break", (line) => line.type === "transport.status" && line["is"] === "down")
+  }, 120_000)
+
+  it("two nodes: each knows both, agents of the other are told, and one that is killed goes by itself", async () => {
+    await using nats = await server()
+    await using one = await fleet()
+    await using other = await fleet()
+    const settings = (node: string) => at(nats.url, { fleet: { node, heartbeat: "100 millis", expire: "2 seconds" } })
+    const first = one.run({ agents: [agent({ id: "left" })], ...settings("one") }, "--json")
+    const second = other.run({ agents: [agent({ id: "right" })], ...settings("two") }, "--json")
+    const names = async (...args: ReadonlyArray<string>) => {
+      const { code, stdout } = await finish(["nodes", "--json", ...args], { cwd: one.dir })
+      // Until its socket is there.
+      return code === 0
+        ? stdout
+            .split("\n")
+            .filter(Boolean)
+            .map((line) => (JSON.parse(line) as Body)["node"])
+        : []
+    }
+    const until = async (expected: ReadonlyArray<string>, ...args: ReadonlyArray<string>) => {
+      for (;;) if (JSON.stringify(await names(...args)) === JSON.stringify(expected)) return
+    }
+    await until(["one", "two"])
+    await until(["one", "two"], "--server", nats.url)
+    const people = await finish(["nodes"], { cwd: one.dir })
+    assert.match(people.stdout, /NODE .*\none +full .*\ntwo +full /)
+    const paused = await finish(["pause", "right", "--fleet", "--config", "config.json", "--json"], { cwd: one.dir })
+    assert.strictEqual(paused.code, 0, paused.stderr)
+    assert.deepInclude(JSON.parse(paused.stdout).status, { node: "two", state: "paused" })
+    await second.waitFor("the pause", (line) => line.type === "agent.told" && line["by"] === "client:mister-smith")
+    const nobody = await finish(["pause", "nobody", "--server", nats.url], { cwd: one.dir })
+    assert.strictEqual(nobody.code, 1)
+    assert.match(nobody.stderr, /nobody listens on "agents\.nobody\.commands"/)
+    for (;;) {
+      const all = await finish(["ps", "--fleet", "--json"], { cwd: one.dir })
+      const found = all.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Body)
+      assert.deepStrictEqual(
+        found.map(({ agent, node }) => [agent, node]),
+        [
+          ["left", "one"],
+          ["right", "two"]
+        ]
+      )
+      if (found[1]?.["state"] === "paused") break
+    }
+    second.child.kill("SIGKILL")
+    await second.exit
+    await until(["one"])
+    // Where no node runs, the config says whom to ask.
+    first.child.kill("SIGTERM")
+    await first.exit
+    await until([], "--config", "config.json")
+    const unreachable = await finish(["nodes", "--server", "nats://127.0.0.1:1"], { cwd: one.dir })
+    assert.strictEqual(unreachable.code, 3)
+  }, 120_000)
+
+  it("believes only whom it trusts, and signs what it says", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const keys = createUser()
+    const seed = new TextDecoder().decode(keys.getSeed())
+    writeFileSync(join(it.dir, "seed"), `${seed}\n`, { mode: 0o600 })
+    const signing = { seed: { file: "seed" }, trusted: [keys.getPublicKey()] }
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", signing } }) }, "--json")
+    await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
+    const client = await nats.client()
+    for (;;) {
+      // Until it listens.
+      const refused = await tell(client, "worker", { command: "pause" }).catch(() => undefined)
+      if (refused === undefined) continue
+      assert.strictEqual(refused.type, "Refusal")
+      assert.deepInclude(refused.body["fault"] as Body, { kind: "SignatureMissing" })
+      break
+    }
+    const signed = await finish(["pause", "worker", "--fleet", "--config", "config.json"], { cwd: it.dir })
+    assert.strictEqual(signed.stdout, "worker on n is paused\n", signed.stderr)
+    const told = await node.waitFor("the pause", (line) => line.type === "agent.told")
+    assert.strictEqual(told["signedBy"], keys.getPublicKey())
+    assert.notInclude(node.stdout() + node.stderr(), seed)
+  }, 120_000)
+
+  it("tells where the servers keep no list, and works all the same", async () => {
+    await using nats = await server({})
+    await using it = await fleet()
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n" } }) }, "--json")
+    const trouble = await node.waitFor("the trouble", (line) => line.type === "fleet.trouble")
+    assert.deepInclude(trouble, { kind: "RegistryUnusable" })
+    assert.include(trouble["message"], "JetStream")
+    const client = await nats.client()
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body, { done: true })
+    const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, { node: "n" })
   }, 120_000)
 })

@@ -43,7 +43,7 @@ const buckets = (urls: ReadonlyArray<string>, expire: Duration.Duration, replica
   Effect.map(
     Effect.forEach([urls[0] ?? "", urls.at(-1) ?? ""], (url) =>
       Effect.map(client(url), (client) =>
-        BucketRegistry.make(Effect.succeed(client), { bucket: "nodes", expire, replicas })
+        BucketRegistry.make(Effect.succeed(client), { bucket: "nodes", made: { expire, replicas } })
       )
     ),
     (ends) => ends as unknown as Ends
