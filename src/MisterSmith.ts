@@ -2,6 +2,7 @@
  * A config becomes one Layer: the only file that knows every room. Read the list at the end aloud, from the bottom up,
  * to know how the house is wired.
  */
+import { hostname } from "node:os"
 import { join } from "node:path"
 import {
   Clock,
@@ -36,6 +37,7 @@ import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
+import { nodeIdOf } from "./fleet/FleetSettings.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
@@ -217,8 +219,8 @@ const hostOf = ({ baseDir, claude, dataDir, process }: Config) => ({
   stopTime: longestStop(process.stop)
 })
 
-const selfOf = ({ fleet, transport }: Config): Self => ({
-  node: fleet.node,
+const selfOf = ({ fleet, name, transport }: Config): Self => ({
+  node: fleet.node ?? nodeIdOf(name, hostname()),
   prefix: transport.prefix,
   settings: fleet,
   seed: fleet.seed

@@ -105,6 +105,6 @@ export interface Config extends Omit<ConfigFile, "claude" | "fleet" | "tasks"> {
   readonly baseDir: string
   readonly claude: Omit<ClaudeSettings, "env"> & { readonly env: Readonly<Record<string, Redacted.Redacted>> }
   /** `seed` is what `signing.seed` refers to. */
-  readonly fleet: FleetSettings & { readonly node: string; readonly seed?: Redacted.Redacted }
+  readonly fleet: FleetSettings & { readonly seed?: Redacted.Redacted }
   readonly tasks: ReadonlyArray<TaskSpec & { readonly id: TaskId }>
 }

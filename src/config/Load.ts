@@ -2,13 +2,11 @@
  * From a file and the environment to a Config, or to every mistake in them. In this order: read, parse, override, decode,
  * check across fields, find secrets and directories. Each step goes on with what the one before could read.
  */
-import { hostname } from "node:os"
 import { dirname, resolve } from "node:path"
 import { Effect, Result } from "effect"
 import { resolved } from "../agent/WorkspaceSpec.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { learn } from "../domain/Redaction.ts"
-import { nodeIdOf } from "../fleet/FleetSettings.ts"
 import { type Config, type ConfigFile, type ConfigInput, MAX_AGENTS, MAX_TASKS } from "./Config.ts"
 import { ConfigInvalid, ConfigUnreadable } from "./ConfigError.ts"
 import { crossChecks } from "./CrossChecks.ts"
@@ -118,7 +116,6 @@ const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, seed, transpor
   claude: { ...file.claude, env: secrets },
   fleet: {
     ...file.fleet,
-    node: file.fleet.node ?? nodeIdOf(file.name, hostname()),
     ...(seed === undefined ? {} : { seed })
   },
   transport: found(file.transport, baseDir, transport),

@@ -54,7 +54,9 @@ export const make = (
       return opened
     }
     const ttl = Duration.toMillis(made.expire)
-    const kv = await views.kv(bucket, { history: 1, ttl, replicas: made.replicas })
+    const make = () => views.kv(bucket, { history: 1, ttl, replicas: made.replicas })
+    // Where another node makes it at this moment, with another age, the server refuses ours: then it is there.
+    const kv = await make().catch(make)
     const { streamInfo, ttl: there } = await kv.status()
     if (there !== ttl) {
       const manager = await client.jetstreamManager()

@@ -171,9 +171,10 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await Effect.runPromise(nats.start)
     await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
     const client = await nats.client()
-    const kv = await client.jetstream().views.kv("mister-smith-nodes")
+    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
     for (;;) {
-      if ((await kv.get("early"))?.operation === "PUT") break
+      // Before the node has made it, there is no bucket.
+      if ((await kv.get("early").catch(() => null))?.operation === "PUT") break
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     const asked = await tell(client, "worker", { command: "status" })
@@ -207,6 +208,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await until(["one", "two"], "--server", nats.url)
     const people = await finish(["nodes"], { cwd: one.dir })
     assert.match(people.stdout, /NODE .*\none +full .*\ntwo +full /)
+    await second.waitFor("its CLI", ({ type }) => type === "session.ready")
     const paused = await finish(["pause", "right", "--fleet", "--config", "config.json", "--json"], { cwd: one.dir })
     assert.strictEqual(paused.code, 0, paused.stderr)
     assert.deepInclude(JSON.parse(paused.stdout).status, { node: "two", state: "paused" })
@@ -258,6 +260,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
       assert.deepInclude(refused.body["fault"] as Body, { kind: "SignatureMissing" })
       break
     }
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
     const signed = await finish(["pause", "worker", "--fleet", "--config", "config.json"], { cwd: it.dir })
     assert.strictEqual(signed.stdout, "worker on n is paused\n", signed.stderr)
     const told = await node.waitFor("the pause", (line) => line.type === "agent.told")
