@@ -309,8 +309,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     return plan
   })
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
-  const decode = (task: TaskInput) =>
-    Effect.mapError(decodeTask(task), ({ message }) => new TaskInvalid({ problem: message }))
+  const decode = (task: TaskInput) => Effect.mapError(decodeTask(task), ({ issue }) => TaskInvalid.inIssue(issue))
   const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
     inputs.accepting(specs, options, (specs) => ledger.submitAll(specs, options))
   const submit = Effect.fn("MisterSmith.submit")(function* (task: TaskInput, options?: SubmitOptions) {

@@ -10,9 +10,11 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { check, type Report } from "./check.ts"
+import { checkWorktrees, doingOf, isTidy, type WorktreeReport } from "./checkWorktrees.ts"
 import * as Node from "./Node.ts"
 import * as Plan from "./Plan.ts"
 import * as Random from "./Random.ts"
+import * as Repository from "./Repository.ts"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(here))
@@ -22,6 +24,7 @@ export interface CrashRunOptions {
   readonly binary: string
   /** A directory of its own. */
   readonly dir: string
+  /** Of which a third works in worktrees. */
   readonly agents: number
   readonly tasks: number
   readonly kills: number
@@ -51,6 +54,9 @@ export interface CrashReport {
     readonly answering: Distribution
   }
   readonly check: Report
+  readonly worktrees: WorktreeReport
+  /** At the worktrees, as they are by now. */
+  readonly lookAgain: () => WorktreeReport
   readonly problems: ReadonlyArray<string>
 }
 
@@ -63,27 +69,45 @@ export interface Distribution {
 
 /** How long what is left may take when nobody kills any more, in milliseconds. */
 const PATIENCE = 300_000
+/** And for each task. */
+const PATIENCE_EACH = 1_000
+
+/** Workspaces of ended tasks that are kept: few, so that some are archived. */
+const KEPT = 4
+
+/** Agents that work in worktrees, beside the others. */
+export interface Coders {
+  readonly repository: Repository.Repository
+  readonly replicas: number
+  /** Of ended tasks. */
+  readonly kept: number
+}
 
 export const configOf = (options: {
   readonly agents: number
+  readonly coders?: Coders
   readonly tasks: ReadonlyArray<Plan.PlannedTask>
   readonly journal: string
   readonly more?: Record<string, unknown>
-}) => ({
-  dataDir: "data",
-  claude: { command: fakeClaude, env: { FAKE_JOURNAL: options.journal } },
-  retry: { attempts: 100, delay: "20 millis", maxDelay: "200 millis" },
-  supervision: { maxRestarts: 10_000, within: "60 seconds" },
-  agents: [
-    {
-      id: "worker",
-      replicas: options.agents,
-      restart: { initialDelay: "20 millis", maxDelay: "200 millis" }
-    }
-  ],
-  tasks: options.tasks,
-  ...options.more
-})
+}) => {
+  const { agents, coders, journal, more, tasks } = options
+  const restart = { initialDelay: "20 millis", maxDelay: "200 millis" }
+  const workspace = { kind: "worktree", repository: coders?.repository.path, base: Repository.BASE }
+  return {
+    dataDir: "data",
+    claude: { command: fakeClaude, env: { FAKE_JOURNAL: journal } },
+    // How often it is killed is not what is tried.
+    retry: { attempts: 100, interruptions: 1_000, delay: "20 millis", maxDelay: "200 millis" },
+    supervision: { maxRestarts: 10_000, within: "60 seconds" },
+    agents: [
+      { id: "worker", replicas: agents, restart },
+      ...(coders === undefined ? [] : [{ id: "coder", replicas: coders.replicas, restart, workspace }])
+    ],
+    ...(coders === undefined ? {} : { workspaces: { kept: coders.kept } }),
+    tasks,
+    ...more
+  }
+}
 
 export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> => {
   const { binary, dir, kills, log, seed } = options
@@ -96,7 +120,10 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   const config = join(dir, "config.json")
   mkdirSync(journal, { recursive: true })
   const more = options.config ?? {}
-  writeFileSync(config, JSON.stringify(configOf({ agents: options.agents, tasks: plan.first, journal, more })))
+  const repository = Repository.make(dir)
+  const coders: Coders = { repository, replicas: Math.round(options.agents / 3), kept: KEPT }
+  const agents = options.agents - coders.replicas
+  writeFileSync(config, JSON.stringify(configOf({ agents, coders, tasks: plan.first, journal, more })))
   writeFileSync(join(dir, "asked.json"), JSON.stringify(plan.asked))
 
   const problems: Array<string> = []
@@ -204,6 +231,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
         problems.push(`kill ${kill}: it ended by itself with ${ended}: ${one.stderr()}`)
         break
       }
+      Repository.mergeSome(repository, dir, random)
       if (kill % 10 === 0 || kill === kills)
         log(`${kill} of ${kills} kills, ${Math.round(performance.now() - began)} ms`)
       if (submitterEnded !== undefined && submitterEnded !== 0) break
@@ -221,7 +249,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
   /** Nobody kills it any more: it does all that is left, and is stopped in order. */
   async function finish() {
     const { one } = begin()
-    const until = performance.now() + PATIENCE
+    const patience = PATIENCE + options.tasks * PATIENCE_EACH
+    const until = performance.now() + patience
     const open = async () => {
       if (submitterEnded === undefined) return true
       for (const state of ["queued", "running", "parked"]) {
@@ -229,11 +258,11 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
         const { tasks } = (answer?.body ?? {}) as { readonly tasks?: ReadonlyArray<unknown> }
         if (tasks?.length !== 0) return true
       }
-      return false
+      return !isTidy({ dataDir, kept: KEPT })
     }
     while (await open()) {
       if (performance.now() > until) {
-        problems.push(`not all was done ${PATIENCE} ms after the last kill`)
+        problems.push(`not all was done ${patience} ms after the last kill`)
         break
       }
       if (one.child.exitCode !== null || one.child.signalCode !== null) {
@@ -261,6 +290,9 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     acknowledged,
     expected: [...plan.first, ...plan.asked].map(({ id }) => id)
   })
+  const doing = doingOf([...plan.first, ...plan.asked].filter(({ agent }) => agent === "coder"))
+  const lookAgain = () => checkWorktrees({ dataDir, journal, repository, doing, kept: KEPT })
+  const worktrees = lookAgain()
   return {
     seed,
     kills,
@@ -268,7 +300,9 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     tookSeconds: Math.round((performance.now() - began) / 1000),
     recovery: { started: spread(started), working: spread(working), answering: spread(answering) },
     check: checked,
-    problems: [...problems, ...checked.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
+    worktrees,
+    lookAgain,
+    problems: [...problems, ...checked.problems, ...worktrees.problems, ...(options.alsoCheck?.(dataDir) ?? [])]
   }
 }
 

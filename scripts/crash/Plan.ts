@@ -1,5 +1,6 @@
 /**
  * The tasks of a crash test, from a seed: of all priorities, with dependencies, evidence, tries that fail and CLIs that die.
+ * A third is done in worktrees, where by its number it commits a file, leaves one, does both or nothing.
  * Those of the config all succeed in the end, because a config asks anew for what has failed whenever it is started.
  */
 import type { Random } from "./Random.ts"
@@ -7,6 +8,7 @@ import type { Random } from "./Random.ts"
 export interface PlannedTask {
   readonly id: string
   readonly prompt: string
+  readonly agent?: string
   readonly priority?: number
   readonly after?: ReadonlyArray<string | { readonly task: string; readonly onFailure: "cancel" | "run" }>
   readonly evidence?: ReadonlyArray<Record<string, unknown>>
@@ -21,6 +23,9 @@ export interface Plan {
 
 /** How long the work of a task takes at the longest, in milliseconds: lives are not much longer. */
 const LONGEST = 400
+
+/** What tasks do there, by turns. One that does nothing leaves a worktree that is removed. */
+const IN_WORKTREES: ReadonlyArray<ReadonlyArray<"commit" | "leave">> = [["commit"], ["leave"], ["commit", "leave"], []]
 
 export const make = (random: Random, count: number): Plan => {
   const first: Array<PlannedTask> = []
@@ -43,7 +48,11 @@ const one = (
   if (isAsked && random.chance(0.04)) words.push("[refuse]")
   const file = `out-${id}`
   const evidence: Array<Record<string, unknown>> = []
-  if (random.chance(0.2)) {
+  const number = Number(id.slice(1))
+  const inWorktree = number % 3 === 0
+  if (inWorktree)
+    words.push(...(IN_WORKTREES[(number / 3) % IN_WORKTREES.length] ?? []).map((does) => `[${does} ${file}.${does}]`))
+  else if (random.chance(0.2)) {
     words.push(`[write ${file}]`)
     if (random.chance(0.3)) words.push("[late]")
     evidence.push({ file, matches: `^${id} ` })
@@ -59,6 +68,7 @@ const one = (
   return {
     id,
     prompt: `Do it. ${words.join(" ")}`,
+    agent: inWorktree ? "coder" : "worker",
     ...(random.chance(0.3) ? { priority: random.between(-10, 10) } : {}),
     ...(after.length > 0 ? { after } : {}),
     ...(evidence.length > 0 ? { evidence } : {})

@@ -230,7 +230,7 @@ const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpo
     .join("; ")
   return Effect.fail(
     endpoint.identifier === "submit" && error.kind === "Payload"
-      ? new TaskInvalid({ problem })
+      ? TaskInvalid.inIssue(error.cause.issue)
       : new RequestInvalid({ problem: `${error.kind.toLowerCase()}: ${problem}` })
   )
 })

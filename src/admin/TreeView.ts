@@ -93,6 +93,10 @@ export const AgentView = Schema.Struct({
   task: Schema.optional(Schema.String),
   /** The task whose conversation it still holds. */
   holds: Schema.optional(Schema.String),
+  /** The conversation that it is busy with, as the CLI calls it. */
+  session: Schema.optional(Schema.String),
+  /** What its attempts have cost in this run. */
+  costUsd: Schema.optional(Schema.Finite),
   usage: Schema.optional(UsageView)
 })
 export type AgentView = typeof AgentView.Type

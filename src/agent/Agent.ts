@@ -120,6 +120,10 @@ export interface Agent {
   readonly gone: () => boolean
   /** The task whose conversation it still holds. */
   readonly holds: () => string | undefined
+  /** The conversation that it is busy with, as the CLI calls it, where it has said so. */
+  readonly session: () => string | undefined
+  /** Dollars that its attempts have cost in this run, by the CLI's own estimate. */
+  readonly spent: () => number
   /** How this task has ended is written down: unless the agent is to go on with it, its conversation need not be kept. */
   settled(task: string): Effect.Effect<void>
   /** idle → busy, before `perform`: nobody else gives it a task meanwhile. */
@@ -182,6 +186,7 @@ export const make = Effect.fn("Agent.make")(function* (
   const memory: Memory = { conversation, performing: undefined, at: undefined, process: undefined }
   let state: AgentState = "initializing"
   let lives = 0
+  let costUsd = 0
   let gone = false
   /** While it is paused: what it is underneath, and will be again. */
   let underneath: AgentState | undefined
@@ -291,6 +296,8 @@ export const make = Effect.fn("Agent.make")(function* (
     state: () => state,
     gone: () => gone,
     holds: () => memory.conversation?.task,
+    session: () => (performing > 0 ? memory.at : undefined),
+    spent: () => costUsd,
     terminated: (reason) =>
       Effect.suspend(() => {
         gone = true
@@ -318,12 +325,17 @@ export const make = Effect.fn("Agent.make")(function* (
         const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
         if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
         yield* Queue.offer(jobs, job)
-        return yield* Deferred.await(job.done).pipe(
+        const attempt = Effect.tap(Deferred.await(job.done), ({ usage }) =>
+          Effect.sync(() => {
+            costUsd += usage.costUsd
+          })
+        )
+        return yield* attempt.pipe(
           Effect.onInterrupt(() =>
             Effect.andThen(
               Deferred.succeed(job.cancelled, undefined),
               // The turn's own interruption is bounded; this bound is for a life that never took the job.
-              Effect.timeoutOption(Effect.interruptible(Effect.exit(Deferred.await(job.done))), "3 seconds")
+              Effect.timeoutOption(Effect.interruptible(Effect.exit(attempt)), "3 seconds")
             )
           )
         )

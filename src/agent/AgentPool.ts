@@ -30,6 +30,10 @@ export interface AgentSnapshot {
   readonly leaving?: boolean
   /** The task whose conversation it still holds. */
   readonly holds: string | undefined
+  /** The conversation that it is busy with, as the CLI calls it. */
+  readonly session?: string | undefined
+  /** Dollars that its attempts have cost in this run. */
+  readonly costUsd?: number | undefined
   /** What its CLI and all it has started use, as of the last look. */
   readonly usage?: TreeUsage | undefined
 }
@@ -105,6 +109,8 @@ export class AgentPool extends Context.Service<
               gone: agent.gone(),
               leaving: agent.leaving(),
               holds: agent.holds(),
+              session: agent.session(),
+              costUsd: agent.spent(),
               usage: agent.usage()
             }))
           ),

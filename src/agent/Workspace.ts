@@ -15,8 +15,10 @@ import type { TaskWorkspace } from "../domain/Task.ts"
 import { brief } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { AgentHost } from "./AgentHost.ts"
 import * as Git from "./Git.ts"
+import * as StaleLocks from "./StaleLocks.ts"
 import { NoRoom, WorkspaceBlocked, type WorkspaceError, WorkspacesFull } from "./WorkspaceError.ts"
 import * as WorkspaceJournal from "./WorkspaceJournal.ts"
 import * as WorkspaceRoom from "./WorkspaceRoom.ts"
@@ -169,7 +171,9 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     if (!isWorktree(record)) {
       yield* onDisk(record.path, () => mkdirSync(record.path, { recursive: true, mode: 0o700 }))
     } else {
+      crashPoint("workspace.make.before")
       yield* Worktree.add(git, record).pipe(Effect.tapError(() => Effect.ignore(finish(record))))
+      crashPoint("workspace.make.after")
     }
     return yield* write(ready(record))
   })
@@ -210,13 +214,17 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     const { archive, branch, commit } = record.git
     const isNew = record.state === "making" && archive === undefined && commit === undefined
     const dropped = isNew || (record.state === "removing" && (yield* Worktree.dropBranch(git, record)))
+    crashPoint("workspace.branch.after")
     if (dropped && archive === undefined) yield* forget(record)
     else yield* write({ ...record, state: "away" })
     sizes.delete(record.name)
     return dropped ? undefined : branch
   })
-  const settle = (record: WorkspaceRecord) =>
-    isWorktree(record) ? alone(record.git.repository, finish(record)) : finish(record)
+  const settle = Effect.fnUntraced(function* (record: WorkspaceRecord) {
+    crashPoint("workspace.settle.before")
+    yield* isWorktree(record) ? alone(record.git.repository, finish(record)) : finish(record)
+    crashPoint("workspace.settle.after")
+  })
   /** Whatever is wrong with one, the others are seen to. */
   const told = <A>(record: Pick<WorkspaceRecord, "path" | "task">, use: Effect.Effect<A, WorkspaceError>) =>
     Effect.catch(use, ({ message }) => kept(record, message))
@@ -253,8 +261,10 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
       git: { ...record.git, head: taken.on, commit: taken.head, ...(saved === undefined ? {} : { archive: saved.ref }) }
     })
     const refused = yield* Effect.gen(function* () {
+      crashPoint("workspace.remove.before")
       if (saved !== undefined && !taken.clean) yield* Worktree.standOn(git, record.path, saved.commit)
       yield* Worktree.remove(git, removing)
+      crashPoint("workspace.remove.after")
     }).pipe(Effect.flip, Effect.option)
     if (Option.isSome(refused)) {
       yield* finish(removing)
@@ -357,6 +367,8 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
   if (known.unreadable.length > 0) {
     yield* Effect.logWarning(`records of workspaces that cannot be read: ${known.unreadable.slice(0, 10).join(", ")}`)
   }
+  const stale = yield* Effect.orElseSucceed(StaleLocks.drop(git, known.records.filter(isWorktree)), () => [])
+  if (stale.length > 0) yield* Effect.logWarning(`removed, left by a git that was killed: ${brief(stale.join(", "))}`)
   for (const record of known.records) {
     if (record.state === "making" || record.state === "removing") yield* told(record, settle(record))
   }

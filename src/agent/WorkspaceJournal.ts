@@ -16,6 +16,7 @@ import {
 } from "node:fs"
 import { join } from "node:path"
 import { Option, Schema } from "effect"
+import { crashPoint } from "../state/CrashPoint.ts"
 
 /** Below dataDir. */
 export const DIRECTORY = "workspaces"
@@ -103,6 +104,7 @@ export const make = (dataDir: string): Journal => {
       return { records: found, unreadable }
     },
     write: (record) => {
+      crashPoint("workspace.record.before")
       mkdirSync(records, { recursive: true, mode: 0o700 })
       const file = join(records, `${record.name}.json`)
       const fd = openSync(`${file}.new`, "w", 0o600)
@@ -112,11 +114,15 @@ export const make = (dataDir: string): Journal => {
       } finally {
         closeSync(fd)
       }
+      crashPoint("workspace.record.within")
       renameSync(`${file}.new`, file)
+      crashPoint("workspace.record.after")
       sync()
     },
     remove: (name) => {
+      crashPoint("workspace.forget.before")
       rmSync(join(records, `${name}.json`), { force: true })
+      crashPoint("workspace.forget.after")
       sync()
     }
   }

@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from "node:path"
 import { Effect } from "effect"
 import { brief } from "../event/Event.ts"
 import { holdersOf } from "../process/Holders.ts"
+import { crashPoint } from "../state/CrashPoint.ts"
 import { faultOf, type Git, type GitError } from "./Git.ts"
 import { BaseUnknown, BranchTaken, GitFailed, RepositoryUnusable, WorkspaceBlocked } from "./WorkspaceError.ts"
 import type { GitRecord, Journal, WorkspaceRecord } from "./WorkspaceJournal.ts"
@@ -241,6 +242,7 @@ export const settled = Effect.fnUntraced(function* (git: Git, record: WorktreeRe
 /** A ref that holds this snapshot, made where there is none; it has been read back. */
 export const archive = Effect.fn("Worktree.archive")(function* (git: Git, record: WorktreeRecord, taken: Snapshot) {
   const { name, path, task } = record
+  crashPoint("workspace.archive.before")
   const parents = ["-p", taken.head]
   if (taken.index !== taken.headTree && taken.index !== taken.tree) {
     const message = `What was staged for task ${task}`
@@ -254,6 +256,7 @@ export const archive = Effect.fn("Worktree.archive")(function* (git: Git, record
     if ((yield* commitOf(git, path, ref)) !== undefined) continue
     // Only where it is not there.
     yield* git.line(path, ["update-ref", ref, commit, "0".repeat(commit.length)])
+    crashPoint("workspace.archive.after")
     const [is, tree] = [yield* commitOf(git, path, ref), yield* git.maybe(path, ["rev-parse", `${ref}^{tree}`])]
     if (is !== commit || tree !== taken.tree) return yield* unsaved(`${ref} does not hold what was put into it`)
     return { ref, commit }
@@ -264,7 +267,9 @@ export const archive = Effect.fn("Worktree.archive")(function* (git: Git, record
 /** Puts it on a commit with all that is in it, so that git finds it clean if nothing is changed any more. */
 export const standOn = Effect.fnUntraced(function* (git: Git, path: string, commit: string) {
   yield* git.line(path, ["update-ref", "--no-deref", "HEAD", commit])
+  crashPoint("workspace.stand.within")
   yield* git.line(path, ["read-tree", commit])
+  crashPoint("workspace.stand.after")
 })
 
 /** Back to where it was. What is in it is left as it is. */
@@ -285,10 +290,14 @@ export const dropBranch = Effect.fnUntraced(function* (
   { git: { base, branch, repository } }: WorktreeRecord
 ) {
   const ref = `refs/heads/${branch}`
-  if ((yield* commitOf(git, repository, ref)) === undefined) return true
+  const at = yield* commitOf(git, repository, ref)
+  if (at === undefined) return true
   if ((yield* commitOf(git, repository, base)) === undefined) return false
-  if (!(yield* contains(git, repository, base, ref))) return false
-  return (yield* git.run(repository, ["branch", "--quiet", "-d", branch])).code === 0
+  if (!(yield* contains(git, repository, base, at))) return false
+  if ((yield* git.run(repository, ["branch", "--quiet", "-d", branch])).code === 0) return true
+  // git asks whether it is in what the repository stands on, which need not be the base. Where somebody works on it, it is left.
+  if ((yield* list(git, repository)).some((worktree) => worktree.branch === ref)) return false
+  return (yield* git.run(repository, ["update-ref", "-d", ref, at])).code === 0
 })
 
 /** The branch of a worktree that was never worked in. */

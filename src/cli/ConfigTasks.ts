@@ -1,6 +1,7 @@
 /**
  * What a config asks for, given to a node that may know it from an earlier run. What has succeeded is answered with its
- * result, what was begun goes on, and what has failed or was cancelled is done once more.
+ * result, what was begun goes on, and what has failed or was cancelled is done once more: but not what was given up because
+ * it was broken off too often, which a service manager that starts the node anew would else do for ever.
  *
  * A task without an id of its own is named by its place. Where another text stands in that place than in the earlier run,
  * it is another task, named by its content too, and it replaces what is unfinished of the one before. A task that has an
@@ -15,6 +16,8 @@ import type { TaskSpec } from "../task/TaskSpec.ts"
 
 type Named = TaskSpec & { readonly id: string }
 
+const ONCE_MORE = { again: true, brokenOff: false }
+
 const open = (Object.keys(moves) as ReadonlyArray<TaskState>).filter((state) => !isFinal(state))
 
 export const submit = Effect.fn("cli.submitTasks")(function* (
@@ -24,7 +27,7 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
   only?: ReadonlySet<string>
 ) {
   const meant = (task: Named) => only === undefined || only.has(task.id)
-  const asked = yield* Effect.result(smith.submitAll(tasks.filter(meant), { again: true }))
+  const asked = yield* Effect.result(smith.submitAll(tasks.filter(meant), ONCE_MORE))
   if (asked._tag === "Success") return asked.success
   if (asked.failure._tag !== "TaskConflict") return yield* asked.failure
   const conflicts = new Set<string>(asked.failure.tasks)
@@ -34,7 +37,7 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
     .filter(meant)
     .map((task) => (changed.includes(task) ? { ...task, id: `${task.id}-${digest(task)}` } : task))
   // What is still in conflict has an id of its own.
-  const records = yield* smith.submitAll(renamed, { again: true })
+  const records = yield* smith.submitAll(renamed, ONCE_MORE)
   yield* replace(smith, changed, new Set<string>(renamed.map(({ id }) => id)))
   return records
 })

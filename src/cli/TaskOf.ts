@@ -16,8 +16,7 @@ export interface TaskInput extends TaskFlags {
 
 const decodeTask = Schema.decodeUnknownEffect(TaskSpec, { errors: "all", onExcessProperty: "error" })
 
-const decode = (draft: Draft) =>
-  Effect.mapError(decodeTask(draft), ({ message }) => new TaskInvalid({ problem: message }))
+const decode = (draft: Draft) => Effect.mapError(decodeTask(draft), ({ issue }) => TaskInvalid.inIssue(issue))
 
 export const taskOf = Effect.fnUntraced(function* (input: TaskInput) {
   const file = Option.getOrUndefined(input.task)
@@ -34,8 +33,16 @@ export const taskOf = Effect.fnUntraced(function* (input: TaskInput) {
   if (prompt !== undefined) draft = { ...draft, prompt }
   for (const [value, row] of said(input))
     draft = row.to((row.reads ? yield* jsonIn(String(value)) : value) as never, draft)
+  if (Option.isSome(input.timeZone) && !hasCron(draft["schedule"])) {
+    return yield* new UsageWrong({
+      problem: "--time-zone is the zone of a schedule, and there is none",
+      advice: 'give it with --schedule, such as --schedule "0 3 * * *"'
+    })
+  }
   return yield* decode(draft)
 })
+
+const hasCron = (schedule: unknown) => typeof schedule === "object" && schedule !== null && "cron" in schedule
 
 /** Undefined: the one of the file. */
 const promptOf = Effect.fnUntraced(function* ({ file, prompt }: TaskInput, hasOne: boolean) {

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import type { AgentView, ChildView, SupervisorView, TreeView } from "../admin/TreeView.ts"
 import { age, type Cell, jsonLine, out, painter, table } from "./Printing.ts"
 import { type Where, withNode } from "./Where.ts"
-import { harmless } from "./Words.ts"
+import { dollars, harmless } from "./Words.ts"
 
 export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly json: boolean; readonly where: Where }) {
   const p = yield* painter
@@ -26,7 +26,10 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
   )
 })
 
-const TITLES = ["NAME", "STATE", "TASK", "RESTARTS", "AGE", "CPU", "MEMORY", "LAST FAILURE"]
+const TITLES = ["NAME", "STATE", "TASK", "SESSION", "RESTARTS", "AGE", "CPU", "MEMORY", "COST", "LAST FAILURE"]
+
+/** As much of a session's id as tells it from others in a table; `--json` has all of it. */
+const SESSION_SHOWN = 8
 
 interface Row {
   readonly cells: ReadonlyArray<Cell>
@@ -45,8 +48,10 @@ const flatten = ({ agents, node, tree }: TreeView): ReadonlyArray<Row> => {
           `${indent}${view.path.split("/").at(-1) ?? view.path}`,
           view.phase,
           `(${view.strategy})`,
+          "",
           child === undefined ? "" : String(child.restarts),
           child?.uptimeMillis === undefined ? "" : age(child.uptimeMillis),
+          "",
           "",
           "",
           view.failure === undefined ? "" : [view.failure, "red"]
@@ -71,10 +76,12 @@ const worker = (child: ChildView, indent: string, above: string, agent: AgentVie
       `${indent}${child.id}`,
       stateCell(child, agent),
       agent?.task ?? "-",
+      agent?.session?.slice(0, SESSION_SHOWN) ?? "-",
       String(child.restarts),
       child.uptimeMillis === undefined ? "-" : age(child.uptimeMillis),
       usage?.cpuPercent === undefined ? "-" : `${Math.round(usage.cpuPercent)} %`,
       usage === undefined ? "-" : `${Math.round(usage.memory / 2 ** 20)} MiB`,
+      agent?.costUsd === undefined || agent.costUsd === 0 ? "-" : dollars(agent.costUsd),
       child.lastFailure === undefined ? "" : `${child.lastFailure.kind}: ${child.lastFailure.message}`
     ],
     line: { ...life, ...agent, path: `${above}/${child.id}`, supervisor: above }

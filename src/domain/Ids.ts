@@ -14,10 +14,11 @@ export const AgentId = Schema.String.pipe(
 )
 export type AgentId = typeof AgentId.Type
 
-/** That of a further occurrence of a scheduled task ends with its time: "nightly@2030-01-31T03:00:00Z". */
+/** That of a further occurrence of a scheduled task ends with its time: "nightly@20300131T030000Z",
+ * without colons, which git takes in no branch and PATH in no directory. */
 export const TaskId = Schema.String.pipe(
   Schema.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}(@\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)?$/, {
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}(@\d{8}T\d{6}Z)?$/, {
       message: 'expected at most 128 letters, digits, dashes and underscores, such as "fix-login-1"'
     })
   ),

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { ChildNotFound } from "./ChildError.ts"
 import type { ChildInfo, SupervisorInfo } from "./Snapshot.ts"
-import { inWords } from "./Words.ts"
+import { inWords, roughly } from "./Words.ts"
 
 const failureOf = ({ lastFailure }: ChildInfo): string =>
   lastFailure === undefined ? "" : `${lastFailure.kind}: ${lastFailure.message}`
@@ -26,7 +26,7 @@ const down = (child: ChildInfo): string => {
 const sentence = (child: ChildInfo, above: SupervisorInfo): string => {
   switch (child.status) {
     case "running":
-      return `runs since ${inWords(child.uptimeMillis ?? 0)}; ${restarted(child)}`
+      return `has run for ${inWords(roughly(child.uptimeMillis ?? 0))}; ${restarted(child)}`
     case "starting":
       return `is starting; ${restarted(child)}`
     case "stopping":

@@ -15,3 +15,9 @@ export const inWords = (millis: number): string => {
   const count = whole / size
   return `${count} ${name}${count === 1 ? "" : "s"}`
 }
+
+/** To the second, and after two minutes to the minute: nobody counts the milliseconds of what goes on. */
+export const roughly = (millis: number): number => {
+  const size = millis < 1_000 ? 1 : millis < 120_000 ? 1_000 : 60_000
+  return Math.round(millis / size) * size
+}

@@ -13,6 +13,10 @@ const BY_OTHERS = new Set(["Interrupted", "AgentGone"])
 
 export const brokenOff = ({ _tag }: Fault): boolean => BY_OTHERS.has(_tag)
 
+/** Given up because of that, and not of what it did. */
+export const wasBrokenOff = ({ lastFault, state }: TaskRecord): boolean =>
+  state === "dead" && lastFault?.kind === "BrokenOffTooOften"
+
 type Why = Pick<Parking, "fault"> & Partial<Parking>
 
 /** Back to the queue or to its pause, or given up. */

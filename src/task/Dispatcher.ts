@@ -299,7 +299,8 @@ const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), u
 /** What those lack who would take it else. */
 const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   const lacking = answer._tag === "Nobody" && answer.missing !== undefined ? { missing: answer.missing } : {}
-  return new NoTaker({ task: id, type: spec.type, ...lacking })
+  const named = spec.agent === undefined ? {} : { agent: spec.agent }
+  return new NoTaker({ task: id, type: spec.type, ...named, ...lacking })
 }
 
 type Common = Pick<TaskResult, "task" | "agent" | "session" | "attempts" | "usage" | "tookMillis" | "workspace">

@@ -86,7 +86,7 @@ const why = (task: TaskRecord, around: Around): string => {
     case "running":
       return `is performed by ${agent ?? "somebody"}, attempt ${begun(task)}, begun at ${time(startedAt ?? around.now)}`
     case "waiting":
-      return "waits for a person"
+      return `waits for a person${because}`
     case "succeeded":
       return `has succeeded${at}, by ${agent ?? "nobody"}`
     case "cancelled":

@@ -88,7 +88,7 @@ export interface Input {
   readonly name: string
 }
 
-/** Copies all of them to where `task` keeps its files, or throws and leaves nothing there. */
+/** Copies all of them to where those of `task` are kept, or throws and leaves nothing there. */
 export const keep = async (root: string, task: string, files: ReadonlyArray<Input>): Promise<void> => {
   const unfinished = join(root, `${UNFINISHED}${task}`)
   try {
@@ -108,7 +108,7 @@ export const keep = async (root: string, task: string, files: ReadonlyArray<Inpu
 
 export const drop = (root: string, task: string): Promise<void> => remove(join(root, task))
 
-/** The tasks that have files here. What was cut off goes, here and where agents work. */
+/** The tasks and series that have files here. What was cut off goes, here and where agents work. */
 export const kept = async (root: string): Promise<ReadonlyArray<string>> => {
   const names = await readdir(root).catch(() => [])
   for (const name of names) {
@@ -128,20 +128,20 @@ const INPUTS = ".inputs"
 /** Where the files of a task are, seen from the workspace. */
 export const placeIn = (task: string): string => `${INPUTS}/${task}`
 
-/** Copies what `task` keeps into a workspace. It is noted first, so that a copy is found again whatever happens. */
-export const lay = async (root: string, task: string, workspace: string): Promise<void> => {
+/** Copies what is kept as `from` into a workspace, for `task`. It is noted first, so that a copy is found again whatever happens. */
+export const lay = async (root: string, from: string, task: string, workspace: string): Promise<void> => {
   const there = join(workspace, INPUTS)
   const stat = await lstat(there).catch(() => undefined)
   if (stat !== undefined && !stat.isDirectory()) throw new Uncopied(there, "it is there already, and no directory")
   const place = join(there, task)
-  const names = await readdir(join(root, task))
+  const names = await readdir(join(root, from))
   await writeFile(join(root, `${LAID}${task}`), place, { mode: 0o600 })
   try {
     await mkdir(there, { recursive: true, mode: 0o700 })
     await writeFile(join(there, ".gitignore"), "*\n")
     await remove(place)
     await mkdir(place, { mode: 0o700 })
-    for (const name of names) await copy(join(root, task, name), join(place, name), MAX_BYTES)
+    for (const name of names) await copy(join(root, from, name), join(place, name), MAX_BYTES)
   } catch (error) {
     await takeUp(root, task, place).catch(() => {})
     throw error

@@ -3,14 +3,15 @@
  *
  * Promises: a task that is accepted has a copy of its files on the disk, so that its submitter may remove them; one whose
  * files cannot be read is not accepted. While an attempt runs, another copy lies in its agent's workspace. A copy of which
- * no task knows, because something was cut off, is gone after the next start. The copying is InputFiles.ts.
+ * no task knows, because something was cut off, is gone after the next start. The occurrences of a series share one copy,
+ * under the id of the first, as long as one of them is open. The copying is InputFiles.ts.
  */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer, type Scope, Semaphore, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { FilesLost } from "../agent/AgentError.ts"
-import { TaskId } from "../domain/Ids.ts"
+import { seriesOf, TaskId } from "../domain/Ids.ts"
 import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { nameOf, pathOf, withPaths } from "./FileSpec.ts"
@@ -50,15 +51,23 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
   /** Held while copies are made or removed; another while they are laid into workspaces. */
   const keeping = yield* Semaphore.make(1)
   const laying = yield* Semaphore.make(1)
-  /** Those of which there are copies. */
+  /** Those of which there are copies; of an occurrence its series. */
   const held = new Set<string>()
   /** Those of them that can be asked for again, in the order in which they ended. */
   const ended = new Set<string>()
 
+  /** Of a series, the occurrence that ended last in this run. */
+  const last = new Map<string, string>()
+
   const find = (id: string) => Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.undefined)
+  /** Whose copy it is: a task, of a series the one that has not ended, or else the last that has. */
+  const owner = Effect.fnUntraced(function* (key: string) {
+    const [open] = yield* ledger.openOf(key)
+    return open ?? (yield* find(last.get(key) ?? key))
+  })
   const drop = (id: string) =>
     Effect.tryPromise(() => InputFiles.drop(root, id)).pipe(
-      Effect.tap(() => Effect.sync(() => [held, ended].map((ids) => ids.delete(id)))),
+      Effect.tap(() => Effect.sync(() => [held, ended, last].map((ids) => ids.delete(id)))),
       Effect.catch((error) => Effect.logWarning(`the files of task ${id} could not be removed: ${error.message}`))
     )
 
@@ -68,7 +77,7 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     const ids = yield* Effect.promise(() => InputFiles.kept(root))
     const over: Array<readonly [id: string, at: number]> = []
     for (const id of ids) {
-      const record = yield* find(id)
+      const record = yield* owner(id)
       if (record === undefined || record.state === "succeeded") yield* drop(id)
       else {
         held.add(id)
@@ -82,7 +91,7 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
   yield* Effect.addFinalizer(() =>
     Effect.forEach(
       held,
-      (id) => Effect.flatMap(find(id), (record) => (record?.state === "succeeded" ? drop(id) : Effect.void)),
+      (id) => Effect.flatMap(owner(id), (record) => (record?.state === "succeeded" ? drop(id) : Effect.void)),
       { discard: true }
     ).pipe(Effect.ignore)
   )
@@ -90,7 +99,7 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
   /** The oldest go first when the ledger forgets. */
   const forgotten = Effect.gen(function* () {
     for (const id of ended) {
-      if ((yield* find(id)) !== undefined) return
+      if ((yield* owner(id)) !== undefined) return
       yield* drop(id)
     }
   })
@@ -98,14 +107,16 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     Stream.filter((event) => event.type === "task.state"),
     Stream.runForEach(({ task, to }) => {
       const over = isFinal(to)
-      if (held.size === 0 || (!over && !ended.has(task))) return Effect.void
+      const key = seriesOf(task)
+      if (held.size === 0 || (!over && !ended.has(key))) return Effect.void
       return Effect.gen(function* () {
-        if (held.has(task)) {
+        if (held.has(key)) {
+          if (over) last.set(key, task)
           // What is true now: the event may be late.
-          const record = yield* find(task)
-          ended.delete(task)
-          if (record === undefined || record.state === "succeeded") yield* drop(task)
-          else if (isFinal(record.state)) ended.add(task)
+          const record = yield* owner(key)
+          ended.delete(key)
+          if (record === undefined || record.state === "succeeded") yield* drop(key)
+          else if (isFinal(record.state)) ended.add(key)
         }
         if (over) yield* forgotten
       }).pipe(
@@ -147,17 +158,20 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
       const made = new Set<string>()
       const copies = Effect.gen(function* () {
         for (const { files = [], id } of specs) {
-          if (id === undefined || files.length === 0 || made.has(id)) continue
-          const record = yield* find(id)
-          if (record === undefined || !held.has(id)) {
+          if (id === undefined || files.length === 0) continue
+          const key = seriesOf(id)
+          if (made.has(key)) continue
+          const [open] = yield* ledger.openOf(key)
+          const record = open ?? (yield* find(id))
+          if (record === undefined || !held.has(key)) {
             if (record !== undefined && !redone(record, options)) continue
-            yield* keep(id, files)
-            made.add(id)
+            yield* keep(key, files)
+            made.add(key)
             // Before it is accepted: it may have ended when that is told.
-            held.add(id)
+            held.add(key)
           } else if (redone(record, options)) {
             // With the files as they are now; where they are gone, with those of the first time.
-            yield* Effect.ignore(keep(id, files))
+            yield* Effect.ignore(keep(key, files))
           }
         }
       })
@@ -172,7 +186,7 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
       const place = InputFiles.placeIn(task)
       yield* Effect.acquireRelease(
         Effect.tryPromise({
-          try: () => InputFiles.lay(root, task, workspace),
+          try: () => InputFiles.lay(root, seriesOf(task), task, workspace),
           catch: (error) =>
             error instanceof InputFiles.Uncopied
               ? new FilesLost({ task, file: error.path, reason: error.reason })

@@ -12,7 +12,7 @@ import { inModule } from "../observability/Log.ts"
 import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { circle, edgesOf } from "./After.ts"
 import * as Alarm from "./Alarm.ts"
-import { interrupt } from "./BrokenOff.ts"
+import { interrupt, wasBrokenOff } from "./BrokenOff.ts"
 import { sameContent } from "./Content.ts"
 import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -29,6 +29,7 @@ import {
   TaskEnded,
   TaskInvalid,
   TaskNotDead,
+  TaskNotWaiting,
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
@@ -275,8 +276,8 @@ export const make = Effect.fnUntraced(function* (
   const failedOnes = ({ series, state }: TaskRecord) =>
     isFinal(state) && state !== "succeeded" && (series === undefined || store.openOf(series).length === 0)
 
-  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false }: SubmitOptions = {}) =>
-    submitting(specs, again ? failedOnes : () => false)
+  const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false, brokenOff = true }: SubmitOptions = {}) =>
+    submitting(specs, (record) => again && failedOnes(record) && (brokenOff || !wasBrokenOff(record)))
 
   /** The task, or that of its series which is open. */
   const there = ({ id, schedule }: Named): TaskRecord | undefined =>
@@ -338,6 +339,20 @@ export const make = Effect.fnUntraced(function* (
         else move(held(id, attempt), "parked", { ...given, dueAt: until }, fault, why)
       })
     ),
+    awaitPerson: Effect.fn("TaskLedger.awaitPerson")((id, attempt, why) =>
+      transact("park", true, (_now, move) => {
+        const { fault, usage } = why
+        const record = held(id, attempt)
+        move(record, "waiting", { lastFault: fault, usage, interruptions: record.interruptions + 1 }, fault, why)
+      })
+    ),
+    answered: Effect.fn("TaskLedger.answered")((id) =>
+      transact<TaskRecord, TaskUnknown | TaskNotWaiting>("park", true, (_now, move) => {
+        const record = find(id)
+        if (record.state !== "waiting") return refuse(new TaskNotWaiting({ task: id, state: record.state }))
+        return move(record, "queued")
+      })
+    ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
       transact("cancel", true, (now, move) => {
         const record = find(id)
@@ -377,6 +392,7 @@ export const make = Effect.fnUntraced(function* (
         return store.history(id)
       }),
     list: (filter = {}) => ask(() => store.list(filter)),
+    openOf: (series) => ask(() => store.openOf(series)),
     heads: (passOver = []) => ask(() => store.heads(passOver)),
     interrupted: (ids) => (ids.length === 0 ? Effect.succeed([]) : ask(() => store.interrupted(ids))),
     // Asked and waited for in one go: an end between the two would not be heard.

@@ -13,7 +13,7 @@ import type { TaskRecord } from "./TaskRecord.ts"
 const MAX_TAKEN = 1_000
 
 /** As the id of an occurrence says it: a schedule knows no parts of a second. */
-const timeOf = (at: number) => new Date(at).toISOString().replace(/\.\d+Z$/, "Z")
+const timeOf = (at: number) => new Date(at).toISOString().replace(/[-:]|\.\d+/g, "")
 
 /** The occurrence after this one, which has ended now, where there is to be one. */
 export const following = (ended: TaskRecord, store: LedgerStore, now: number): TaskRecord | undefined => {

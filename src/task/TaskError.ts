@@ -1,5 +1,5 @@
 /** What can go wrong between a task and the ledger. */
-import { Schema } from "effect"
+import { Schema, SchemaIssue } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
 import { cure, Problem, said } from "../state/DatabaseError.ts"
 
@@ -115,7 +115,24 @@ export class TaskNotDead extends Schema.TaggedError<TaskNotDead, Fault>("mister-
     })
   }
   override get message() {
-    return `task "${this.task}" is no dead letter: it is ${this.state}`
+    return `task "${this.task}" is no dead letter: its state is ${this.state}`
+  }
+}
+
+/** Only what waits for a person goes on because one has answered. */
+export class TaskNotWaiting extends Schema.TaggedError<TaskNotWaiting, Fault>("mister-smith/TaskNotWaiting")(
+  "TaskNotWaiting",
+  { task: Schema.String, state: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "somebody else has answered, or it has ended: `mister-smith task` tells its story"
+    })
+  }
+  override get message() {
+    return `task "${this.task}" waits for nobody: its state is ${this.state}`
   }
 }
 
@@ -243,6 +260,8 @@ export class LedgerUnusable extends Schema.TaggedError<LedgerUnusable, Fault>("m
 export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/NoTaker")("NoTaker", {
   task: Schema.String,
   type: Schema.String,
+  /** The agent that must do it. */
+  agent: Schema.optionalKey(Schema.String),
   /** What it requires and no agent that would else take it has, or not beside the rest. */
   missing: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
@@ -250,6 +269,8 @@ export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/No
     follow(this, { severity: "high", recovery: "ignore" })
   }
   override get hint(): string {
+    if (this.agent !== undefined && this.missing === undefined)
+      return `see in \`ps\` whether "${this.agent}" is there and why it ended, and whether its taskTypes hold "${this.type}"`
     return this.missing === undefined
       ? "see why its agents ended, or add the type to an agent's taskTypes"
       : "see why its agents ended, or add what is missing to an agent's capabilities"
@@ -257,7 +278,8 @@ export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/No
   override get message() {
     const able =
       this.missing === undefined ? "" : ` and has the capabilities it requires: missing is ${shown(this.missing)}`
-    return `no agent that takes a task of type "${this.type}" is up or will come up${able}`
+    const who = this.agent === undefined ? "no agent" : `no agent "${this.agent}"`
+    return `${who} that takes a task of type "${this.type}" is up or will come up${able}`
   }
 }
 
@@ -303,6 +325,8 @@ export class FileUnusable extends Schema.TaggedError<FileUnusable, Fault>("miste
   }
 }
 
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
 /** What was submitted is no task. Nothing was accepted. */
 export class TaskInvalid extends Schema.TaggedError<TaskInvalid, Fault>("mister-smith/TaskInvalid")("TaskInvalid", {
   problem: Schema.String,
@@ -311,6 +335,15 @@ export class TaskInvalid extends Schema.TaggedError<TaskInvalid, Fault>("mister-
 }) {
   static {
     follow(this, { severity: "low", recovery: "ignore" })
+  }
+  /** What the schema of a task finds wrong, each with its place. */
+  static inIssue(issue: SchemaIssue.Issue) {
+    const problem = format(issue)
+      .issues.map(({ message, path = [] }) =>
+        path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`
+      )
+      .join("; ")
+    return new TaskInvalid({ problem })
   }
   /** `id` waits for what nobody has asked for. */
   static waitsForNothing(id: string, after: ReadonlyArray<string>) {
@@ -323,7 +356,7 @@ export class TaskInvalid extends Schema.TaggedError<TaskInvalid, Fault>("mister-
   }
   override get hint(): string {
     return this.after === undefined
-      ? "a task needs a prompt; see docs/config.md for the other keys"
+      ? "docs/config.md tells what a task may have; only `prompt` must be there"
       : "submit what a task waits for before it or with it; a task that ended long ago may have been forgotten"
   }
   override get message() {

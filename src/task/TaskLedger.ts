@@ -19,9 +19,10 @@ import type {
   TaskEnded,
   TaskInvalid,
   TaskNotDead,
+  TaskNotWaiting,
   TaskUnknown
 } from "./TaskError.ts"
-import type { AttemptRecord, Parking, Remains, TaskFilter, TaskRecord } from "./TaskRecord.ts"
+import type { Asking, AttemptRecord, Parking, Remains, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 export type { AttemptRecord, Parking, Remains, TaskFilter, TaskRecord } from "./TaskRecord.ts"
@@ -35,6 +36,8 @@ const KEPT_IN_MEMORY: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 10
 export interface SubmitOptions {
   /** Whatever was asked for before and has failed or was cancelled is to be done once more. Default false. */
   readonly again?: boolean
+  /** With `again`: also what was given up because it was broken off too often. Default true. */
+  readonly brokenOff?: boolean
 }
 
 export class TaskLedger extends Context.Service<
@@ -63,6 +66,13 @@ export class TaskLedger extends Context.Service<
     giveUp(id: string, attempt: number, result: TaskResult, remains?: Remains): Effect.Effect<void, Refused>
     /** running → parked until it is due, and then queued again; queued at once where that is now; dead where it was broken off too often. */
     park(id: string, attempt: number, why: Parking): Effect.Effect<void, Refused>
+    /**
+     * running → waiting, for a person, as long as that takes; its `timeouts.whole` runs on. Uses up no try, as the attempt
+     * that goes on is the same work.
+     */
+    awaitPerson(id: string, attempt: number, why: Asking): Effect.Effect<void, Refused>
+    /** waiting → queued, before what was not begun yet. The first answer counts; to a second it is refused. */
+    answered(id: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotWaiting | LedgerUnusable>
     /** Ends a task that has not ended; an attempt under way is superseded by it. */
     cancel(id: string, why: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
     /** A dead letter goes back to the queue, with a new life; its story is kept. */
@@ -77,6 +87,8 @@ export class TaskLedger extends Context.Service<
      */
     readonly recover: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     get(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
+    /** Those of a series that have not ended, in the order in which they were accepted. */
+    openOf(series: string): Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Its latest attempts, first to last. */
     history(id: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
     /** The latest submitted first. */

@@ -91,6 +91,9 @@ export interface Parking extends Remains {
   readonly usage: TaskUsage
 }
 
+/** Why an attempt gives a task to a person. */
+export type Asking = Pick<Parking, "fault" | "usage" | keyof Remains>
+
 /** How often it was begun since it was last asked for. */
 export const begun = ({ attempt, before }: Pick<TaskRecord, "attempt" | "before">): number => attempt - before
 

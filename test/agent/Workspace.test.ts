@@ -253,6 +253,27 @@ describe.skipIf(!hasGit)("a worktree", () => {
     )
   )
 
+  on("goes with its branch where the base it is merged into is not what the repository stands on", ({ data, repo }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const node = yield* life(data)
+        git(repo, "branch", "stable")
+        for (const task of ["t", "looked-at"])
+          yield* attempt(node, task, worktree(repo, { base: "stable" }), (path) => void commit(path, task, "w"))
+        const merging = join(data, "merging")
+        git(repo, "worktree", "add", "--quiet", merging, "stable")
+        git(merging, "merge", "--quiet", "mister-smith/t")
+        git(merging, "merge", "--quiet", "-m", "both", "mister-smith/looked-at")
+        // Somebody looks at the other: git lets nobody else have it, so it is looked at with force.
+        git(repo, "worktree", "add", "--quiet", "--force", join(data, "looking"), "mister-smith/looked-at")
+        yield* node.workspaces.tidy(over())
+        assert.strictEqual(git(repo, "branch", "--list", "mister-smith/t"), "")
+        assert.match(git(repo, "branch", "--list", "mister-smith/looked-at"), /looked-at/)
+        assert.strictEqual(git(repo, "show", "stable:t"), "w")
+      })
+    )
+  )
+
   on("is kept always where the agent says so", ({ data, repo }) =>
     Effect.scoped(
       Effect.gen(function* () {

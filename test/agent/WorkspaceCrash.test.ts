@@ -268,6 +268,61 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
   }
 
   it.live(
+    "on the task's own branch does not keep the task from its workspace",
+    () =>
+      ground(({ data, repo }) =>
+        Effect.gen(function* () {
+          yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "t", worktree(repo)))
+          const file = recordFile(data, "t")
+          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "making" }))
+          git(repo, "worktree", "remove", join(data, "workspaces/t"))
+          const heads = join(repo, ".git/refs/heads")
+          writeFileSync(join(heads, "mister-smith/t.lock"), "")
+          // Of others, who may be at work.
+          writeFileSync(join(heads, "main.lock"), "")
+          writeFileSync(join(repo, ".git/packed-refs.lock"), "")
+          const left = () => [existsSync(join(heads, "main.lock")), existsSync(join(repo, ".git/packed-refs.lock"))]
+          yield* Effect.scoped(life(data))
+          assert.isFalse(existsSync(join(heads, "mister-smith/t.lock")))
+          assert.deepStrictEqual(left(), [true, true])
+          rmSync(join(repo, ".git/packed-refs.lock"))
+          yield* again(data, repo)
+        })
+      ),
+    TIME
+  )
+
+  it.live(
+    "on its archive, and on its index while it was removed, does not keep it from being cleared away",
+    () =>
+      ground(({ data, repo }) =>
+        Effect.gen(function* () {
+          yield* until(data, Number.POSITIVE_INFINITY, (node) =>
+            Effect.andThen(
+              attempt(node, "t", worktree(repo), (path) => put(path, "new", "untracked work")),
+              node.workspaces.tidy(over())
+            )
+          )
+          const file = recordFile(data, "t")
+          const own = git(join(data, "workspaces/t"), "rev-parse", "--absolute-git-dir")
+          const lock = join(repo, ".git/refs/mister-smith/archive/t.lock")
+          put(join(lock, ".."), "t.lock", "")
+          writeFileSync(join(own, "index.lock"), "")
+          yield* Effect.scoped(life(data))
+          // One that is whole may have it of its agent, or of a person.
+          assert.deepStrictEqual([existsSync(lock), existsSync(join(own, "index.lock"))], [false, true])
+          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "removing" }))
+          yield* Effect.scoped(life(data))
+          assert.isFalse(existsSync(join(own, "index.lock")))
+          yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "next", worktree(repo)), 1)
+          consistent(repo, data)
+          assert.include([...texts(repo, data)], "untracked work")
+        })
+      ),
+    TIME
+  )
+
+  it.live(
     "while it removed one is finished: half of the files are gone, the file .git too",
     () =>
       Effect.forEach([[], [".git"], [".git", "README"], ["README"]], (lost) =>

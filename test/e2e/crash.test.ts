@@ -3,12 +3,22 @@
  * left. `SEED=` repeats a plan and the moments of its kills, as far as clocks allow; the large one is
  * `bun scripts/crash/run.ts`.
  */
-import { appendFileSync, copyFileSync, cpSync, existsSync, rmSync } from "node:fs"
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { type CrashReport, crashRun } from "../../scripts/crash/CrashRun.ts"
 import { check } from "../../scripts/crash/check.ts"
+import { BASE, git, linesOf } from "../../scripts/crash/Repository.ts"
 import { binary, tempDir } from "../utils/Binary.ts"
 
 const seed = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9))
@@ -29,7 +39,8 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
       log: () => {}
     })
     const { recovery, withGuardian } = report
-    console.log(`SEED=${seed}: ${JSON.stringify({ withGuardian, recovery, check: report.check })}`)
+    const { check, worktrees } = report
+    console.log(`SEED=${seed}: ${JSON.stringify({ withGuardian, recovery, check, worktrees })}`)
   }, 400_000)
   afterAll(() => dir[Symbol.dispose]())
 
@@ -39,6 +50,12 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
     assert.strictEqual(report.check.acknowledged, 30)
     // It was killed in the middle of work, not between.
     assert.isAbove(report.check.abandoned, 0)
+    const { archives, commits, files, succeeded } = report.worktrees
+    // Those of the config: half of them commit, and half leave a file; more than four of those are not kept as they are.
+    assert.isAtLeast(succeeded, 10)
+    assert.isAtLeast(commits, 5)
+    assert.isAtLeast(files, 5)
+    assert.isAbove(archives, 0)
   })
 
   /** What the checker says of a copy that was changed. */
@@ -121,6 +138,99 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
     })
     assert.isTrue(removed)
     assert.match(problems.join("\n"), /is not in the workspace of/)
+  })
+
+  describe("in worktrees", () => {
+    const repository = () => join(dir.path, "repository")
+    const workspaces = () => join(dir.path, "data", "workspaces")
+    /** What is said of the worktrees while something is wrong with them. */
+    const during = (wrong: () => void, right: () => void) => {
+      try {
+        wrong()
+        return report.lookAgain().problems.join("\n")
+      } finally {
+        right()
+      }
+    }
+    /** Without any ref of that kind, and with nothing merged. */
+    const withoutRefs = (pattern: string) => {
+      const refs = linesOf(git(repository(), ["for-each-ref", "--format=%(refname) %(objectname)", pattern]))
+      assert.isAbove(refs.length, 0)
+      const base = git(repository(), ["rev-parse", BASE])
+      const update = (lines: ReadonlyArray<string>, to: string) =>
+        git(repository(), ["update-ref", "--stdin"], {}, [...lines, `update refs/heads/${BASE} ${to}`, ""].join("\n"))
+      return during(
+        () =>
+          update(
+            refs.map((ref) => `delete ${ref}`),
+            git(repository(), ["rev-parse", "main"])
+          ),
+        () =>
+          update(
+            refs.map((ref) => `create ${ref}`),
+            base
+          )
+      )
+    }
+    const one = () => {
+      const there = linesOf(git(repository(), ["worktree", "list", "--porcelain"])).flatMap(
+        (line) => /^worktree (.*\/workspaces\/.*)$/.exec(line)?.[1] ?? []
+      )
+      assert.isAbove(there.length, 0)
+      return there[0] ?? ""
+    }
+
+    it("its checker sees archives and branches that are lost", () => {
+      assert.match(withoutRefs("refs/mister-smith/archive/"), /is neither on the disk nor in an archive/)
+      assert.match(withoutRefs("refs/heads/mister-smith/"), /its branch is gone, and its commit/)
+    })
+
+    it("its checker sees a directory that is gone, half gone, or nobody's", () => {
+      const path = one()
+      const gone = during(
+        () => renameSync(path, join(dir.path, "gone")),
+        () => renameSync(join(dir.path, "gone"), path)
+      )
+      assert.match(gone, /git has a worktree without a directory/)
+      const text = readFileSync(join(path, "README"))
+      const half = during(
+        () => rmSync(join(path, "README")),
+        () => writeFileSync(join(path, "README"), text)
+      )
+      assert.match(half, /it is half made, or half removed/)
+      const stray = join(workspaces(), "stray")
+      assert.match(
+        during(
+          () => cpSync(path, stray, { recursive: true }),
+          () => rmSync(stray, { recursive: true })
+        ),
+        /stray: there is a directory, and git has no such worktree/
+      )
+    })
+
+    it("its checker sees a lock that is left, work in another's place, and what was somebody else's", () => {
+      const lock = join(repository(), ".git", "packed-refs.lock")
+      const locked = during(
+        () => writeFileSync(lock, ""),
+        () => rmSync(lock)
+      )
+      assert.match(locked, /git's packed-refs.lock is left/)
+      const journal = join(dir.path, "journal", "places")
+      const lines = readFileSync(journal, "utf8")
+      const elsewhere = during(
+        () => writeFileSync(journal, lines.replace(/\/workspaces\/\S+/, "/workspaces/other")),
+        () => writeFileSync(journal, lines)
+      )
+      assert.match(elsewhere, /it was worked on in .*other, which is not its own/)
+      const notes = join(dir.path, "outside", "notes")
+      const text = readFileSync(notes)
+      const theirs = during(
+        () => rmSync(notes),
+        () => writeFileSync(notes, text)
+      )
+      assert.match(theirs, /notes was somebody else's, and is not as it was/)
+      assert.deepStrictEqual(report.lookAgain().problems, [])
+    })
   })
 
   it("its checker finds nothing where nothing was changed", () => {

@@ -50,6 +50,33 @@ describe("a task", () => {
     assert.deepStrictEqual(log, ["before", "during", "during", "after"])
   })
 
+  it("that was broken off too often is not begun again by a run of the same config, and is when it is replayed", async () => {
+    await using it = await fleet()
+    const killer = {
+      agents: [runner],
+      retry: { interruptions: 1, delay: "100 millis" },
+      tasks: [{ id: "killer", prompt: fake(bash("echo begun >> log; [ -f enough ] || sleep 1019"), { text: "done" }) }]
+    }
+    const log = join(workspace(it.dir), "log")
+    const begun = () => (existsSync(log) ? readFileSync(log, "utf8").trim().split("\n").length : 0)
+    for (const times of [1, 2]) {
+      const run = it.run(killer, "--json")
+      while (begun() < times) await new Promise((resolve) => setTimeout(resolve, 20))
+      run.child.kill("SIGKILL")
+      await run.exit
+    }
+    const third = it.run(killer, "--json")
+    const given = await third.waitFor("its end", ({ type }) => type === "task.result")
+    assert.include(given, { task: "killer", status: "failed", attempts: 2, earlier: true })
+    assert.strictEqual(faultOf(third.lines, "killer"), "BrokenOffTooOften")
+    assert.strictEqual(begun(), 2)
+    writeFileSync(join(workspace(it.dir), "enough"), "")
+    const replay = ["task", "replay", "killer", "--json"]
+    while ((await finish(replay, { cwd: it.dir })).code === 3) await new Promise((resolve) => setTimeout(resolve, 20))
+    await third.waitFor("its success", (line) => line.type === "task.state" && line["to"] === "succeeded")
+    assert.strictEqual(begun(), 3)
+  })
+
   it("is never lost and never finished twice where the runtime is killed again and again at any moment", async () => {
     await using it = await fleet()
     const ids = Array.from({ length: 8 }, (_, n) => `t${n}`)

@@ -130,7 +130,14 @@ describe("submit", () => {
     const { tell } = await serving(it)
     const wrong = await tell("submit", "p", "--id", "a b", "--agent", "NOBODY")
     assert.strictEqual(wrong.code, 2)
-    assert.match(wrong.stderr, /this is not a task[\s\S]*128 letters[\s\S]*hint: /)
+    assert.match(wrong.stderr, /this is not a task: id: expected at most 128 letters[\s\S]*hint: /)
+    assert.notInclude(wrong.stderr, "needs a prompt")
+    const zone = await tell("submit", "p", "--time-zone", "UTC")
+    assert.strictEqual(zone.code, 2)
+    assert.match(zone.stderr, /--time-zone .* schedule[\s\S]*hint: .*--schedule/)
+    const nobody = await tell("submit", "p", "--agent", "nobody", "--wait")
+    assert.strictEqual(nobody.code, 1)
+    assert.match(nobody.stderr, /no agent "nobody" .*[\s\S]*hint: .*`ps`/)
     assert.strictEqual((await tell("submit", "")).code, 2)
     assert.strictEqual((await tell("submit", fake({ text: "1" }), "--id", "same", "--wait")).code, 0)
     const conflict = await tell("submit", "other", "--id", "same")
@@ -180,11 +187,21 @@ describe("what a node does", () => {
     await tell("submit", fake({ tool: "Bash", input: { command: "sleep 1009", description: "d" } }), "--id", "long")
     await running.waitFor("Bash", (line) => line.type === "task.progress")
     const shown = await tell("ps")
-    assert.match(shown.stdout, /^my-node .*pid [0-9]+[\s\S]*^agents +running[\s\S]*^ +worker +busy +long +0/m)
+    assert.match(
+      shown.stdout,
+      /^my-node .*pid [0-9]+[\s\S]*^agents +running[\s\S]*^ +worker +busy +long +[0-9a-f]{8} +0/m
+    )
     const { lines } = await tell("ps", "--json")
     assert.include(lines[0], { kind: "supervisor", path: "agents", strategy: "one_for_one" })
     assert.include(lines[1], { id: "worker", state: "busy", task: "long", restarts: 0, path: "agents/worker" })
-    assert.include(lines[2], { id: "other", state: "idle" })
+    assert.match(String(lines[1]?.["session"]), /^[0-9a-f]{8}-/)
+    assert.include(lines[2], { id: "other", state: "idle", costUsd: 0 })
+    assert.notProperty(lines[2], "session")
+    await tell("task", "cancel", "long")
+    await tell("submit", fake({ text: "cheap" }), "--wait")
+    const [, after] = (await tell("ps", "--json")).lines
+    assert.isAbove(Number(after?.["costUsd"]), 0)
+    assert.match((await tell("ps")).stdout, /^ +worker +idle .* \$0\.[0-9]+ *$/m)
   })
 
   it("can be changed: an agent is stopped, explained and started again", async () => {
@@ -330,7 +347,7 @@ describe("a dead letter", () => {
       assert.strictEqual(refused.code, 2)
       assert.match(
         refused.stderr,
-        id === "done" ? /is no dead letter: it is succeeded[\s\S]*hint: / : /there is no task/
+        id === "done" ? /is no dead letter: its state is succeeded[\s\S]*hint: / : /there is no task/
       )
     }
   })
@@ -346,7 +363,7 @@ describe("a scheduled task", () => {
       "the end of the second occurrence",
       (line) => line.type === "task.state" && String(line["task"]).startsWith("s@") && line["to"] === "succeeded"
     )
-    assert.match(String(second["task"]), /^s@\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    assert.match(String(second["task"]), /^s@\d{8}T\d{6}Z$/)
     // The one that is open may end while it is being cancelled; then it is the next.
     let cancelled: Line | undefined
     while (cancelled === undefined) {

@@ -1,5 +1,5 @@
 /** Conversations outlive the runtime: the compiled binary is killed in mid-turn, run again, and asked for more. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { agent, type Fleet, fake, faultOf, fleet, resultOf } from "../utils/Fleet.ts"
@@ -15,6 +15,15 @@ const log = (dir: string) =>
 
 const untilFile = async (file: string) => {
   while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+/**
+ * The CLI writes its conversation a moment after what happens in it, and a tool may run meanwhile: what is not on the disk
+ * when it is killed cannot be gone on with.
+ */
+const untilKept = async (dir: string, text: string) => {
+  const files = () => globSync(join(dir, ".mister-smith/agents/*/claude/projects/*/*.jsonl"))
+  while (!files().some((file) => readFileSync(file, "utf8").includes(text)))
+    await new Promise((resolve) => setTimeout(resolve, 20))
 }
 /** What the model was told, in each request for an answer that is about this. */
 const told = ({ standin }: Fleet, about: string) =>
@@ -34,6 +43,7 @@ describe("a conversation", () => {
     const config = { agents: [runner], tasks: [{ id: "t", prompt: fake(...halfway, { text: "done" }) }] }
     const first = it.run(config, "--once", "--json")
     await untilFile(join(workspace(it.dir), "flag"))
+    await untilKept(it.dir, '"tool_result"')
     await kill(first)
     writeFileSync(join(workspace(it.dir), "go"), "")
     const before = it.standin.requests().length
@@ -76,6 +86,7 @@ describe("a conversation", () => {
     }
     const first = it.run(config, "--once", "--json")
     await untilFile(join(it.dir, "flag"))
+    await untilKept(it.dir, "@fake")
     const { agent: holder } = await first.waitFor(
       "its start",
       ({ to, type }) => type === "task.state" && to === "running"

@@ -1,5 +1,5 @@
 /** Workspaces as a user meets them: the compiled binary, the real CLI, real git. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import { git, hasGit, repository, revOf } from "../agent/Places.ts"
@@ -52,6 +52,36 @@ describe.skipIf(!hasGit)("a task in a worktree", () => {
     assert.isFalse(existsSync(place(it.dir, "t")))
     assert.isUndefined(revOf(repo, "refs/heads/mister-smith/t"))
     assert.isTrue(existsSync(join(repo, "made.txt")))
+  })
+
+  it("is one for each occurrence of a series, which come with the files of the first", async () => {
+    await using it = await fleet()
+    const repo = repository(join(it.dir, "repo"))
+    const notes = join(it.dir, "notes.txt")
+    writeFileSync(notes, "keep it")
+    const prompt = fake(bash(`cat .inputs/*/notes.txt > copied && ${COMMIT}`), { text: "done" })
+    const running = it.run(
+      {
+        agents: [coder()],
+        tasks: [
+          {
+            id: "t",
+            prompt,
+            schedule: "* * * * * *",
+            files: [notes],
+            evidence: [{ file: "copied", matches: "keep it" }]
+          }
+        ]
+      },
+      "--json"
+    )
+    const ended = (line: Line) =>
+      line.type === "task.state" && (line["to"] === "succeeded" || line["to"] === "failed") && line["task"] !== "t"
+    await running.waitFor("the task", ({ type }) => type === "task.state")
+    rmSync(notes)
+    const second = await running.waitFor("the second occurrence", ended)
+    assert.strictEqual(second["to"], "succeeded", running.stdout())
+    assert.strictEqual(git(repo, "show", `mister-smith/${second["task"]}:copied`), "keep it")
   })
 
   it("that has changed nothing leaves nothing", async () => {

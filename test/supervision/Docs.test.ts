@@ -51,7 +51,7 @@ describe("the page on supervision", () => {
         "store opened",
         "reader started",
         "tick",
-        '"example/data" runs since 1 second; it has been restarted once, last because of SupervisorGaveUp: supervisor "example/data" gave up: child "store" failed, and more than 1 restarts within 1 minute are not allowed; the last failure was ConnectionLost: the connection is gone, for the 2. time.'
+        '"example/data" has run for 1 second; it has been restarted once, last because of SupervisorGaveUp: supervisor "example/data" gave up: child "store" failed, and more than 1 restarts within 1 minute are not allowed; the last failure was ConnectionLost: the connection is gone, for the 2. time.'
       ])
     })
   )

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as StoppedStore from "../../src/supervision/StoppedStore.ts"
 import * as Supervisor from "../../src/supervision/Supervisor.ts"
+import { inWords, roughly } from "../../src/supervision/Words.ts"
 import { Boom, Notebook, spec, within } from "./Script.ts"
 
 describe("introspection", () => {
@@ -50,7 +51,7 @@ describe("introspection", () => {
       yield* TestClock.adjust("2 seconds")
       const said = yield* Effect.forEach(["a", "b", "c", "d", "e", "f", "inner/x"], supervisor.explain)
       assert.deepStrictEqual(said, [
-        '"node/a" runs since 2 seconds; it has been restarted once, last because of Boom: exit 1.',
+        '"node/a" has run for 2 seconds; it has been restarted once, last because of Boom: exit 1.',
         '"node/b" has finished, and a transient child is not restarted then; it stays down until it is restarted.',
         '"node/c" was stopped on request; it stays down until it is restarted.',
         '"node/d" failed with Boom: exit 2; it is restarted in 3 seconds.',
@@ -122,4 +123,9 @@ describe("introspection", () => {
       assert.strictEqual(seen.length, 1 + 1 + 4_096)
     })
   )
+})
+
+it("tells a time that goes on as people count it", () => {
+  const told = [35, 35_905, 119_600, 3_725_000, 3_600_000].map((millis) => inWords(roughly(millis)))
+  assert.deepStrictEqual(told, ["35 milliseconds", "36 seconds", "2 minutes", "62 minutes", "1 hour"])
 })

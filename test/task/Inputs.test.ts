@@ -11,6 +11,7 @@ import {
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Result, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
 import { MAX_BYTES } from "../../src/task/FileSpec.ts"
 import { Inputs } from "../../src/task/Inputs.ts"
 import type { SubmitOptions } from "../../src/task/TaskLedger.ts"
@@ -187,6 +188,47 @@ describe("the files of a task", () => {
       assert.deepStrictEqual(at.kept(), ["failed", "open"])
       assert.deepStrictEqual(readdirSync(join(at.work, ".inputs")).sort(), [".gitignore", "mine"])
       assert.isTrue(existsSync(file))
+    })
+  )
+
+  it.effect("serve all occurrences of a series, also in the next run, until none of them is open", () =>
+    Effect.gen(function* () {
+      const at = yield* place
+      const file = at.write("file", "text")
+      const spec = { ...task({ id: "nightly" }), files: [file], schedule: "0 3 * * *" }
+      const first = yield* living(at)
+      yield* first.submit(spec)
+      rmSync(file)
+      const work = Effect.fnUntraced(function* (life: typeof first, ends: typeof done) {
+        yield* TestClock.adjust("1 day")
+        const [head] = yield* life.ledger.heads()
+        const { id } = head ?? assert.fail("nothing is due")
+        assert.notInclude(id, ":", "no branch and no directory on a PATH may have one")
+        const text = yield* Effect.scoped(
+          Effect.andThen(life.inputs.lay(id, [file], at.work), () =>
+            Effect.sync(() => readFileSync(join(at.work, ".inputs", id, "file"), "utf8"))
+          )
+        )
+        assert.strictEqual(text, "text")
+        yield* life.end(id, ends)
+        return id
+      })
+      assert.strictEqual(yield* work(first, done), "nightly")
+      assert.match(yield* work(first, failed), /^nightly@\d{8}T\d{6}Z$/)
+      yield* work(first, done)
+      yield* first.close
+      const second = yield* living(at)
+      const [open] = yield* second.ledger.openOf("nightly")
+      yield* work(second, done)
+      assert.deepStrictEqual(at.kept(), ["nightly"])
+      yield* second.submit(spec)
+      assert.deepStrictEqual(at.kept(), ["nightly"])
+      const [next] = yield* second.ledger.openOf("nightly")
+      assert.notStrictEqual(next?.id, open?.id)
+      yield* second.ledger.cancel(next?.id ?? assert.fail("the series has ended"), "enough")
+      yield* second.close
+      yield* living(at)
+      assert.deepStrictEqual(at.kept(), [])
     })
   )
 

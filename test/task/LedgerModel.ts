@@ -169,7 +169,7 @@ export class LedgerModel {
   private follow(over: ModelTask): void {
     if (!over.often || over.dropped || this.goesOn(over)) return
     let at = minuteAfter(Math.max(this.now, over.occurs ?? 0))
-    const id = () => `${first(over.id)}@${new Date(at).toISOString().replace(".000", "")}`
+    const id = () => `${first(over.id)}@${new Date(at).toISOString().replace(/[-:]|\.000/g, "")}`
     while (this.tasks.has(id())) at = minuteAfter(at)
     const { whole } = over.timeouts
     this.tasks.set(id(), {

@@ -65,13 +65,7 @@ it("takes cron expressions whose time comes, in a zone that is known", () => {
 })
 
 it("takes an id with the time of an occurrence, and none like it", () => {
-  assert.isTrue(read({ id: "nightly@2030-01-31T03:00:00Z" }))
-  for (const id of [
-    "nightly@",
-    "nightly@noon",
-    "@2030-01-31T03:00:00Z",
-    "a@2030-01-31T03:00:00.000Z",
-    "a@b@2030-01-31T03:00:00Z"
-  ])
+  assert.isTrue(read({ id: "nightly@20300131T030000Z" }))
+  for (const id of ["nightly@", "nightly@noon", "@20300131T030000Z", "a@2030-01-31T03:00:00Z", "a@b@20300131T030000Z"])
     assert.isFalse(read({ id }), id)
 })

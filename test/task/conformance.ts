@@ -277,6 +277,34 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     )
 
     test(
+      "lets a task wait for a person, and go on once when one has answered, without a try used up",
+      Effect.gen(function* () {
+        const ledger = yield* TaskLedger
+        yield* ledger.submitAll([task({ id: "asks" }), task({ id: "gone" }), task({ id: "new" })])
+        for (const id of ["asks", "gone"]) {
+          yield* ledger.claim(id, "a")
+          yield* ledger.awaitPerson(id, 1, { ...parking(0), words: "May I?" })
+        }
+        assert.deepInclude(yield* ledger.get("asks"), { state: "waiting", lastFault: fault })
+        assert.deepStrictEqual(ids(yield* ledger.list({ states: ["waiting"] })), ["gone", "asks"])
+        assert.deepInclude((yield* ledger.history("asks"))[0], { ended: "waiting", words: "May I?" })
+        // However long it takes, and whoever comes and goes meanwhile.
+        yield* TestClock.adjust("7 days")
+        assert.deepStrictEqual(yield* ledger.recover, [])
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["new"])
+        for (const late of [ledger.complete("asks", 1, done("asks")), ledger.park("asks", 1, parking(0))])
+          assert.strictEqual((yield* Effect.flip(late))._tag, "AttemptSuperseded")
+        assert.deepInclude(yield* ledger.answered("asks"), { state: "queued", attempt: 1 })
+        assert.strictEqual((yield* Effect.flip(ledger.answered("asks")))._tag, "TaskNotWaiting")
+        assert.strictEqual((yield* Effect.flip(ledger.answered("new")))._tag, "TaskNotWaiting")
+        assert.strictEqual((yield* Effect.flip(ledger.answered("none")))._tag, "TaskUnknown")
+        assert.deepStrictEqual(ids(yield* ledger.heads()), ["asks"])
+        assert.strictEqual(tries(yield* ledger.claim("asks", "a")), 1)
+        assert.strictEqual((yield* ledger.cancel("gone", "nobody answers")).state, "cancelled")
+      })
+    )
+
+    test(
       "claims a task for one agent only",
       Effect.gen(function* () {
         const ledger = yield* TaskLedger
@@ -891,7 +919,7 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
     const nightly = { ...task({ id: "nightly" }), schedule: "0 3 * * *" }
     const day = 86_400_000
     const three = 3 * 3_600_000
-    const occurrence = (n: number) => `nightly@1970-01-0${n + 1}T03:00:00Z`
+    const occurrence = (n: number) => `nightly@1970010${n + 1}T030000Z`
     const states = Effect.gen(function* () {
       const ledger = yield* TaskLedger
       return (yield* ledger.list()).map(({ id, state }) => `${id} ${state}`)
