@@ -163,6 +163,8 @@ export interface Memory {
   words?: string | undefined
   /** The conversation that its CLI is in, as far as that is known. */
   at: string | undefined
+  /** The prompt that has got into it: only what was told can be gone on with. */
+  told: string | undefined
   /** The CLI of this life. */
   process: ClaudeSession["process"] | undefined
 }
@@ -183,7 +185,7 @@ export const make = Effect.fn("Agent.make")(function* (
   const sessions = yield* Sessions
   const moves = yield* Moves
   const conversation = sessions.recall(id)
-  const memory: Memory = { conversation, performing: undefined, at: undefined, process: undefined }
+  const memory: Memory = { conversation, performing: undefined, at: undefined, told: undefined, process: undefined }
   let state: AgentState = "initializing"
   let lives = 0
   let costUsd = 0

@@ -223,6 +223,8 @@ const begin = Effect.fnUntraced(function* (
   )
   if (!resumed || wanted?.known !== true) memory.conversation = undefined
   memory.at = resumed ? resume : undefined
+  // It was resumed because its prompt is in it.
+  memory.told = memory.conversation?.prompt
   const slot: Slot = { session, liveness, tally, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
@@ -263,6 +265,7 @@ const note = ({ id, memory }: LifeInput, sessions: Sessions["Service"], event: C
     if (event.kind !== "system/init" || memory.performing === undefined || conversation === undefined)
       return Effect.void
     memory.at = event.session_id
+    memory.told = conversation.prompt
     if (conversation.session === event.session_id) return Effect.void
     conversation.session = event.session_id
     return Effect.catch(sessions.remember(id, conversation), (error) => Effect.logWarning(error.message))
@@ -279,7 +282,8 @@ const perform = Effect.fnUntraced(function* (
 ) {
   const random = yield* SecureRandom
   const known = memory.conversation
-  const goesOn = slot.used && known !== undefined && continues(known, work)
+  // What was broken off before the prompt had got into a turn is told anew.
+  const goesOn = slot.used && known !== undefined && memory.told === known.prompt && continues(known, work)
   const follows = !goesOn && work.session !== undefined && memory.at === work.session.session
   const sessions = yield* Sessions
   if (!goesOn && work.session !== undefined && !follows) {

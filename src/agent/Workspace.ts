@@ -30,6 +30,8 @@ type WorkspaceRecord = WorkspaceJournal.WorkspaceRecord
 export class Workspaces extends Context.Service<
   Workspaces,
   {
+    /** What an earlier run has left half made or half removed is finished or undone. Before any task gets its place. */
+    readonly recover: Effect.Effect<void>
     /** The place of this task, which nobody else gets and nobody removes until the Scope closes. */
     acquire(task: string, agent: string, spec: OwnSpec): Effect.Effect<string, WorkspaceError, Scope.Scope>
     /** Where work stands in it. */
@@ -364,15 +366,18 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
 
   // 7. What an earlier run has left half done. It is seen to before any agent works.
 
-  if (known.unreadable.length > 0) {
-    yield* Effect.logWarning(`records of workspaces that cannot be read: ${known.unreadable.slice(0, 10).join(", ")}`)
-  }
-  const stale = yield* Effect.orElseSucceed(StaleLocks.drop(git, known.records.filter(isWorktree)), () => [])
-  if (stale.length > 0) yield* Effect.logWarning(`removed, left by a git that was killed: ${brief(stale.join(", "))}`)
-  for (const record of known.records) {
-    if (record.state === "making" || record.state === "removing") yield* told(record, settle(record))
-  }
+  const recover = Effect.gen(function* () {
+    if (known.unreadable.length > 0) {
+      yield* Effect.logWarning(`records of workspaces that cannot be read: ${known.unreadable.slice(0, 10).join(", ")}`)
+    }
+    const stale = yield* Effect.orElseSucceed(StaleLocks.drop(git, known.records.filter(isWorktree)), () => [])
+    if (stale.length > 0) yield* Effect.logWarning(`removed, left by a git that was killed: ${brief(stale.join(", "))}`)
+    for (const record of known.records) {
+      if (record.state === "making" || record.state === "removing") yield* told(record, settle(record))
+    }
+  })
   return Workspaces.of({
+    recover,
     acquire: Effect.fn("Workspaces.acquire")(function* (task, agent, spec) {
       yield* hold(task)
       const find = () => [...records.values()].find((record) => record.task === task && fits(record, spec))

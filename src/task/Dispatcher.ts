@@ -24,6 +24,7 @@ import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
 import { Inputs } from "./Inputs.ts"
+import { recover } from "./Recovery.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
 import type { Route } from "./Router.ts"
@@ -249,7 +250,7 @@ export const layer = (retry: RetrySettings) =>
       })
 
       const changes = Stream.merge(yield* ledger.changes, yield* pool.changes)
-      yield* ledger.recover
+      yield* recover()
       yield* Effect.andThen(
         written(dispatch),
         Stream.runForEach(changes, () => written(dispatch))

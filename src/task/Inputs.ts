@@ -29,6 +29,8 @@ type Specs = ReadonlyArray<TaskSpec>
 export class Inputs extends Context.Service<
   Inputs,
   {
+    /** Half copies, and those of tasks that are over, go. Before any task is submitted. */
+    readonly recover: Effect.Effect<void, LedgerUnusable>
     /** Hands the tasks to `accept` when the files of those that are new are copied. */
     accepting<A, E>(
       specs: Specs,
@@ -86,7 +88,6 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     }
     for (const [id] of over.sort(([, a], [, b]) => a - b)) ended.add(id)
   })
-  yield* recover
   // What ended last may not have been told yet.
   yield* Effect.addFinalizer(() =>
     Effect.forEach(
@@ -142,6 +143,7 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     })
 
   return Inputs.of({
+    recover,
     accepting: Effect.fn("Inputs.accepting")(function* <A, E>(
       given: Specs,
       options: SubmitOptions | undefined,

@@ -111,7 +111,9 @@ export const life = (
     const built = yield* Layer.build(
       Workspaces.layer({ kept: 50, size: 1024 ** 3, ...settings }).pipe(Layer.provide(Layer.succeedContext(around)))
     ).pipe(Effect.provideService(Steps, { step }))
-    return { workspaces: Context.get(built, Workspaces), events }
+    const workspaces = Context.get(built, Workspaces)
+    yield* workspaces.recover
+    return { workspaces, events }
   })
 
 /** What an attempt does in its place. */

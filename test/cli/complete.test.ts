@@ -13,7 +13,7 @@ it("knows what the word at the cursor names", () => {
     ["logs -f |", "targets"],
     ["logs --last 5 |", "targets"],
     ["logs --last |", undefined],
-    ["explain |", "agents"],
+    ["explain |", "explained"],
     ["submit x --agent |", "agents"],
     ["submit x --agent a |", undefined],
     ["submit --task |", undefined],

@@ -3,6 +3,7 @@ import { Clock, Context, Deferred, Duration, Effect, Layer, PubSub, Result, Stre
 import { TestClock } from "effect/testing"
 import type { Agent, Attempt, Work } from "../../src/agent/Agent.ts"
 import { AgentPool } from "../../src/agent/AgentPool.ts"
+import { Workspaces } from "../../src/agent/Workspace.ts"
 import { Interrupted, Overloaded, RequestRejected } from "../../src/claude/ClaudeFailure.ts"
 import type { AgentState } from "../../src/domain/AgentState.ts"
 import { noUsage } from "../../src/domain/Task.ts"
@@ -115,7 +116,8 @@ const dispatching = (
     yield* Layer.build(
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
-        Layer.provide(Layer.mock(Inputs, {})),
+        Layer.provide(Layer.mock(Inputs, { recover: Effect.void })),
+        Layer.provide(Layer.mock(Workspaces, { recover: Effect.void })),
         Layer.provide(Layer.succeed(TaskLedger, ledger)),
         Layer.provide(ProcessTree.layerBare),
         Layer.provide(Layer.succeedContext(around))

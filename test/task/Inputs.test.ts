@@ -46,6 +46,7 @@ const living = ({ data, path }: Place) =>
     return yield* Effect.gen(function* () {
       const ledger = yield* TaskLedger
       const inputs = yield* Inputs
+      yield* inputs.recover
       const submit = (spec: TaskSpec, options?: SubmitOptions) =>
         inputs.accepting([spec], options, (specs) => ledger.submitAll(specs, options))
       const end = Effect.fnUntraced(function* (id: string, ends: typeof done) {

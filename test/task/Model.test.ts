@@ -6,7 +6,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Result, Scope } from "effect"
+import { Clock, Context, Effect, Exit, Layer, Result, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { TaskId } from "../../src/domain/Ids.ts"
@@ -16,6 +16,7 @@ import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
 import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
+import { onWall } from "../utils/Wall.ts"
 import { done, fault, sqliteIn as inFile, memoryWith } from "./Homes.ts"
 import { type Answer, type Content, INTERRUPTIONS, inOrder, LedgerModel, type ModelTask } from "./LedgerModel.ts"
 
@@ -377,23 +378,32 @@ it("cut off at any byte of its log, the file opens with all that had been answer
             const ledger = yield* opened(scope, Layer.fresh(sqliteIn(dir.path)))
             const before = readFileSync(join(dir.path, FILE))
             // What was written when the log was so long.
-            const moments = [{ length: length(), state: expected(model) }]
+            const moments = [
+              { length: length(), state: expected(model), now: yield* Clock.currentTimeMillis, waited: false }
+            ]
             for (const [step, what] of actions.entries()) {
               if (what.do === "crash") continue
               yield* act(ledger, model, what, step + 1)
-              moments.push({ length: length(), state: expected(model) })
+              const now = yield* Clock.currentTimeMillis
+              moments.push({ length: length(), state: expected(model), now, waited: what.do === "wait" })
             }
             const bytes = readFileSync(log)
             if (!readFileSync(join(dir.path, FILE)).equals(before)) return void putIn++
             const first = moments[0]?.length ?? 0
             for (const [n, cut] of cuts.entries()) {
-              const at = Math.round(first + cut * (bytes.length - first))
+              const anywhere = Math.round(first + cut * (bytes.length - first))
+              const index = moments.findLastIndex(({ length }) => length <= anywhere)
+              const moment = moments[index]
+              // While time passes several things become due, one after the other: what is between is no moment of the model.
+              const at = moments[index + 1]?.waited === true ? (moment?.length ?? first) : anywhere
               const copy = join(dir.path, `copy-${n}`)
               mkdirSync(copy)
               copyFileSync(join(dir.path, FILE), join(copy, FILE))
               writeFileSync(join(copy, `${FILE}-wal`), bytes.subarray(0, at))
-              const now = yield* opened(scope, Layer.fresh(sqliteIn(copy)))
-              const moment = moments.findLast(({ length }) => length <= at)
+              // As late as it was then: nothing more is due.
+              const { clock, wall } = yield* onWall
+              wall.off = (moment?.now ?? 0) - (yield* Clock.currentTimeMillis)
+              const now = yield* Effect.provideService(opened(scope, Layer.fresh(sqliteIn(copy))), Clock.Clock, clock)
               assert.deepEqual((yield* seen(now)).tasks, moment?.state.tasks, `cut at ${at} of ${bytes.length}`)
             }
           }).pipe(Effect.orDie)

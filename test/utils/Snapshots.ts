@@ -12,7 +12,7 @@ export const agent = (id: string, change: Partial<AgentSnapshot> = {}): AgentSna
   capabilities: [],
   weight: 1,
   state: "idle",
-  gone: false,
+  gone: change.state === "terminated",
   holds: undefined,
   ...change
 })
