@@ -167,7 +167,10 @@ export class MisterSmith extends Context.Service<
   }
 >()("mister-smith/MisterSmith") {
   /** The whole node: agents start when the Layer is built, and everything they started is gone when its Scope has closed. */
-  static readonly layer = (config: Config) => MisterSmith.layerWithEvents(config).pipe(Layer.provide(EventBus.layer))
+  static readonly layer = (
+    config: Config
+  ): Layer.Layer<MisterSmith | Fleet, StartError, FileSystem.FileSystem | Path.Path> =>
+    MisterSmith.layerWithEvents(config).pipe(Layer.provide(EventBus.layer))
 
   /** The same, reporting to an EventBus of the caller's, which can so hear of the very last things. */
   static readonly layerWithEvents = (

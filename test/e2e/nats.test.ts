@@ -1,11 +1,11 @@
 /** The compiled binary, the real CLI and a real nats-server; and a NATS client without any code of ours beside it. */
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
-import { connect, type NatsConnection } from "nats"
+import { type ConnectionOptions, connect, type NatsConnection } from "nats"
 import { createUser } from "nkeys.js"
 import { assert, describe, it } from "vitest"
-import { finish } from "../utils/Binary.ts"
+import { finish, root } from "../utils/Binary.ts"
 import { agent, fake, fleet } from "../utils/Fleet.ts"
 import { natsServer, noNats, type ServerOptions } from "../utils/Nats.ts"
 
@@ -15,8 +15,8 @@ const server = async (options: ServerOptions = { jetstream: true }) => {
   const clients: Array<NatsConnection> = []
   return {
     ...server,
-    client: async () => {
-      const client = await connect({ servers: server.url })
+    client: async (login: ConnectionOptions = {}) => {
+      const client = await connect({ servers: server.url, ...login })
       clients.push(client)
       return client
     },
@@ -266,6 +266,50 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     const told = await node.waitFor("the pause", (line) => line.type === "agent.told")
     assert.strictEqual(told["signedBy"], keys.getPublicKey())
     assert.notInclude(node.stdout() + node.stderr(), seed)
+  }, 120_000)
+
+  it("needs no more permissions than docs/nats.md lists", async () => {
+    const text = readFileSync(join(root, "docs/nats.md"), "utf8")
+    const listed = (what: string) =>
+      [...text.matchAll(new RegExp(`^${what}:((?:[^\\n]|,\\n)*)`, "gm"))]
+        .flatMap(([, list = ""]) => list.split(/,\s*/))
+        .map((subject) => subject.trim().replace(/^and (\S+).*/s, "$1"))
+    const [publish, subscribe] = [listed("publish"), listed("subscribe")]
+    assert.includeMembers(publish, ["agents.>", "_INBOX.>", "$KV.mister-smith-nodes.>"])
+    assert.includeMembers(subscribe, ["agents.>", "_INBOX.>", "$SRV.>"])
+    const allowed = `{ publish: ${JSON.stringify(publish)}, subscribe: ${JSON.stringify(subscribe)} }`
+    const users = `{ user: node, password: pw, permissions: ${allowed} }, { user: all, password: pw }`
+    await using nats = await server({
+      jetstream: true,
+      config: `authorization { users: [${users}] }`
+    })
+    await using it = await fleet()
+    const login = { user: "node", password: "pw" }
+    const node = it.run(
+      {
+        agents: [agent()],
+        transport: { kind: "nats", servers: [nats.url], ...login },
+        fleet: { node: "n", heartbeat: "100 millis" }
+      },
+      "--json"
+    )
+    const client = await nats.client({ user: "all", pass: "pw" })
+    const all = await heard(client)
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    await finish(["submit", fake({ text: "yes" }), "--id", "t1", "--wait"], { cwd: it.dir })
+    await all.find(({ subject }) => subject === "tasks.t1.result")
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body, { done: true })
+    const listedNodes = await finish(["nodes", "--config", "config.json", "--json"], { cwd: it.dir })
+    assert.deepInclude(JSON.parse(listedNodes.stdout), { node: "n" })
+    const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+    // Several of its heartbeats have passed.
+    await all.find(({ body }) => Number(body["beat"]) > 5)
+    const wrong = node.lines.filter(
+      (line) => line.type === "fleet.trouble" || (line.type === "transport.status" && line["is"] === "denied")
+    )
+    assert.deepStrictEqual(wrong, [])
   }, 120_000)
 
   it("tells where the servers keep no list, and works all the same", async () => {
