@@ -271,7 +271,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
   it("needs no more permissions than docs/nats.md lists", async () => {
     const text = readFileSync(join(root, "docs/nats.md"), "utf8")
     const listed = (what: string) =>
-      [...text.matchAll(new RegExp(`^${what}:((?:[^\\n]|,\\n)*)`, "gm"))]
+      [...text.matchAll(new RegExp(`^${what}:((?:,\\n|[^\\n])*)`, "gm"))]
         .flatMap(([, list = ""]) => list.split(/,\s*/))
         .map((subject) => subject.trim().replace(/^and (\S+).*/s, "$1"))
     const [publish, subscribe] = [listed("publish"), listed("subscribe")]
