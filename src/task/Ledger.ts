@@ -2,7 +2,7 @@
  * How the ledger moves, whatever its home: what may follow what, who may report, who hears of it. The home (LedgerStore)
  * only keeps. A move is one transaction; only what is written is told, and it is told whatever interrupts the teller.
  */
-import { Clock, Effect, PubSub, Stream } from "effect"
+import { Clock, Deferred, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
 import { seriesOf, TaskId } from "../domain/Ids.ts"
@@ -24,6 +24,7 @@ import {
   AttemptSuperseded,
   LeaseExpired,
   LedgerFull,
+  type LedgerUnusable,
   TaskCancelled,
   TaskConflict,
   TaskEnded,
@@ -62,46 +63,73 @@ export const make = Effect.fnUntraced(function* (
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
   const waiting = new Waiting()
   const store = home()
+  const { shared } = store
   let open = store.open()
+  let ringing: Deferred.Deferred<void> | undefined
+
+  /** To do what is due takes a shared home a while, in which nobody is to see it undone. */
+  const settled: Effect.Effect<void> = Effect.suspend(() => {
+    if (shared?.reachable() !== true) return Effect.void
+    if (ringing !== undefined) return Effect.andThen(Deferred.await(ringing), settled)
+    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      (store.nextDue() ?? Number.POSITIVE_INFINITY) > now ? Effect.void : Effect.ignore(allDue)
+    )
+  })
+
+  const settledFor = (step: LedgerStep) =>
+    shared === undefined || step === "due" ? Clock.currentTimeMillis : Effect.andThen(settled, Clock.currentTimeMillis)
 
   /** `E` is what `work` may refuse. */
   const transact = <A, E = never>(step: LedgerStep, durable: boolean, work: Work<A>) =>
     Effect.uninterruptible(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      Effect.flatMap(settledFor(step), (now) => {
         const moved: Array<Moved> = []
         const accept = (record: TaskRecord) => {
           store.insert(record, now)
           moved.push({ from: undefined, record })
           return record
         }
-        try {
-          crashPoint(`ledger.${step}.before`)
-          const answer = store.transact(durable, () => {
-            const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
-            crashPoint(`ledger.${step}.within`)
-            return done
-          })
+        const once = () => {
+          // It may be the second time.
+          moved.length = 0
+          const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
+          crashPoint(`ledger.${step}.within`)
+          return done
+        }
+        const written = (answer: A) => {
           crashPoint(`ledger.${step}.written`)
           return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved), answer)
+        }
+        const failed = (error: unknown) =>
+          Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+        try {
+          crashPoint(`ledger.${step}.before`)
+          if (shared === undefined) return written(store.transact(durable, once))
+          return shared.transact(once).pipe(Effect.matchEffect({ onFailure: failed, onSuccess: written }))
         } catch (error) {
-          return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
+          return failed(error)
         }
       })
     )
 
+  const note = ({ from, record }: Moved) => {
+    // In a shared home another move may have followed already, and what is heard of may be an own one.
+    const { attempt, id, result, state } = shared === undefined ? record : (store.get(record.id) ?? record)
+    const was = from !== undefined && !isFinal(from)
+    open = shared === undefined ? open + Number(!isFinal(state)) - Number(was) : store.open()
+    if (state === "running") waiting.held(id, attempt)
+    else waiting.letGo(id)
+    if (result !== undefined) waiting.ended(id, result)
+    const at = nextDate(record)
+    if (at !== undefined) alarm.set(at)
+  }
+
   /** After it is written, and before anybody else can have written. */
   const announce = (moved: ReadonlyArray<Moved>) => {
     let ended = false
-    for (const { from, record } of moved) {
-      const { attempt, id, result, state } = record
-      const was = from !== undefined && !isFinal(from)
-      open += Number(!isFinal(state)) - Number(was)
-      if (state === "running") waiting.held(id, attempt)
-      else waiting.letGo(id)
-      if (result !== undefined) waiting.ended(id, result)
-      ended ||= isFinal(state)
-      const at = nextDate(record)
-      if (at !== undefined) alarm.set(at)
+    for (const each of moved) {
+      note(each)
+      ended ||= isFinal(each.record.state)
     }
     const told =
       moved.length === 1 && moved[0] !== undefined ? tell(moved[0]) : Effect.forEach(moved, tell, { discard: true })
@@ -132,7 +160,7 @@ export const make = Effect.fnUntraced(function* (
     } catch {}
   })
 
-  const ask = <A, E = never>(question: () => A) =>
+  const askAt = <A, E = never>(question: () => A) =>
     Effect.suspend(() => {
       try {
         return Effect.succeed(question())
@@ -140,6 +168,16 @@ export const make = Effect.fnUntraced(function* (
         return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
       }
     })
+
+  /** In a shared home what is not known here may be there all the same. */
+  const ask = <A, E = never>(question: () => A) => {
+    const asked = askAt<A, E>(question)
+    if (shared === undefined) return asked
+    return Effect.andThen(
+      settled,
+      Effect.catch(asked, () => Effect.andThen(shared.refresh, asked))
+    )
+  }
 
   const find = (id: string): TaskRecord => store.get(id) ?? refuse(new TaskUnknown({ task: id }))
 
@@ -153,24 +191,52 @@ export const make = Effect.fnUntraced(function* (
 
   /** The time at the last look. None yet: an earlier life may have had a clock that was ahead. */
   let looked = Number.POSITIVE_INFINITY
+  /** Answers with how many it has moved. */
+  const due = transact<number>("due", false, (now, move) => {
+    let moves = 0
+    // A pause of seconds must not take a day because the clock was put right.
+    if (now < looked) store.setBack(now)
+    looked = now
+    for (const { id } of store.due(now, shared === undefined ? BATCH : 1)) {
+      // The end of one may have been the end of others.
+      const record = find(id)
+      const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
+      const late = isFinal(state) ? undefined : overdue(record, now)
+      moves++
+      if (late !== undefined) {
+        move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
+      } else if (state === "parked" && dueAt <= now) move(record, "queued")
+      else if (state === "running" && leaseUntil <= now)
+        interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
+      else moves--
+    }
+    return moves
+  })
+
+  const dueInTurn = Effect.gen(function* () {
+    while ((yield* due) > 0);
+  })
+
+  /** In a shared home one by one: they have nothing to do with each other, and each may be somebody else's. */
+  const allDue: Effect.Effect<unknown, LedgerUnusable> =
+    shared === undefined
+      ? due
+      : Effect.suspend(() => {
+          if (ringing !== undefined) return Deferred.await(ringing)
+          const over = Deferred.makeUnsafe<void>()
+          ringing = over
+          return Effect.ensuring(
+            dueInTurn,
+            Effect.sync(() => {
+              ringing = undefined
+              Deferred.doneUnsafe(over, Effect.void)
+            })
+          )
+        })
+
   const alarm = yield* Alarm.make(
-    transact("due", false, (now, move) => {
-      // A pause of seconds must not take a day because the clock was put right.
-      if (now < looked) store.setBack(now)
-      looked = now
-      for (const { id } of store.due(now, BATCH)) {
-        // The end of one may have been the end of others.
-        const record = find(id)
-        const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
-        const late = isFinal(state) ? undefined : overdue(record, now)
-        if (late !== undefined) {
-          move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
-        } else if (state === "parked" && dueAt <= now) move(record, "queued")
-        else if (state === "running" && leaseUntil <= now)
-          interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
-      }
-      return store.nextDue()
-    }).pipe(
+    allDue.pipe(
+      Effect.flatMap(() => askAt(() => store.nextDue())),
       Effect.catch((error) =>
         inModule("task")(Effect.logError(error.message)).pipe(
           Effect.andThen(Clock.currentTimeMillis),
@@ -179,6 +245,12 @@ export const make = Effect.fnUntraced(function* (
       )
     )
   )
+
+  open = store.open()
+  shared?.listen((moved) => {
+    note(moved)
+    PubSub.publishUnsafe(changed, undefined)
+  })
 
   /** What is there already and fits `redo` is done once more. */
   const submitting = Effect.fn("TaskLedger.submitAll")(function* (

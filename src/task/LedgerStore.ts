@@ -2,7 +2,9 @@
  * What a home of the ledger must be able to keep. It keeps and finds; what may follow what is decided in Ledger.ts, once
  * for all homes. Every method is synchronous and may throw; `unusable` says what was thrown.
  */
+import type { Effect } from "effect"
 import type { TaskState } from "../domain/Task.ts"
+import type { Moved } from "./Move.ts"
 import type { LedgerUnusable } from "./TaskError.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 
@@ -56,4 +58,22 @@ export interface LedgerStore {
   open(): number
   /** Drops the oldest ended tasks over the bounds, and the oldest dead letters over theirs, but never the last of either. */
   forget(kept: Kept): void
+  /** Only of a home that others write to as well, over a network. */
+  readonly shared?: Shared
+}
+
+/** What is known of it here may be behind; what is written is not. */
+export interface Shared {
+  /**
+   * In place of `transact`: runs the work on what is known here, as often as others have been faster, each time as if it
+   * had not been run before, until what it has written is kept: all or nothing. Fails with what it has thrown, or with
+   * what `unusable` understands.
+   */
+  transact<A>(work: () => A): Effect.Effect<A, unknown>
+  /** What is known here is what was there when this was begun. Where that cannot be asked, it stays as it was. */
+  readonly refresh: Effect.Effect<void>
+  /** False while nothing can be written. */
+  reachable(): boolean
+  /** Told of each move that was not made by `transact`. */
+  listen(heard: (moved: Moved) => void): void
 }

@@ -46,7 +46,7 @@ export class MemoryStore implements LedgerStore {
   private readonly ended = new Set<string>()
   /** The same of dead letters. */
   private readonly dead = new Set<string>()
-  private readonly timed = new Map<string, number>()
+  protected readonly timed = new Map<string, number>()
   /** For whom each waits, and who waits for it. */
   private readonly waits = new Map<string, Set<string>>()
   private readonly waitedFor = new Map<string, Set<string>>()
@@ -99,7 +99,7 @@ export class MemoryStore implements LedgerStore {
     return open.sort((one, other) => (this.order.get(one.id) ?? 0) - (this.order.get(other.id) ?? 0))
   }
 
-  private time(record: TaskRecord): void {
+  protected time(record: TaskRecord): void {
     const at = nextDate(record)
     if (at === undefined) this.timed.delete(record.id)
     else this.timed.set(record.id, at)
@@ -246,11 +246,16 @@ export class MemoryStore implements LedgerStore {
   }
 
   setBack(now: number): void {
+    for (const record of this.ahead(now)) this.update(record, "parked", now)
+  }
+
+  /** What is parked since a time that is yet to come, as it is to be. */
+  protected *ahead(now: number): Iterable<TaskRecord> {
     for (const id of this.timed.keys()) {
       const record = this.tasks.get(id)
       const endedAt = record && this.attempt(id, record.attempt)?.endedAt
       if (record?.state !== "parked" || record.dueAt === undefined || endedAt === undefined || endedAt <= now) continue
-      this.update({ ...record, dueAt: record.dueAt - endedAt + now }, "parked", now)
+      yield { ...record, dueAt: record.dueAt - endedAt + now }
     }
   }
 
@@ -266,14 +271,21 @@ export class MemoryStore implements LedgerStore {
     }
     for (const id of this.ended) {
       if (this.ended.size <= 1 || (this.ended.size <= kept.tasks && this.text <= kept.text)) return
-      const record = this.tasks.get(id)
-      this.ended.delete(id)
       this.erase(id)
-      this.text -= record === undefined ? 0 : textOf(record)
     }
   }
 
-  private erase(id: string): void {
+  /** As it is now, in its place. */
+  protected replace(record: TaskRecord): void {
+    this.tasks.set(record.id, record)
+    this.time(record)
+  }
+
+  /** Of one that has ended. */
+  protected erase(id: string): void {
+    const old = this.tasks.get(id)
+    if (this.ended.delete(id) && old !== undefined) this.text -= textOf(old)
+    this.dead.delete(id)
     this.tasks.delete(id)
     this.attempts.delete(id)
     this.order.delete(id)

@@ -1,7 +1,7 @@
 /** What can go wrong between a task and the ledger. */
 import { Schema, SchemaIssue } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
-import { cure, Problem, said } from "../state/DatabaseError.ts"
+import { cure, HomeProblem, say } from "./HomeProblem.ts"
 
 /** Ids are taken by tasks with other content; nothing was accepted. The same content again is no error: it is answered with the first. */
 export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("mister-smith/TaskConflict")("TaskConflict", {
@@ -246,13 +246,13 @@ export class BrokenOffTooOften extends Schema.TaggedError<BrokenOffTooOften, Fau
 /** The ledger's home cannot be read or written. What was accepted before is as it was. */
 export class LedgerUnusable extends Schema.TaggedError<LedgerUnusable, Fault>("mister-smith/LedgerUnusable")(
   "LedgerUnusable",
-  { where: Schema.String, problem: Problem, detail: Schema.String }
+  { where: Schema.String, problem: HomeProblem, detail: Schema.String }
 ) {
   static {
     cure(this)
   }
   override get message() {
-    return `the ledger ${this.where} ${said[this.problem]} (${this.detail})`
+    return `the ledger ${this.where} ${say(this.problem)} (${this.detail})`
   }
 }
 

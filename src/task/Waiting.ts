@@ -20,6 +20,7 @@ export class Waiting {
   }
 
   held(id: string, attempt: number): void {
+    if (this.holds.get(id)?.attempt === attempt) return
     this.letGo(id)
     this.holds.set(id, { attempt, over: Deferred.makeUnsafe() })
   }

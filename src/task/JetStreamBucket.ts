@@ -1,0 +1,331 @@
+/**
+ * A key-value bucket on NATS servers, as stock tools know one: a stream with the last message of each subject.
+ *
+ * Promises: a write is kept where its key is as the writer knew it, else refused; whoever is told that it was kept may rely
+ * on it; where the answer was lost it is asked for until it is known, or the patience is over. Reads that decide
+ * something come from the stream's leader. The watch misses no last value of a key, whatever server dies.
+ *
+ * With replicas, nats-server 2.9 looks at the expected revision before it has the write agreed on, and not again: of two
+ * writes at one moment both are kept, unless they expect that nothing is there (measured: 219 of 500 pairs, and 0 of 500). So
+ * whoever wants to write over a revision there makes a key first that names it, which only one can, and is let through by
+ * that. Should he die before he writes, the next one waits a moment and takes the key after it.
+ */
+import {
+  type ConsumerOptsBuilder,
+  consumerOpts,
+  headers,
+  type JetStreamManager,
+  type JetStreamSubscription,
+  type NatsConnection,
+  NatsError
+} from "nats"
+import * as Streams from "./JetStreamStreams.ts"
+import { LedgerUnusable } from "./TaskError.ts"
+
+/** How long one request may take, in milliseconds. */
+const REQUEST = 2_000
+/** How long a write is tried while no server answers, in milliseconds. */
+const PATIENCE = 10_000
+/** Before it is tried again, at least; up to twice as long, by chance. */
+const PAUSE = 50
+/** How often somebody may have been let through and not have written. */
+const TAKEN = 100
+/** How long who may write over a revision may take to do it, in milliseconds. */
+const GRACE = 1_000
+/** Between two tries to watch. */
+const WATCH_AGAIN = 100
+/** How often a watch that is told nothing is told so, in milliseconds; two that fail to come begin it anew. */
+const IDLE = 2_000
+
+const OPERATION = "KV-Operation"
+const ROLLUP = "Nats-Rollup"
+
+/** JetStream's own numbers of what went wrong. */
+const WRONG_LAST = new Set([10071, 10164])
+const NO_ROOM = new Set([10023, 10047, 10077, 10110])
+const TOO_LARGE = new Set([10054, 10097])
+const NOT_FOUND = 10037
+
+export interface Value {
+  readonly revision: number
+  /** Undefined: it was erased. */
+  readonly bytes: Uint8Array | undefined
+}
+
+/** The new revision; undefined where another one was faster. */
+export type Put = number | undefined
+
+interface Place {
+  readonly stream: string
+  readonly subject: string
+}
+
+export interface Heard extends Value {
+  readonly key: string
+}
+
+export interface BucketOptions {
+  readonly control: NatsConnection
+  readonly bulk: NatsConnection
+  readonly name: string
+  readonly replicas: number
+  /** Bytes; -1 for as many as the server has. */
+  readonly maxBytes: number
+  readonly patience?: number
+}
+
+const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+
+/** What an error of the client means for the ledger. */
+export const explain = (where: string, error: unknown): LedgerUnusable => {
+  if (error instanceof LedgerUnusable) return error
+  const detail = error instanceof Error ? error.message : String(error)
+  const code = error instanceof NatsError ? error.api_error?.err_code : undefined
+  const kind = error instanceof NatsError ? error.code : ""
+  const problem =
+    code !== undefined && NO_ROOM.has(code)
+      ? "noRoom"
+      : (code !== undefined && TOO_LARGE.has(code)) || kind === "MAX_PAYLOAD_EXCEEDED"
+        ? "tooLarge"
+        : kind === "PERMISSIONS_VIOLATION" || kind === "AUTHORIZATION_VIOLATION"
+          ? "denied"
+          : error instanceof SyntaxError
+            ? "damaged"
+            : "unreachable"
+  return new LedgerUnusable({
+    where,
+    problem,
+    detail: kind === "" || detail.includes(kind) ? detail : `${detail} (${kind})`
+  })
+}
+
+const isWrongLast = (error: unknown) => error instanceof NatsError && WRONG_LAST.has(error.api_error?.err_code ?? 0)
+/** No such message. That a server that has just come up knows no such stream says nothing about it. */
+const isMissing = (error: unknown) => error instanceof NatsError && error.api_error?.err_code === NOT_FOUND
+
+export class JetStreamBucket {
+  readonly where: string
+  readonly stream: string
+  private readonly options: BucketOptions
+  private readonly prefix: string
+  private readonly fenceStream: string
+  private readonly jsm: JetStreamManager
+  private readonly patience: number
+  /** What this process may write over. */
+  private readonly fences = new Set<string>()
+  /** Writes that no server has answered yet. */
+  private unanswered = 0
+
+  private constructor(options: BucketOptions, jsm: JetStreamManager) {
+    this.options = options
+    this.stream = `KV_${options.name}`
+    this.fenceStream = Streams.fences(options).name
+    this.where = `in the bucket ${options.name}`
+    this.prefix = `$KV.${options.name}.`
+    this.jsm = jsm
+    this.patience = options.patience ?? PATIENCE
+  }
+
+  /** It is made where it is not there, and compared where it is. */
+  static async open(options: BucketOptions): Promise<JetStreamBucket> {
+    const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
+    const bucket = new JetStreamBucket(options, jsm)
+    const until = performance.now() + bucket.patience
+    for (;;) {
+      try {
+        await Streams.ensure(jsm, bucket.where, Streams.bucket(options))
+        if (options.replicas > 1) await Streams.ensure(jsm, bucket.where, Streams.fences(options))
+        break
+      } catch (error) {
+        const unusable = explain(bucket.where, error)
+        if (unusable.problem !== "unreachable" || bucket.givenUp(until)) throw unusable
+        await pause(PAUSE * (1 + Math.random()))
+      }
+    }
+    return bucket
+  }
+
+  /** False while a write is tried again and again. */
+  reachable(): boolean {
+    return this.unanswered === 0
+  }
+
+  /**
+   * `isMine` tells whether a value is the one that is written here: after an answer was lost, whoever is refused looks
+   * whether it was faster than itself.
+   */
+  async put(
+    key: string,
+    bytes: Uint8Array | undefined,
+    expected: number,
+    isMine: (value: Value) => boolean
+  ): Promise<Put> {
+    const place = { stream: this.stream, subject: `${this.prefix}${key}` }
+    if (this.options.replicas === 1 || expected === 0) return this.write(place, bytes, expected, isMine)
+    const fence = `fence.${this.options.name}.${key}.${expected}`
+    if (!this.fences.has(fence) && !(await this.pass(fence, key, expected))) return undefined
+    this.fences.add(fence)
+    const revision = await this.write(place, bytes, expected, isMine)
+    this.fences.delete(fence)
+    return revision
+  }
+
+  /** Only one may write over this revision. False where it has been written over. */
+  private async pass(fence: string, key: string, expected: number): Promise<boolean> {
+    const token = new TextEncoder().encode(crypto.randomUUID())
+    const isMine = ({ bytes }: Value) => bytes !== undefined && Buffer.compare(bytes, token) === 0
+    for (let nth = 0; nth < TAKEN; nth++) {
+      const place = { stream: this.fenceStream, subject: `${fence}.${nth}` }
+      if ((await this.write(place, token, 0, isMine)) !== undefined) return true
+      for (let waited = 0; waited < GRACE; waited += PAUSE) {
+        if ((await this.read(key)).revision !== expected) return false
+        await pause(PAUSE)
+      }
+    }
+    throw new LedgerUnusable({ where: this.where, problem: "contended", detail: `${TAKEN} others came before` })
+  }
+
+  private async write(
+    { stream, subject }: Place,
+    bytes: Uint8Array | undefined,
+    expected: number,
+    isMine: (value: Value) => boolean
+  ): Promise<Put> {
+    const until = performance.now() + this.patience
+    let lost = false
+    try {
+      for (;;) {
+        try {
+          const written = headers()
+          if (bytes === undefined) {
+            written.set(OPERATION, "PURGE")
+            written.set(ROLLUP, "sub")
+          }
+          const { seq } = await this.options.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, {
+            headers: written,
+            expect: { lastSubjectSequence: expected },
+            timeout: REQUEST
+          })
+          return seq
+        } catch (error) {
+          if (isWrongLast(error)) {
+            if (!lost) return undefined
+            const there = await this.readAt({ stream, subject })
+            return isMine(there) ? there.revision : undefined
+          }
+          const unusable = explain(this.where, error)
+          if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
+          if (!lost) this.unanswered++
+          lost = true
+          await pause(PAUSE * (1 + Math.random()))
+        }
+      }
+    } finally {
+      if (lost) this.unanswered--
+    }
+  }
+
+  private givenUp(until: number): boolean {
+    return performance.now() > until || this.options.control.isClosed()
+  }
+
+  /** Whatever is there before. Tried for a while, but not as long as a write that decides something. */
+  async set(key: string, bytes: Uint8Array): Promise<number> {
+    const until = performance.now() + REQUEST
+    for (;;) {
+      try {
+        const { seq } = await this.options.control
+          .jetstream({ timeout: REQUEST })
+          .publish(`${this.prefix}${key}`, bytes, { timeout: REQUEST })
+        return seq
+      } catch (error) {
+        const unusable = explain(this.where, error)
+        if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
+        await pause(PAUSE * (1 + Math.random()))
+      }
+    }
+  }
+
+  /** As the leader has it; revision 0 where it was never there, or is no more. */
+  read(key: string): Promise<Value> {
+    return this.readAt({ stream: this.stream, subject: `${this.prefix}${key}` })
+  }
+
+  private async readAt({ stream, subject }: Place): Promise<Value> {
+    const until = performance.now() + this.patience
+    for (;;) {
+      try {
+        const message = await this.jsm.streams.getMessage(stream, { last_by_subj: subject })
+        return { revision: message.seq, bytes: message.header.get(OPERATION) === "" ? message.data : undefined }
+      } catch (error) {
+        if (isMissing(error)) return { revision: 0, bytes: undefined }
+        const unusable = explain(this.where, error)
+        if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
+        await pause(PAUSE * (1 + Math.random()))
+      }
+    }
+  }
+
+  /** Takes what was written up to this revision away, without a trace. Nobody may need it. */
+  async sweep(filter: string, upTo?: number): Promise<void> {
+    await this.jsm.streams.purge(this.stream, {
+      filter: `${this.prefix}${filter}`,
+      ...(upTo === undefined ? {} : { seq: upTo + 1 })
+    })
+  }
+
+  /** The last revision that was given. */
+  async last(): Promise<{ readonly revision: number; readonly messages: number }> {
+    const { state } = await this.jsm.streams.info(this.stream)
+    return { revision: state.last_seq, messages: state.messages }
+  }
+
+  /**
+   * Tells of the last value of each key and then of each that is written, until it is stopped. `complete` is called once
+   * all that was there has been told. `again` begins it anew where it has left off.
+   */
+  watch(
+    heard: (value: Heard) => void,
+    complete: () => void
+  ): { readonly again: () => void; readonly stop: () => void } {
+    const { bulk } = this.options
+    let stopped = false
+    let last = 0
+    let whole = false
+    let subscription: JetStreamSubscription | undefined
+    const settle = () => {
+      if (whole) return
+      whole = true
+      complete()
+    }
+    const tell = async () => {
+      if (!whole && (await this.last()).messages === 0) settle()
+      const options: ConsumerOptsBuilder = consumerOpts().orderedConsumer().bindStream(this.stream).idleHeartbeat(IDLE)
+      if (whole) options.startSequence(last + 1)
+      else options.deliverLastPerSubject()
+      subscription = await bulk.jetstream({ timeout: REQUEST }).subscribe(`${this.prefix}>`, options)
+      if (stopped) return subscription.unsubscribe()
+      for await (const message of subscription) {
+        const { headers: with_, info, seq, subject } = message
+        last = Math.max(last, seq)
+        const erased = (with_?.get(OPERATION) ?? "") !== ""
+        heard({ key: subject.slice(this.prefix.length), revision: seq, bytes: erased ? undefined : message.data })
+        if (info.pending === 0) settle()
+      }
+    }
+    void (async () => {
+      while (!stopped && !bulk.isClosed()) {
+        await tell().catch(() => undefined)
+        if (!stopped) await pause(WATCH_AGAIN)
+      }
+    })()
+    const again = () => subscription?.unsubscribe()
+    return {
+      again,
+      stop: () => {
+        stopped = true
+        again()
+      }
+    }
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The home of the ledger that a fleet shares: a key-value bucket on NATS servers with JetStream, one for all nodes.
+ *
+ * Promises: what is answered as accepted, ended, parked or cancelled is kept by the servers, by most of the replicas where
+ * there are several; a task is held by one attempt at a time and ended once, whatever node or server dies when, because
+ * each of its moves is a compare-and-set on its key, and late ones are refused by what is there. What a node holds without
+ * a lease it holds as long as it lives: when it has not been heard of for the lease, any other takes it over. Late by a
+ * moment is only what a node knows of what others have done: it reads from its mirror (JetStreamMirror.ts), and what it
+ * decides on what is old is refused, read anew and decided once more.
+ *
+ * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
+ */
+import { Clock, Effect, Layer } from "effect"
+import type { Subjects } from "../message/Subject.ts"
+import { inModule } from "../observability/Log.ts"
+import { NatsConnections } from "../transport/NatsTransport.ts"
+import { explain, JetStreamBucket } from "./JetStreamBucket.ts"
+import type { Step } from "./JetStreamCommit.ts"
+import { JetStreamIntake } from "./JetStreamIntake.ts"
+import { JetStreamStore, MISSED } from "./JetStreamStore.ts"
+import * as Ledger from "./Ledger.ts"
+import type { Kept } from "./LedgerStore.ts"
+import { TaskLedger } from "./TaskLedger.ts"
+
+/** The bucket of a fleet that names none. */
+export const BUCKET = "mister-smith"
+/** How long a node may be silent before another one takes over what it holds, in milliseconds. */
+export const LEASE = 15_000
+/** How long a node may take to say good-bye. */
+const GOOD_BYE = "1 second"
+/** Each node holds all of it in memory. */
+export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 }
+
+export interface JetStreamLedgerOptions {
+  /** The name of this node, which it keeps over its lives and shares with none. */
+  readonly node: string
+  readonly bucket?: string
+  /** Servers that keep each task. Default 1. */
+  readonly replicas?: number
+  /** Bytes. Default: as many as the servers give. */
+  readonly maxBytes?: number
+  readonly lease?: number
+  /** How long a write is tried while no server answers, in milliseconds. */
+  readonly patience?: number
+  readonly kept?: Kept
+  /** How often a task may be broken off. */
+  readonly bounds?: { readonly interruptions: number }
+  /** Where those who are no node hand in tasks and hear how they end; left out, they cannot. */
+  readonly outsiders?: Subjects
+  /** For tests: told of each step of a move of several keys; what it throws ends the move there. */
+  readonly at?: (step: Step) => void
+}
+
+export const layer = (options: JetStreamLedgerOptions) =>
+  Layer.effect(
+    TaskLedger,
+    Effect.gen(function* () {
+      const { bounds, kept = KEPT, lease = LEASE, node } = options
+      const name = options.bucket ?? BUCKET
+      const connections = yield* NatsConnections
+      const opening = Effect.tryPromise({
+        try: async (signal) => {
+          const [control, bulk] = await Promise.all([
+            Effect.runPromise(connections.control, { signal }),
+            Effect.runPromise(connections.bulk, { signal })
+          ])
+          const { maxBytes = -1, patience, replicas = 1 } = options
+          const bucket = await JetStreamBucket.open({
+            control,
+            bulk,
+            name,
+            replicas,
+            maxBytes,
+            ...(patience === undefined ? {} : { patience })
+          })
+          return JetStreamStore.open(bucket, node, options.at)
+        },
+        catch: (error) => explain(`in the bucket ${name}`, error)
+      })
+      const store = yield* Effect.acquireRelease(opening, (store) =>
+        Effect.promise(() => store.leave()).pipe(
+          Effect.timeout(GOOD_BYE),
+          Effect.catchCause(() => Effect.void),
+          Effect.andThen(Effect.sync(() => store.stop()))
+        )
+      )
+      // By the machine's time, and no other: servers and nodes live by it.
+      const pause = Effect.callback<void>((resume) => {
+        const timer = setTimeout(() => resume(Effect.void), lease / MISSED)
+        return Effect.sync(() => clearTimeout(timer))
+      })
+      const again = (work: (now: number) => Promise<void>) => {
+        // Said once, until it works again.
+        let said = false
+        return Clock.currentTimeMillis.pipe(
+          Effect.flatMap((now) => Effect.tryPromise({ try: () => work(now), catch: (error) => store.unusable(error) })),
+          Effect.andThen(Effect.sync(() => (said = false))),
+          Effect.catch((error) =>
+            Effect.suspend(() => {
+              if (said) return Effect.void
+              said = true
+              return inModule("task")(Effect.logWarning(error.message))
+            })
+          ),
+          Effect.andThen(pause),
+          Effect.forever,
+          Effect.forkScoped
+        )
+      }
+      yield* again((now) => store.beat(now))
+      yield* again(() => store.tidy())
+      const ledger = yield* Ledger.make(() => store, kept, bounds)
+      const { outsiders } = options
+      if (outsiders === undefined) return ledger
+      const intake = yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: async (signal) => {
+            const connection = await Effect.runPromise(connections.bulk, { signal })
+            return JetStreamIntake.open({
+              connection,
+              subjects: outsiders,
+              bucket: name,
+              node,
+              replicas: options.replicas ?? 1
+            })
+          },
+          catch: (error) => store.unusable(error)
+        }),
+        (intake) => Effect.sync(() => intake.stop())
+      )
+      store.onEnd((entry, again) => intake.told(entry, again))
+      yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+      return ledger
+    })
+  )

@@ -1,0 +1,260 @@
+/**
+ * What a node knows of the bucket: each task as it was told of last, with its revision. It is fed by the watch and by the
+ * node's own writes, each only where it is newer than what is known; it may be behind, and never makes anything up.
+ */
+import { isFinal, type TaskState } from "../domain/Task.ts"
+import { type Beside, besideKey, decode, type Entry, type Held, joined, taskKey, whole } from "./JetStreamEntry.ts"
+import { MemoryStore } from "./MemoryStore.ts"
+import type { Moved } from "./Move.ts"
+import type { TaskRecord } from "./TaskRecord.ts"
+
+export interface Known {
+  readonly revision: number
+  readonly entry: Entry | undefined
+  /** By whom, while a move of several keys is under way. */
+  readonly lock: { readonly tx: string; readonly next: unknown } | undefined
+  /** What the value says to be true, as it was written. */
+  readonly held: Held<unknown> | undefined
+}
+
+/** How far the clocks of two nodes may be apart, in milliseconds. */
+const SKEW = 5_000
+
+const nothing: Known = { revision: 0, entry: undefined, lock: undefined, held: undefined }
+
+export class JetStreamMirror extends MemoryStore {
+  private readonly known = new Map<string, Known>()
+  /** Pieces that no value which is known refers to yet. */
+  private readonly parts = new Map<string, Uint8Array>()
+  /** Values that came before their pieces. */
+  private readonly early = new Map<string, { readonly revision: number; readonly bytes: Uint8Array }>()
+  private readonly listeners = new Set<(moved: Moved) => void>()
+  /** Before all that was there is known. */
+  private loading: Map<string, Entry> | undefined = new Map()
+  /** What stands beside those that are known. */
+  private readonly beside = new Set<string>()
+  /** Those that were erased here and are to be erased in the bucket. */
+  readonly erased: Array<{ readonly id: string; readonly revision: number }> = []
+  private forgetting = false
+  private clock = 0
+  /** As far as it is known. */
+  private dates: { readonly next: number | undefined } | undefined
+
+  override nextDue(): number | undefined {
+    this.dates ??= { next: super.nextDue() }
+    return this.dates.next
+  }
+
+  protected override time(record: TaskRecord): void {
+    this.dates = undefined
+    super.time(record)
+  }
+
+  /** Only so far that no difference between the clocks of two nodes is taken for it. */
+  override *ahead(now: number): Iterable<TaskRecord> {
+    for (const record of super.ahead(now)) {
+      const { dueAt = 0 } = this.get(record.id) ?? {}
+      if (dueAt - (record.dueAt ?? 0) > SKEW) yield record
+    }
+  }
+
+  /** A number greater than all that are known. */
+  next(): number {
+    return ++this.clock
+  }
+
+  listen(heard: (moved: Moved) => void): void {
+    this.listeners.add(heard)
+  }
+
+  at(key: string): Known {
+    return this.known.get(key) ?? nothing
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.at(taskKey(id)).entry
+  }
+
+  *entries(): Iterable<Entry> {
+    for (const { entry } of this.known.values()) if (entry !== undefined) yield entry
+  }
+
+  *locks(): Iterable<{ readonly key: string; readonly tx: string }> {
+    for (const [key, { lock }] of this.known) if (lock !== undefined) yield { key, tx: lock.tx }
+  }
+
+  /** Those that nodes hold without a lease of their own. */
+  *owned(): Iterable<{ readonly owner: string; readonly record: TaskRecord }> {
+    for (const { entry } of this.known.values()) {
+      if (entry?.owner !== undefined && entry.record.state === "running") {
+        const record = this.get(entry.record.id)
+        if (record !== undefined) yield { owner: entry.owner, record }
+      }
+    }
+  }
+
+  /** All that was there is known: in its order from now on. */
+  complete(): void {
+    const { loading } = this
+    if (loading === undefined) return
+    this.loading = undefined
+    const entries = [...loading.values()].sort((one, other) => one.born - other.born)
+    // Listed as they were accepted, queued as they came.
+    for (const { record } of entries) super.insert(hidden(record), 0)
+    const place = ({ queuedAt, record }: Entry) => (record.state === "queued" ? queuedAt : (record.endedAt ?? 0))
+    entries.sort((one, other) => place(one) - place(other))
+    for (const entry of entries) this.settle(entry, "waiting")
+  }
+
+  piece(key: string, bytes: Uint8Array): void {
+    if (this.beside.has(key.split(".")[2] ?? "")) return
+    this.parts.set(key, bytes)
+    for (const [early, { bytes, revision }] of this.early) this.hear(early, revision, bytes)
+  }
+
+  /** A value of a task or a guard, as it stands in the bucket. Undefined: it was erased. */
+  hear(key: string, revision: number, bytes: Uint8Array | undefined, watched = false): void {
+    const before = this.at(key)
+    if (revision > before.revision) this.learn(key, revision, bytes, before)
+    // Nothing older can come after it.
+    if (watched && bytes === undefined && this.at(key).revision === revision) this.known.delete(key)
+  }
+
+  private learn(key: string, revision: number, bytes: Uint8Array | undefined, before: Known): void {
+    this.early.delete(key)
+    const held = bytes === undefined ? undefined : decode<Held<unknown>>(bytes)
+    const known: Known = { revision, entry: undefined, lock: held?.lock, held }
+    const now = key.startsWith("task.") ? (held?.now as Entry | undefined) : undefined
+    const entry = now === undefined ? undefined : this.complement(now, before.entry)
+    if (entry !== "early") this.take(key, { ...known, entry }, true)
+    else if (bytes !== undefined) this.early.set(key, { revision, bytes })
+  }
+
+  /**
+   * It is not in the bucket, unless something has come to be known of it since this revision was. A task that is known does
+   * not go by that: who takes one away says so.
+   */
+  gone(key: string, since: number): void {
+    const { entry, revision } = this.at(key)
+    if (revision === since && entry === undefined) this.known.delete(key)
+  }
+
+  /** What this node has written itself. */
+  wrote(key: string, revision: number, held: Held<unknown>, entry: Entry | undefined): void {
+    if (revision <= this.at(key).revision) return
+    this.take(key, { revision, entry, lock: held.lock, held }, false)
+  }
+
+  private complement(entry: Entry, before: Entry | undefined): Entry | "early" {
+    const { id } = entry.record
+    const beside = <A>(ref: Beside | undefined, same: Beside | undefined, known: A): A | undefined | "early" => {
+      if (ref === undefined) return undefined
+      if (ref.id === same?.id) return known
+      const keys = Array.from({ length: ref.parts }, (_, part) => besideKey(id, ref, part))
+      const parts = keys.flatMap((key) => this.parts.get(key) ?? [])
+      return parts.length < ref.parts ? "early" : joined<A>(parts)
+    }
+    const spec = beside(entry.specIn, before?.specIn, before?.record.spec)
+    const result = beside(entry.resultIn, before?.resultIn, before?.record.result)
+    return spec === "early" || result === "early" ? "early" : whole(entry, spec, result)
+  }
+
+  private take(key: string, known: Known, told: boolean): void {
+    const before = this.at(key)
+    const { entry } = known
+    this.known.set(key, known)
+    this.clock = Math.max(this.clock, entry?.born ?? 0)
+    if (this.loading !== undefined) {
+      if (entry === undefined) this.loading.delete(key)
+      else {
+        this.loading.set(key, entry)
+        this.release(entry)
+      }
+      return
+    }
+    if (entry === undefined) {
+      if (before.entry !== undefined) this.drop(before.entry)
+      return
+    }
+    this.release(entry)
+    const old = this.get(entry.record.id)
+    if (old === undefined) super.insert(hidden(entry.record), 0)
+    this.settle(entry, old?.state ?? "waiting", before.entry)
+    if (!told) return
+    const { record } = entry
+    if (old !== undefined && old.state === record.state && old.attempt === record.attempt && !dated(old, record)) return
+    for (const heard of this.listeners) heard({ from: old?.state, record })
+  }
+
+  /** Its pieces are part of it now. */
+  private release(entry: Entry): void {
+    for (const ref of [entry.specIn, entry.resultIn]) {
+      if (ref === undefined) continue
+      this.beside.add(ref.id)
+      for (let part = 0; part < ref.parts; part++) this.parts.delete(besideKey(entry.record.id, ref, part))
+    }
+  }
+
+  private settle(entry: Entry, from: TaskState, before?: Entry): void {
+    const { attempts, queuedAt, record, waits } = entry
+    const stays =
+      from === "queued" &&
+      record.state === "queued" &&
+      before?.queuedAt === queuedAt &&
+      before.record.attempt === record.attempt
+    if (stays) this.replace(record)
+    else super.update(record, from, queuedAt)
+    super.unwait(record.id)
+    super.wait(record.id, waits)
+    for (const attempt of attempts) super.writeAttempt(record.id, attempt)
+  }
+
+  /** Its node is gone: from now on it has a lease, which is over. */
+  expire(record: TaskRecord, now: number): void {
+    const expired = { ...record, leaseUntil: now }
+    this.replace(expired)
+    for (const heard of this.listeners) heard({ from: record.state, record: expired })
+  }
+
+  private forgetBeside(entry: Entry | undefined): void {
+    for (const ref of [entry?.specIn, entry?.resultIn]) if (ref !== undefined) this.beside.delete(ref.id)
+  }
+
+  private drop(entry: Entry): void {
+    const { record } = entry
+    // As an ended one: out of the queue, out of its series.
+    if (!isFinal(record.state)) super.update({ ...record, state: "cancelled" }, record.state, 0)
+    super.unwait(record.id)
+    this.forgetBeside(entry)
+    this.erase(record.id)
+    for (const heard of this.listeners) heard({ from: record.state, record: { ...record, state: "cancelled" } })
+  }
+
+  override forget(...kept: Parameters<MemoryStore["forget"]>): void {
+    this.forgetting = true
+    try {
+      super.forget(...kept)
+    } finally {
+      this.forgetting = false
+    }
+  }
+
+  protected override erase(id: string): void {
+    super.erase(id)
+    if (!this.forgetting) return
+    const key = taskKey(id)
+    const { revision } = this.at(key)
+    this.forgetBeside(this.at(key).entry)
+    this.known.set(key, { ...nothing, revision })
+    this.erased.push({ id, revision })
+  }
+}
+
+/** Neither queued nor ended. */
+const hidden = (record: TaskRecord): TaskRecord => ({ ...record, state: "waiting" })
+
+const dated = (one: TaskRecord, other: TaskRecord) =>
+  one.dueAt !== other.dueAt ||
+  one.leaseUntil !== other.leaseUntil ||
+  one.beginBy !== other.beginBy ||
+  one.endBy !== other.endBy

@@ -1,0 +1,347 @@
+/**
+ * The bucket as the ledger sees it: what it asks is answered by the mirror, and what it writes is a draft until that is
+ * committed. Also who is there: each node sets a key of its own again and again, and whoever has done so several times, and
+ * heard of each through the watch, without a word of another one in between, takes what that one held for free. So it is
+ * the order in the stream that decides, and no clock.
+ */
+import { Effect } from "effect"
+import { isFinal, type TaskState } from "../domain/Task.ts"
+import { explain, type Heard, type JetStreamBucket } from "./JetStreamBucket.ts"
+import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
+import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
+import { besideAll, type Entry, encode, nodeKey, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { JetStreamMirror } from "./JetStreamMirror.ts"
+import type { LedgerStore, Shared } from "./LedgerStore.ts"
+import { Refusal } from "./Move.ts"
+import { LedgerUnusable } from "./TaskError.ts"
+import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
+
+/** How often others may have been faster before a transaction is given up. */
+const TRIES = 100
+/** From so many on it waits a while, by chance, at most so long, in milliseconds. */
+const PATIENT = 3
+const PAUSE = 50
+/** How often it is looked at what has refused a write. */
+const LOOKS = 100
+/** How long what was written may take to come back through the watch, in milliseconds. */
+const BACK = 2_000
+/** Own signs of life between two of another node, from which on it is taken for dead. */
+export const MISSED = 3
+/** The same of an attempt of which this node knows nothing. */
+const ORPHANED = 2
+
+const wasFinal = (before: unknown) => before !== undefined && isFinal((before as Entry).record.state)
+const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+
+/** An end that this node has written; or `again` one that perhaps nobody has told. */
+export type Ended = (entry: Entry, again: boolean) => void
+
+/** Ends that are older have been told, or are left to whoever reads the ledger, in milliseconds. */
+const RECENT = 10 * 60_000
+
+interface Attempt<A> {
+  readonly answer: A
+  readonly draft: JetStreamDraft
+}
+
+export class JetStreamStore implements LedgerStore {
+  readonly shared: Shared
+  private readonly bucket: JetStreamBucket
+  private readonly mirror = new JetStreamMirror()
+  private readonly commit: JetStreamCommit
+  private readonly node: string
+  private readonly session: string
+  private draft: JetStreamDraft | undefined
+  /** What this process holds without a lease, by task. */
+  private readonly mine = new Map<string, number>()
+  /** Own signs of life since the last of each node; and of each attempt that nobody here knows. */
+  private readonly missed = new Map<string, number>()
+  private readonly orphans = new Map<string, number>()
+  /** As far as the watch has told. */
+  private seen = 0
+  private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
+  private watch: ReturnType<JetStreamBucket["watch"]> | undefined
+  private beats = 0
+  private readonly ends = new Set<Ended>()
+
+  private constructor(bucket: JetStreamBucket, node: string, at?: (step: Step) => void) {
+    this.bucket = bucket
+    this.node = node
+    this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
+    this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.shared = {
+      transact: (work) => this.transaction(work),
+      refresh: Effect.promise(() => this.refresh().catch(() => undefined)),
+      reachable: () => bucket.reachable(),
+      listen: (heard) => this.mirror.listen(heard)
+    }
+  }
+
+  /** Completes when all that was there is known. */
+  static async open(bucket: JetStreamBucket, node: string, at?: (step: Step) => void): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, node, at)
+    await new Promise<void>((complete) => {
+      store.watch = bucket.watch(
+        (heard) => store.hear(heard),
+        () => {
+          store.mirror.complete()
+          complete()
+        }
+      )
+    })
+    await store.sign()
+    return store
+  }
+
+  /** Hears of each end that this node writes, and now of those of late. */
+  onEnd(ended: Ended): void {
+    this.ends.add(ended)
+    this.lately()
+  }
+
+  /** What others have ended of late, who may have died before they told it. */
+  private lately(): void {
+    if (this.ends.size === 0) return
+    const since = Date.now() - RECENT
+    for (const entry of this.mirror.entries())
+      if (isFinal(entry.record.state) && (entry.record.endedAt ?? 0) > since)
+        for (const ended of this.ends) ended(entry, true)
+  }
+
+  stop(): void {
+    this.watch?.stop()
+  }
+
+  private hear({ bytes, key, revision }: Heard): void {
+    this.seen = Math.max(this.seen, revision)
+    if (key.startsWith("beside.")) {
+      if (bytes !== undefined) this.mirror.piece(key, bytes)
+    } else if (key.startsWith("node.")) {
+      const node = key.slice("node.".length)
+      // Who says good-bye has let go of all.
+      this.missed.set(node, bytes === undefined ? MISSED : 0)
+    } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
+    for (const each of this.waiting) if (each.revision <= this.seen) each.done()
+  }
+
+  private sign(): Promise<number> {
+    return this.bucket.set(nodeKey(this.node), encode({ session: this.session, beat: ++this.beats }))
+  }
+
+  /** Completes when what was written up to this revision is known. */
+  private async heard(revision: number): Promise<boolean> {
+    if (this.seen >= revision) return true
+    return new Promise((resolve) => {
+      const end = (back: boolean) => {
+        clearTimeout(timer)
+        this.waiting.delete(waiting)
+        resolve(back)
+      }
+      const waiting = { revision, done: () => end(true) }
+      const timer = setTimeout(() => end(false), BACK)
+      this.waiting.add(waiting)
+    })
+  }
+
+  private async refresh(): Promise<void> {
+    if (await this.heard(await this.sign())) return
+    this.watch?.again()
+    await this.heard(this.seen + 1)
+  }
+
+  /** A sign of life. What follows from it is looked after. */
+  async beat(now: number): Promise<void> {
+    if (!(await this.heard(await this.sign()))) {
+      // What others have said may be on its way: no verdict is passed.
+      this.watch?.again()
+      return
+    }
+    let lost = false
+    for (const [node, missed] of this.missed) {
+      this.missed.set(node, missed + 1)
+      lost ||= missed + 1 === MISSED
+    }
+    if (lost) this.lately()
+    const unknown = new Set<string>()
+    for (const { owner, record } of [...this.mirror.owned()]) {
+      if (record.leaseUntil !== undefined) continue
+      if (owner === this.node) {
+        if (this.mine.get(record.id) === record.attempt) continue
+        unknown.add(record.id)
+        const missed = (this.orphans.get(record.id) ?? 0) + 1
+        this.orphans.set(record.id, missed)
+        if (missed >= ORPHANED) this.mirror.expire(record, now)
+        continue
+      }
+      const word = wordOf(owner)
+      const missed = this.missed.get(word)
+      if (missed === undefined) this.missed.set(word, 0)
+      else if (missed >= MISSED) this.mirror.expire(record, now)
+    }
+    for (const id of this.orphans.keys()) if (!unknown.has(id)) this.orphans.delete(id)
+    for (const [id, attempt] of this.mine) {
+      const record = this.mirror.get(id)
+      if (record?.state !== "running" || record.attempt !== attempt) this.mine.delete(id)
+    }
+  }
+
+  /** What others have left half done, and what is forgotten. */
+  async tidy(): Promise<void> {
+    for (const { key, tx } of [...this.mirror.locks()]) await this.commit.unlock(key, tx)
+    for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
+      const { id, revision } = next
+      try {
+        if (await this.commit.erase(taskKey(id), revision)) await this.bucket.sweep(besideAll(id))
+      } catch (error) {
+        this.mirror.erased.unshift(next)
+        throw error
+      }
+    }
+  }
+
+  /** What this node holds is free at once. */
+  async leave(): Promise<void> {
+    const { revision } = await this.bucket.read(nodeKey(this.node))
+    await this.bucket.put(nodeKey(this.node), undefined, revision, () => true)
+  }
+
+  private attemptOnce<A>(work: () => A): Attempt<A> {
+    const draft = new JetStreamDraft(this.mirror, this.node)
+    this.draft = draft
+    try {
+      return { answer: work(), draft }
+    } finally {
+      this.draft = undefined
+    }
+  }
+
+  private transaction<A>(work: () => A): Effect.Effect<A, unknown> {
+    return Effect.suspend(() => {
+      let first: Attempt<A> | Refusal<unknown>
+      try {
+        first = this.attemptOnce(work)
+      } catch (error) {
+        if (!(error instanceof Refusal)) return Effect.fail(error)
+        first = error
+      }
+      if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
+      const begun = first
+      return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
+    })
+  }
+
+  private async goOn<A>(work: () => A, begun: Attempt<A> | Refusal<unknown>): Promise<A> {
+    let attempt = begun
+    if (attempt instanceof Refusal) {
+      // It may rest on what is true no more.
+      await this.refresh().catch(() => undefined)
+      attempt = this.attemptOnce(work)
+    }
+    const tried = new Set<string>()
+    for (let tries = 0; tries < TRIES; tries++) {
+      const { answer, draft } = attempt
+      if (draft.isEmpty) return answer
+      const written = draft.written()
+      if (await this.write(written, tried, tries)) {
+        for (const { before, entry } of written) {
+          if (entry !== undefined && isFinal(entry.record.state) && !wasFinal(before))
+            for (const ended of this.ends) ended(entry, false)
+          if (entry?.record.state === "running" && entry.owner === this.node)
+            this.mine.set(entry.record.id, entry.record.attempt)
+        }
+        return answer
+      }
+      attempt = this.attemptOnce(work)
+    }
+    throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail: `${TRIES} tries` })
+  }
+
+  /** What has refused it is known then, or it was an earlier try of its own. */
+  private async write(written: ReadonlyArray<Written>, tried: Set<string>, tries: number): Promise<boolean> {
+    if (await this.commit.write(written, tried)) return true
+    if (tries >= PATIENT) await pause(PAUSE * Math.random())
+    // A server that has just come to lead may not know yet what it refuses by.
+    const behind = () => written.every(({ expected, key }) => this.mirror.at(key).revision === expected)
+    for (let looks = 0; looks < LOOKS && behind(); looks++) {
+      await pause(PAUSE)
+      await this.commit.catchUp(written.map(({ key }) => key))
+    }
+    return this.commit.isThere(written, tried)
+  }
+
+  /** The ledger writes within `shared.transact` only. */
+  transact<A>(_durable: boolean, work: () => A): A {
+    return work()
+  }
+
+  unusable(error: unknown): LedgerUnusable {
+    return explain(this.bucket.where, error)
+  }
+
+  private get writing(): JetStreamDraft {
+    if (this.draft === undefined) throw new Error("a write outside of a transaction")
+    return this.draft
+  }
+
+  get(id: string): TaskRecord | undefined {
+    return (this.draft ?? this.mirror).get(id)
+  }
+  has(id: string): boolean {
+    return this.get(id) !== undefined
+  }
+  insert(record: TaskRecord, now: number): void {
+    this.writing.insert(record, now)
+  }
+  update(record: TaskRecord, from: TaskState, now: number): void {
+    this.writing.update(record, from, now)
+  }
+  wait(id: string, on: ReadonlyArray<string>): void {
+    this.writing.wait(id, on)
+  }
+  unwait(id: string, on?: string): number {
+    return this.writing.unwait(id, on)
+  }
+  waiters(on: string): ReadonlyArray<string> {
+    return (this.draft ?? this.mirror).waiters(on)
+  }
+  writeAttempt(id: string, attempt: AttemptRecord): void {
+    this.writing.writeAttempt(id, attempt)
+  }
+  attempt(id: string, attempt: number): AttemptRecord | undefined {
+    return (this.draft ?? this.mirror).attempt(id, attempt)
+  }
+  history(id: string): ReadonlyArray<AttemptRecord> {
+    return this.mirror.history(id)
+  }
+  heads(passOver: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    return this.mirror.heads(passOver)
+  }
+  interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
+    return this.mirror.interrupted(ids)
+  }
+  list(filter: TaskFilter): ReadonlyArray<TaskRecord> {
+    return this.mirror.list(filter)
+  }
+  /** What other nodes hold is theirs. */
+  unleased(): ReadonlyArray<TaskRecord> {
+    return this.mirror.unleased().filter(({ id }) => this.mirror.entry(id)?.owner === this.node)
+  }
+  due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    return this.mirror.due(now, limit)
+  }
+  nextDue(): number | undefined {
+    return (this.draft ?? this.mirror).nextDue()
+  }
+  setBack(now: number): void {
+    for (const record of [...this.mirror.ahead(now)]) this.writing.update(record, "parked", now)
+  }
+  openOf(series: string): ReadonlyArray<TaskRecord> {
+    return (this.draft ?? this.mirror).openOf(series)
+  }
+  open(): number {
+    return this.mirror.open()
+  }
+  forget(...kept: Parameters<LedgerStore["forget"]>): void {
+    this.mirror.forget(...kept)
+  }
+}

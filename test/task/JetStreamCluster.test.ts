@@ -1,0 +1,68 @@
+/** The ledger in a bucket that three servers keep. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Scope } from "effect"
+import { connect } from "nats"
+import { JetStreamBucket } from "../../src/task/JetStreamBucket.ts"
+import { type NatsServer, natsCluster, noNats } from "../utils/Nats.ts"
+import { conformance } from "./conformance.ts"
+import { newBucket, node } from "./JetStreamHomes.ts"
+
+describe.skipIf(noNats !== undefined)("in a bucket of a cluster", () => {
+  const scope = Scope.makeUnsafe()
+  let servers: ReadonlyArray<NatsServer> = []
+  const urls = () => servers.map(({ url }) => url)
+  beforeAll(async () => {
+    servers = await Effect.runPromise(Scope.provide(natsCluster(3, { jetstream: true }), scope))
+    await Effect.runPromise(ready(urls()))
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+  conformance(
+    "in a bucket with three replicas",
+    Layer.unwrap(Effect.sync(() => node(urls(), { node: "n", bucket: newBucket(), replicas: 3 })))
+  )
+
+  it.live("lets one of two who write over the same revision at one moment win, each time", () =>
+    Effect.gen(function* () {
+      const name = newBucket()
+      const open = Effect.gen(function* () {
+        const connection = yield* Effect.acquireRelease(
+          Effect.promise(() => connect({ servers: [...urls()] })),
+          (connection) => Effect.promise(() => connection.close())
+        )
+        const options = { control: connection, bulk: connection, name, replicas: 3, maxBytes: -1 }
+        return yield* Effect.promise(() => JetStreamBucket.open(options))
+      })
+      const both = [yield* open, yield* open]
+      const text = (words: string) => new TextEncoder().encode(words)
+      let revision =
+        (yield* Effect.promise(() => both[0]?.put("k", text("begin"), 0, () => false) ?? Promise.reject())) ?? 0
+      for (let round = 0; round < 100; round++) {
+        const answers = yield* Effect.promise(() =>
+          Promise.all(both.map((bucket, nth) => bucket.put("k", text(`${round} ${nth}`), revision, () => false)))
+        )
+        const won = answers.filter((answer) => answer !== undefined)
+        assert.lengthOf(won, 1, `round ${round}`)
+        revision = won[0] ?? 0
+      }
+    }).pipe(Effect.scoped)
+  )
+})
+
+/** Completes when the cluster makes a stream with three replicas, so that it has a leader and all members. */
+const ready = (urls: ReadonlyArray<string>) =>
+  Effect.promise(async () => {
+    const connection = await connect({ servers: [...urls], maxReconnectAttempts: -1, reconnectTimeWait: 50 })
+    const jsm = await connection.jetstreamManager({ checkAPI: false })
+    const name = `ready-${crypto.randomUUID()}`
+    for (;;) {
+      try {
+        await jsm.streams.add({ name, subjects: [name], num_replicas: 3 })
+        break
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+    await jsm.streams.delete(name)
+    await connection.close()
+  })
