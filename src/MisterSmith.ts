@@ -2,6 +2,7 @@
  * A config becomes one Layer: the only file that knows every room. Read the list at the end aloud, from the bottom up,
  * to know how the house is wired.
  */
+import { hostname } from "node:os"
 import { join } from "node:path"
 import {
   Clock,
@@ -34,6 +35,11 @@ import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
+import { FleetHome } from "./fleet/FleetHome.ts"
+import { nodeIdOf } from "./fleet/FleetSettings.ts"
+import { Steered } from "./fleet/Steered.ts"
+import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
 import { type HostError, ProcessHost } from "./process/ProcessHost.ts"
 import type { ProcessLimits, Unenforced } from "./process/ProcessLimits.ts"
@@ -78,6 +84,7 @@ export type StartError =
   | StateUnusable
   | PluginError
   | WorkspaceBlocked
+  | KeyInvalid
 
 export type SubmitError = TaskInvalid | FileUnusable | TaskConflict | LedgerFull | LedgerUnusable
 
@@ -152,6 +159,7 @@ export class MisterSmith extends Context.Service<
      * all the same, and wait for the next run with those that were not begun.
      */
     readonly drain: Effect.Effect<void>
+    readonly draining: Effect.Effect<boolean>
     /** Completes when a `drain`, whoever asked for it, has. */
     readonly drained: Effect.Effect<void>
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
@@ -159,14 +167,21 @@ export class MisterSmith extends Context.Service<
   }
 >()("mister-smith/MisterSmith") {
   /** The whole node: agents start when the Layer is built, and everything they started is gone when its Scope has closed. */
-  static readonly layer = (config: Config) => MisterSmith.layerWithEvents(config).pipe(Layer.provide(EventBus.layer))
+  static readonly layer = (
+    config: Config
+  ): Layer.Layer<MisterSmith | Fleet, StartError, FileSystem.FileSystem | Path.Path> =>
+    MisterSmith.layerWithEvents(config).pipe(Layer.provide(EventBus.layer))
 
   /** The same, reporting to an EventBus of the caller's, which can so hear of the very last things. */
   static readonly layerWithEvents = (
     config: Config
-  ): Layer.Layer<MisterSmith, StartError, EventBus | FileSystem.FileSystem | Path.Path> => {
+  ): Layer.Layer<MisterSmith | Fleet, StartError, EventBus | FileSystem.FileSystem | Path.Path> => {
     const live = liveOf(config)
-    return MisterSmith.layerOn(config, live).pipe(
+    const self = selfOf(config)
+    return Fleet.layer(self).pipe(
+      Layer.provide(Layer.effect(Steered, MisterSmith)),
+      Layer.provideMerge(MisterSmith.layerOn(config, live)),
+      Layer.provideMerge(FleetVoice.layer(self)),
       Layer.provideMerge(
         SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
           kept: live.kept,
@@ -175,6 +190,7 @@ export class MisterSmith extends Context.Service<
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
       Layer.provideMerge(announce(config)),
+      Layer.provideMerge(FleetHome.layer(config.transport, config.fleet, self.node)),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),
@@ -204,6 +220,13 @@ const hostOf = ({ baseDir, claude, dataDir, process }: Config) => ({
   dataDir,
   baseDir,
   stopTime: longestStop(process.stop)
+})
+
+const selfOf = ({ fleet, name, transport }: Config): Self => ({
+  node: fleet.node ?? nodeIdOf(name, hostname()),
+  prefix: transport.prefix,
+  settings: fleet,
+  seed: fleet.seed
 })
 
 /** What its owners read anew each time they need it, so that a reload can change it in its place. */
@@ -358,6 +381,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
       draining = true
       return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
     }),
+    draining: Effect.sync(() => draining),
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

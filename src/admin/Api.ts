@@ -8,6 +8,8 @@ import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import { Move } from "../agent/Moves.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import { VERSION } from "../domain/Version.ts"
+import { RegistryUnusable } from "../fleet/FleetError.ts"
+import { Listed } from "../fleet/NodeRecord.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import { fields as limitFields } from "../process/ProcessLimits.ts"
 import {
@@ -77,6 +79,10 @@ const node = HttpApiGroup.make("node", { topLevel: true })
     HttpApiEndpoint.get("tree", "/tree", { success: TreeView, error: [ledgerUnusable, other] }).annotateMerge(
       described("The supervision tree and the agents in it, at this moment")
     ),
+    HttpApiEndpoint.get("nodes", "/nodes", {
+      success: Schema.Array(Listed),
+      error: [status(RegistryUnusable, 503), other]
+    }).annotateMerge(described("Who is in the fleet, this node among them, each as of its last heartbeat")),
     HttpApiEndpoint.post("drain", "/drain", { success: Draining, error: [ledgerUnusable, other] }).annotateMerge(
       described("Begins no more work: the node ends when what runs has ended. Answers at once with what runs")
     ),

@@ -7,6 +7,7 @@ import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
+import { RegistryUnusable } from "../fleet/FleetError.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import {
@@ -173,6 +174,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           )
           return treeOf(self, tree, agents, yield* running)
         }),
+        nodes: () => Effect.mapError(operated.nodes, only(RegistryUnusable)),
         drain: Effect.fnUntraced(function* () {
           // Asked first: where nothing runs, the node ends at once.
           const found = yield* running

@@ -7,6 +7,7 @@ import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import type { Move } from "../agent/Moves.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { TaskResult } from "../domain/Task.ts"
+import type { Listed } from "../fleet/NodeRecord.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
@@ -42,6 +43,8 @@ export class Operated extends Context.Service<
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, Fault>
     /** Undefined while it has no CLI, or has not been looked at. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, Fault>
+    /** Who is in the fleet, this node among them. */
+    readonly nodes: Effect.Effect<ReadonlyArray<Listed>, Fault>
     readonly tree: Effect.Effect<SupervisorInfo>
     /** Begins no more work; completes when what runs has ended, whereupon the node ends. */
     readonly drain: Effect.Effect<void>

@@ -3,7 +3,9 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
+import type { FleetWhere } from "./FleetWhere.ts"
 import { labels, taskFlags } from "./TaskFlags.ts"
+import type { AgentInput } from "./Where.ts"
 
 export const json = Flag.Boolean("json").pipe(
   Flag.withDescription("Print one JSON object a line on stdout; logs go to stderr"),
@@ -20,6 +22,20 @@ const where = {
   config: Flag.String("config").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("The config file the node was started with"),
+    Flag.optional
+  )
+}
+
+/** Which fleet is meant: see FleetWhere.ts. */
+const fleet = {
+  server: Flag.String("server").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("A NATS server of the fleet, which is asked directly"),
+    Flag.optional
+  ),
+  prefix: Flag.String("prefix").pipe(
+    Flag.withMetavar("WORDS"),
+    Flag.withDescription("With --server: the transport.prefix of the fleet"),
     Flag.optional
   )
 }
@@ -127,12 +143,32 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
   ])
 )
 
-const ps = Command.make("ps", { json, where }, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./ps.ts")),
-    ({ ps }) => ps(input)
-  )
+const wholeFleet = Flag.Boolean("fleet").pipe(
+  Flag.withDescription("Of the whole fleet, not of one node"),
+  Flag.withDefault(false)
+)
+
+const ps = Command.make("ps", { whole: wholeFleet, fleet, json, where }, (input) =>
+  input.whole || Option.isSome(input.fleet.server)
+    ? Effect.flatMap(
+        Effect.promise(() => import("./nodes.ts")),
+        ({ fleetAgents }) => fleetAgents(input)
+      )
+    : Effect.flatMap(
+        Effect.promise(() => import("./ps.ts")),
+        ({ ps }) => ps(input)
+      )
 ).pipe(Command.withDescription("Show the agents of a running node: state, task, restarts, age, last failure"))
+
+const nodes = Command.make("nodes", { fleet, json, where }, (input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./nodes.ts")),
+    ({ nodes }) => nodes(input)
+  )
+).pipe(
+  Command.withDescription("List the nodes of a fleet: since when, how loaded, when they were last heard of"),
+  Command.withExamples([{ command: "mister-smith nodes --server nats://host:4222", description: "Where no node runs" }])
+)
 
 const events = Command.make(
   "events",
@@ -168,11 +204,31 @@ const agentsInput = {
 
 const agentInput = { agent: Argument.String("agent").pipe(Argument.withDescription("Its name in `ps`")), json, where }
 
-const stop = Command.make("stop", agentsInput, (input) =>
+/** To an agent of any node, where that is wanted. */
+const tellable = {
+  ...agentsInput,
+  whole: Flag.Boolean("fleet").pipe(
+    Flag.withDescription("An agent of any node, by its id, over the servers of --server or --config"),
+    Flag.withDefault(false)
+  ),
+  fleet
+}
+type Told = AgentInput & { readonly whole: boolean; readonly fleet: FleetWhere }
+/** Who names a server means its fleet. */
+const isForFleet = ({ fleet, whole }: Told) => whole || Option.isSome(fleet.server)
+const tellFleet = (input: Told, command: "pause" | "resume" | "restart" | "stop") =>
   Effect.flatMap(
-    Effect.promise(() => import("./stopAgent.ts")),
-    ({ stopAgent }) => stopAgent(input)
+    Effect.promise(() => import("./tellFleet.ts")),
+    ({ tellFleet }) => tellFleet(input, input.fleet, command)
   )
+
+const stop = Command.make("stop", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, "stop")
+    : Effect.flatMap(
+        Effect.promise(() => import("./stopAgent.ts")),
+        ({ stopAgent }) => stopAgent(input)
+      )
 ).pipe(Command.withDescription("Stop an agent for good: it stays down in the next run too, until it is started"))
 
 const start = Command.make("start", agentsInput, (input) =>
@@ -182,25 +238,31 @@ const start = Command.make("start", agentsInput, (input) =>
   )
 ).pipe(Command.withDescription("Start an agent that is down, whatever it went down for"))
 
-const restart = Command.make("restart", agentsInput, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./restartAgent.ts")),
-    ({ restartAgent }) => restartAgent(input)
-  )
+const restart = Command.make("restart", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, "restart")
+    : Effect.flatMap(
+        Effect.promise(() => import("./restartAgent.ts")),
+        ({ restartAgent }) => restartAgent(input)
+      )
 ).pipe(Command.withDescription("Stop an agent and start it again; its work goes on"))
 
-const pause = Command.make("pause", agentsInput, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./pauseAgent.ts")),
-    ({ pauseAgent }) => pauseAgent(input)
-  )
+const pause = Command.make("pause", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, "pause")
+    : Effect.flatMap(
+        Effect.promise(() => import("./pauseAgent.ts")),
+        ({ pauseAgent }) => pauseAgent(input)
+      )
 ).pipe(Command.withDescription("Bring an agent to a halt in the middle of what it does"))
 
-const resume = Command.make("resume", agentsInput, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./pauseAgent.ts")),
-    ({ resumeAgent }) => resumeAgent(input)
-  )
+const resume = Command.make("resume", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, "resume")
+    : Effect.flatMap(
+        Effect.promise(() => import("./pauseAgent.ts")),
+        ({ resumeAgent }) => resumeAgent(input)
+      )
 ).pipe(Command.withDescription("Let a paused agent go on"))
 
 const limit = Command.make(
@@ -307,6 +369,7 @@ export const nodeCommands = [
   tasks,
   task,
   ps,
+  nodes,
   events,
   stop,
   start,

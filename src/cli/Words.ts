@@ -2,6 +2,7 @@
 import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
 import { brief, type Published } from "../event/Event.ts"
+import { fleetLine } from "./FleetWords.ts"
 import type { Shown } from "./Output.ts"
 import { reloadLine } from "./ReloadWords.ts"
 
@@ -143,6 +144,10 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "reload.rolled_back":
     case "reload.refused":
       return reloadLine(event, p)
+    case "transport.status":
+    case "agent.told":
+    case "fleet.trouble":
+      return fleetLine(event, p)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

@@ -46,7 +46,7 @@ const own = (table: Readonly<Record<string, Kind>>, key: string): Kind | undefin
 
 /** They take no value. All others do. */
 const SWITCHES =
-  /^(-\w|--json|--no-.*|--wait|--follow|--required|--plan|--now|--yes|--force|--help|--version|--wizard)$/
+  /^(-\w|--json|--no-.*|--wait|--follow|--required|--plan|--now|--yes|--fleet|--force|--help|--version|--wizard)$/
 
 /** What the last of these words is to name, and which node is meant. */
 export const wanted = (words: ReadonlyArray<string>): { readonly kind: Kind | undefined; readonly where: Where } => {

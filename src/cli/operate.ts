@@ -3,13 +3,15 @@ import { Cause, Effect } from "effect"
 import * as AdminServer from "../admin/AdminServer.ts"
 import { Operated } from "../admin/Operated.ts"
 import type { Config } from "../config/Config.ts"
+import { Fleet } from "../fleet/Fleet.ts"
 import { MisterSmith } from "../MisterSmith.ts"
 import { inModule } from "../observability/Log.ts"
 import type { Reload } from "./Reloading.ts"
 
 export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Config, reload: Reload) {
   const smith = yield* MisterSmith
-  const operated = Operated.of({ ...smith, tasks: smith.tasksWhere, reload })
+  const { nodes } = yield* Fleet
+  const operated = Operated.of({ ...smith, nodes, tasks: smith.tasksWhere, reload })
   yield* AdminServer.serve({ dataDir, name }).pipe(
     Effect.provideService(Operated, operated),
     Effect.catchTag("SocketUnusable", ({ hint, message }) =>

@@ -8,6 +8,7 @@ import { WorkspaceSettings } from "../agent/WorkspaceSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
 import { Text } from "../domain/Text.ts"
+import { FleetSettings } from "../fleet/FleetSettings.ts"
 import { LogSettings } from "../observability/LogSettings.ts"
 import { ProcessSettings } from "../process/ProcessSettings.ts"
 import { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
@@ -69,6 +70,9 @@ export const ConfigFile = Schema.Struct({
   transport: TransportSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How nodes reach each other"
   }),
+  fleet: FleetSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "This node among others"
+  }),
   logs: LogSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What is logged, and the files it goes to"
   }),
@@ -96,9 +100,11 @@ export type ConfigFile = typeof ConfigFile.Type
 export type ConfigInput = typeof ConfigFile.Encoded
 
 /** What the runtime works with: paths are absolute, secrets are found and Redacted, tasks have ids. */
-export interface Config extends Omit<ConfigFile, "claude" | "tasks"> {
+export interface Config extends Omit<ConfigFile, "claude" | "fleet" | "tasks"> {
   /** The directory of the config file. */
   readonly baseDir: string
   readonly claude: Omit<ClaudeSettings, "env"> & { readonly env: Readonly<Record<string, Redacted.Redacted>> }
+  /** `seed` is what `signing.seed` refers to. */
+  readonly fleet: FleetSettings & { readonly seed?: Redacted.Redacted }
   readonly tasks: ReadonlyArray<TaskSpec & { readonly id: TaskId }>
 }

@@ -9,6 +9,7 @@ import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { circle } from "../task/After.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
+import { fleetChecks } from "./FleetChecks.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
 import { type Path, printable, valueAt } from "./Place.ts"
 import { capable, routing } from "./RoutingChecks.ts"
@@ -29,6 +30,7 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...logSizes(root),
     ...logStream(root),
     ...transportChecks(root),
+    ...fleetChecks(root),
     ...conversations(root),
     ...standbys(groups, list(valueAt(root, ["supervision", "escalation"])))
   ]

@@ -75,7 +75,11 @@ const examine = Effect.fn("config.examine")(function* (
   const { findings: tooLong, root } = cut(whole)
   const decoded = decode(root)
   const outside = yield* lookAround(root, origin)
-  learn([...Object.values(outside.secrets), ...hiddenOf(outside.transport)])
+  learn([
+    ...Object.values(outside.secrets),
+    ...hiddenOf(outside.transport),
+    ...(outside.seed === undefined ? [] : [outside.seed])
+  ])
   const inside = [
     ...(yield* doubles),
     ...tooLong,
@@ -105,11 +109,15 @@ const cut = (whole: unknown): { readonly root: unknown; readonly findings: Reado
   return { root, findings }
 }
 
-const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, transport }: Outside): Config => ({
+const finish = (file: ConfigFile, { baseDir }: Origin, { secrets, seed, transport }: Outside): Config => ({
   ...file,
   baseDir,
   dataDir: resolve(baseDir, file.dataDir),
   claude: { ...file.claude, env: secrets },
+  fleet: {
+    ...file.fleet,
+    ...(seed === undefined ? {} : { seed })
+  },
   transport: found(file.transport, baseDir, transport),
   routing:
     file.routing.plugin === undefined

@@ -1,6 +1,7 @@
 /** What a config refers to outside of itself and must be there: secrets, workspaces, the place of the data directory. */
 import { dirname, isAbsolute, resolve } from "node:path"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Result } from "effect"
+import { seed as readSeed } from "../message/NKey.ts"
 import { SECRETS } from "../transport/TransportSettings.ts"
 import { DATA_DIR } from "./Config.ts"
 import { Files } from "./Files.ts"
@@ -22,6 +23,8 @@ export interface Outside {
   readonly secrets: Readonly<Record<string, Redacted.Redacted>>
   /** Of `transport`, by place. */
   readonly transport: ReadonlyMap<string, Redacted.Redacted>
+  /** Of `fleet.signing`. */
+  readonly seed: Redacted.Redacted | undefined
 }
 
 /** Looks up all that is readable in `root`, whatever else is wrong with it. */
@@ -53,6 +56,8 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
     if ("path" in secret) findings.push(secret)
     else if (secret.text !== undefined) transport.set(keyOf(path), Redacted.make(secret.text))
   }
+  const seed = yield* seedOf(root, around)
+  if (seed !== undefined && "path" in seed) findings.push(seed)
   const agents = valueAt(root, ["agents"])
   for (const [index, agent] of (Array.isArray(agents) ? agents : []).entries()) {
     for (const key of [[], ["path"], ["repository"]]) {
@@ -72,7 +77,27 @@ export const lookAround = Effect.fnUntraced(function* (root: unknown, around: Su
     const kind = yield* nearestKind(resolve(around.baseDir, dataDir))
     if (kind !== "directory") findings.push(at(["dataDir"], dataDir, "expected a directory, or where one can be made"))
   }
-  return { findings, secrets: Object.fromEntries(secrets), transport }
+  return {
+    findings,
+    secrets: Object.fromEntries(secrets),
+    transport,
+    seed: seed !== undefined && !("path" in seed) ? seed : undefined
+  }
+})
+
+/** The seed that messages are signed with; of one that is none, whatever it holds is not shown. */
+const seedOf = Effect.fnUntraced(function* (root: unknown, around: Surroundings) {
+  const path = ["fleet", "signing", "seed"]
+  const value = valueAt(root, path)
+  // Text in its place is the schema's business.
+  if (typeof value !== "object") return undefined
+  const secret = yield* secretOf(value, path, around)
+  if ("path" in secret) return secret
+  if (secret.text === undefined) return undefined
+  const read = readSeed(secret.text.trim())
+  return Result.isFailure(read)
+    ? { path, expected: `expected the seed of an NKey (SU...): ${read.failure.problem}` }
+    : Redacted.make(secret.text)
 })
 
 const at = (path: Path, value: string, expected: string): Finding => {

@@ -186,6 +186,36 @@ export type Event =
     }
   /** The new config has mistakes, or cannot be read. Nothing was changed. */
   | { readonly type: "reload.refused"; readonly file: string; readonly mistakes: number; readonly why: string }
+  /** A link to the NATS servers has changed, or something went wrong on it. */
+  | {
+      readonly type: "transport.status"
+      readonly lane?: "control" | "bulk"
+      /** As in transport/TransportStatus.ts. */
+      readonly is: string
+      readonly server?: string
+      readonly detail?: string
+      /** Messages that may not have arrived. */
+      readonly unconfirmed?: number
+    }
+  /** Someone has told an agent something over the fleet's servers. */
+  | {
+      readonly type: "agent.told"
+      readonly agent: string
+      readonly command: string
+      /** Who says so; proven only where it is signed. */
+      readonly by: string | undefined
+      readonly signedBy: string | undefined
+      readonly reason: string | undefined
+      /** Why it could not be done. */
+      readonly fault: FaultReport | undefined
+    }
+  /** The list of nodes cannot be used, or another node has this one's name. Once, until it is well again. */
+  | {
+      readonly type: "fleet.trouble"
+      readonly kind: string
+      readonly message: string
+      readonly hint: string | undefined
+    }
   /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
   | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */

@@ -317,6 +317,7 @@ describe("what is asked", () => {
       const { paths } = JSON.parse(body) as { readonly paths: Record<string, Record<string, unknown>> }
       assert.hasAllKeys(paths, [
         "/node",
+        "/nodes",
         "/drain",
         "/reload",
         "/tree",

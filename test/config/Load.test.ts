@@ -97,6 +97,7 @@ describe("a config file", () => {
           pingInterval: Duration.seconds(5),
           maxPending: 8 * 2 ** 20
         },
+        fleet: { heartbeat: Duration.seconds(5), expire: Duration.seconds(20), replicas: 1 },
         logs: {
           level: "info",
           modules: {},

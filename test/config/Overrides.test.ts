@@ -22,7 +22,7 @@ const wrong: ReadonlyArray<readonly [what: string, env: Record<string, string>, 
     { MISTER_SMITH__RETRY__ATEMPTS: "1", MISTER_SMITH__ZZZZZZ: "1" },
     [
       'MISTER_SMITH__RETRY__ATEMPTS: retry has no key like "ATEMPTS"; did you mean MISTER_SMITH__RETRY__ATTEMPTS?',
-      'MISTER_SMITH__ZZZZZZ: (file) has no key like "ZZZZZZ"; known there: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, logs, workspaces, agents, tasks'
+      'MISTER_SMITH__ZZZZZZ: (file) has no key like "ZZZZZZ"; known there: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, fleet, logs, workspaces, agents, tasks'
     ]
   ],
   [

@@ -360,7 +360,7 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     `{ ${agents}, "a.b": 1, "\\u001b[2J": 1 }`,
     ['["a.b"]', '["\\u001b[2J"]'].map(
       (at) =>
-        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, logs, workspaces, agents, tasks`
+        `${at} (line 1): there is no such key; known here: $schema, name, dataDir, tasksKept, deadTasksKept, claude, process, supervision, retry, routing, transport, fleet, logs, workspaces, agents, tasks`
     )
   ],
   [
@@ -403,6 +403,23 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "transport.credentials (line 1): there is transport.token already: a server is told one thing only; leave one of them out",
       "transport.token.env (line 1): the environment variable NOT_SET is not set",
       "transport.credentials.file (line 1): expected a file that holds the secret (there is no such file); its path begins at DIR"
+    ]
+  ],
+  [
+    "a node that counts as gone while it works, and signatures that nobody could give",
+    `{ ${agents}, "fleet": { "node": "a.b", "expire": "9 seconds", "signing": { "window": "1 minute" } } }`,
+    [
+      'fleet.node (line 1): expected a name of at most 63 letters, digits, dashes and underscores, such as "edge-1", found "a.b"',
+      "fleet.expire (line 1): expected expire to be at least 2 heartbeats (10 seconds), or nodes that work would count as gone",
+      "fleet.signing.trusted (line 1): signatures are required, but nobody is trusted: every message would be refused"
+    ]
+  ],
+  [
+    "a seed that is none, which is never shown",
+    `{ ${agents}, "fleet": { "heartbeat": "1 minute", "signing": { "seed": { "env": "TOKEN" }, "required": false } } }`,
+    [
+      "fleet.heartbeat (line 1): expected expire to be at least 2 heartbeats (2 minutes), or nodes that work would count as gone",
+      "fleet.signing.seed (line 1): expected the seed of an NKey (SU...): it has another length, kind or letters"
     ]
   ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],

@@ -12,6 +12,8 @@ const COMMANDS = [
   ["tasks"],
   ["task", "t"],
   ["ps"],
+  ["ps", "--fleet"],
+  ["nodes"],
   ["events"],
   ["stop", "worker"],
   ["start", "worker"],

@@ -1,0 +1,68 @@
+/** `nodes`: who is in the fleet, as a node of it knows, or as its servers do where no node runs here. `ps --fleet`: their agents. */
+import { Effect, Option } from "effect"
+import type { Listed } from "../fleet/NodeRecord.ts"
+import { type FleetWhere, withFleet } from "./FleetWhere.ts"
+import { age, type Cell, jsonLine, out, painter, table } from "./Printing.ts"
+import { type Where, withNode } from "./Where.ts"
+
+export interface NodesInput {
+  readonly json: boolean
+  readonly where: Where
+  readonly fleet: FleetWhere
+}
+
+const ask = ({ fleet, where }: NodesInput) => {
+  const direct = withFleet(where, fleet, ({ nodes }) => nodes)
+  if (Option.isSome(fleet.server)) return direct
+  const asked = withNode(where, (node) => node.ask((client) => client.nodes()))
+  // Who names a config may mean its servers too.
+  return Option.isSome(where.config) ? Effect.catchTag(asked, "NodeUnreachable", () => direct) : asked
+}
+
+export const nodes = Effect.fn("cli.nodes")(function* (input: NodesInput) {
+  const p = yield* painter
+  const all = yield* ask(input)
+  if (input.json) return yield* Effect.forEach(all, (node) => jsonLine(lineOf(node)), { discard: true })
+  if (all.length === 0) return yield* out("nobody is there")
+  yield* out(table(["NODE", "MODE", "VERSION", "UP", "AGENTS", "FREE", "RUNNING", "SEEN"], all.map(rowOf), p))
+})
+
+export const fleetAgents = Effect.fn("cli.fleetAgents")(function* (input: NodesInput) {
+  const p = yield* painter
+  const agents = (yield* ask(input)).flatMap(({ agents }) => agents)
+  if (input.json) return yield* Effect.forEach(agents, jsonLine, { discard: true })
+  if (agents.length === 0) return yield* out("nobody is there")
+  const now = Date.now()
+  const rows = agents.map(
+    (agent): ReadonlyArray<Cell> => [
+      agent.agent,
+      agent.node,
+      agent.state,
+      agent.task ?? "-",
+      age(now - agent.since),
+      agent.reason ?? ""
+    ]
+  )
+  yield* out(table(["NAME", "NODE", "STATE", "TASK", "SINCE", "REASON"], rows, p))
+})
+
+const lineOf = ({ agents, life, seenAt, status }: Listed) => ({
+  ...status,
+  life,
+  seenAt,
+  names: agents.map(({ agent }) => agent)
+})
+
+const rowOf = ({ seenAt, status }: Listed): ReadonlyArray<Cell> => {
+  const now = Date.now()
+  return [
+    status.node,
+    status.mode === "full" ? [status.mode, "green"] : [status.mode, "yellow"],
+    status.version,
+    age(now - status.startedAt),
+    String(status.agents),
+    `${status.slots.free} of ${status.slots.total}`,
+    String(status.running),
+    `${age(now - seenAt)} ago`
+  ]
+}

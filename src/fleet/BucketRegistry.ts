@@ -1,0 +1,141 @@
+/**
+ * The list of nodes in a key-value bucket on the servers, by node. The bucket is made by the first who needs it, and what is
+ * older than its age goes by itself: all of it has one age, because servers before 2.11 know none for a single key.
+ */
+import { Duration, Effect, Option, Schema } from "effect"
+import { type KV, type NatsConnection, nanos } from "nats"
+import type { TransportClosed } from "../transport/TransportError.ts"
+import { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
+import { type Listed, NodeRecord } from "./NodeRecord.ts"
+import { byName, type RegistryShape } from "./Registry.ts"
+
+/** What the server may take for one thing that it is asked. */
+const PATIENCE = Duration.seconds(5)
+
+/** Records that are read at a time. */
+const AT_ONCE = 64
+
+export interface Options {
+  readonly bucket: string
+  /** What it is to be made with, and its age kept at. Who says nothing uses what is there, and changes nothing. */
+  readonly made?: { readonly expire: Duration.Duration; readonly replicas: number }
+}
+
+/** The bucket of a fleet, by its prefix. No two prefixes have the same. */
+export const bucketOf = (prefix = ""): string =>
+  `mister-smith-nodes${prefix === "" ? "" : `-${prefix.replaceAll("_", "_u").replaceAll(".", "_d")}`}`
+
+const text = new TextEncoder()
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(NodeRecord))
+
+const unusable = (cause: unknown) => new RegistryUnusable({ reason: reasonOf(cause) })
+
+const reasonOf = (cause: unknown): string => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return /^503$|no responders/i.test(reason) ? "the servers have no JetStream" : reason
+}
+
+/** Someone else has written since. */
+const isOvertaken = (error: unknown): boolean => error instanceof Error && /wrong last sequence/i.test(error.message)
+
+export const make = (
+  connection: Effect.Effect<NatsConnection, TransportClosed>,
+  { bucket, made }: Options
+): RegistryShape => {
+  let opened: KV | undefined
+  /** Of what this end has written, by node. */
+  const revisions = new Map<string, number>()
+
+  const open = async (client: NatsConnection): Promise<KV> => {
+    if (opened !== undefined) return opened
+    const { views } = client.jetstream()
+    if (made === undefined) {
+      opened = await views.kv(bucket, { bindOnly: true })
+      return opened
+    }
+    const ttl = Duration.toMillis(made.expire)
+    const make = () => views.kv(bucket, { history: 1, ttl, replicas: made.replicas })
+    // Where another node makes it at this moment, with another age, the server refuses ours: then it is there.
+    const kv = await make().catch(make)
+    const { streamInfo, ttl: there } = await kv.status()
+    if (there !== ttl) {
+      const manager = await client.jetstreamManager()
+      const { config } = streamInfo
+      await manager.streams.update(config.name, {
+        ...config,
+        max_age: nanos(ttl),
+        duplicate_window: Math.min(config.duplicate_window, nanos(ttl))
+      })
+    }
+    opened = kv
+    return kv
+  }
+
+  const use = <A>(act: (kv: KV, client: NatsConnection) => Promise<A>): Effect.Effect<A, RegistryUnusable> =>
+    connection.pipe(
+      Effect.flatMap((client) =>
+        Effect.tryPromise({ try: async () => act(await open(client), client), catch: (cause) => cause })
+      ),
+      Effect.timeout(PATIENCE),
+      Effect.mapError((cause) => {
+        // Another look may find a bucket that has to be made again.
+        opened = undefined
+        return unusable(cause)
+      })
+    )
+
+  const read = async (kv: KV, node: string): Promise<Listed | undefined> => {
+    const entry = await kv.get(node)
+    if (entry === null || entry.operation !== "PUT") return undefined
+    const record = Option.getOrUndefined(decode(entry.string()))
+    // What a later version writes, or whoever else may: nobody of ours.
+    return record === undefined || record.status.node !== node
+      ? undefined
+      : { ...record, seenAt: entry.created.getTime() }
+  }
+
+  return {
+    announce: Effect.fnUntraced(function* (record) {
+      const { node } = record.status
+      const data = text.encode(JSON.stringify(record))
+      const revision = revisions.get(node)
+      const written = yield* use(async (kv) => {
+        if (revision === undefined) return { revision: await kv.put(node, data) }
+        try {
+          return { revision: await kv.update(node, data, revision) }
+        } catch (error) {
+          if (!isOvertaken(error)) throw error
+          const there = await read(kv, node)
+          // What had been there may have grown too old meanwhile, or was ours although nobody said so.
+          if (there === undefined || there.life === record.life) return { revision: await kv.put(node, data) }
+          return { taken: there.life }
+        }
+      })
+      if (written.taken !== undefined) {
+        revisions.delete(node)
+        return yield* new NodeNameTaken({ node, life: written.taken })
+      }
+      revisions.set(node, written.revision)
+    }),
+    leave: (node, life) =>
+      use(async (kv) => {
+        revisions.delete(node)
+        const entry = await kv.get(node)
+        const there = entry?.operation === "PUT" ? Option.getOrUndefined(decode(entry.string())) : undefined
+        if (entry !== null && there?.life === life) await kv.delete(node, { previousSeq: entry.revision })
+      }),
+    list: use(async (kv, client) => {
+      // Not `kv.keys()`: it ends early where its reader waits for something else in between.
+      const before = `$KV.${bucket}.`
+      const manager = await client.jetstreamManager()
+      const { state } = await manager.streams.info(`KV_${bucket}`, { subjects_filter: `${before}>` })
+      const nodes = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(before.length))
+      const found: Array<Listed> = []
+      for (let at = 0; at < nodes.length; at += AT_ONCE) {
+        const some = await Promise.all(nodes.slice(at, at + AT_ONCE).map((node) => read(kv, node)))
+        found.push(...some.filter((listed) => listed !== undefined))
+      }
+      return byName(found)
+    })
+  }
+}

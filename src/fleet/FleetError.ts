@@ -1,0 +1,72 @@
+/** What can go wrong between a node and the fleet that it is in. */
+import { Schema } from "effect"
+import { type Fault, follow } from "../domain/Fault.ts"
+
+/** The list of nodes cannot be read or written. Nodes work all the same, and are found by PING. */
+export class RegistryUnusable extends Schema.TaggedError<RegistryUnusable, Fault>("mister-smith/RegistryUnusable")(
+  "RegistryUnusable",
+  { reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      hint: "the servers need JetStream, and the user its permissions: docs/nats.md lists them"
+    })
+  }
+  override get message() {
+    return `the list of nodes cannot be used: ${this.reason}`
+  }
+}
+
+/** Two nodes call themselves the same. Both go on; the list has whichever told last. */
+export class NodeNameTaken extends Schema.TaggedError<NodeNameTaken, Fault>("mister-smith/NodeNameTaken")(
+  "NodeNameTaken",
+  { node: Schema.String, life: Schema.String }
+) {
+  static {
+    follow(this, { severity: "high", recovery: "ignore", hint: "give each node a fleet.node of its own" })
+  }
+  override get message() {
+    return `another node of this fleet is called "${this.node}" as well`
+  }
+}
+
+/** The command is understood, but agents of this version cannot be told so. */
+export class CommandUnsupported extends Schema.TaggedError<CommandUnsupported, Fault>(
+  "mister-smith/CommandUnsupported"
+)("CommandUnsupported", { command: Schema.String }) {
+  static {
+    follow(this, {
+      severity: "low",
+      recovery: "ignore",
+      hint: "what an agent of this node can be told is: pause, resume, restart, stop, status"
+    })
+  }
+  override get message() {
+    return `this node cannot carry out the command "${this.command}"`
+  }
+}
+
+/** No server of the fleet could be asked. */
+export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault>("mister-smith/FleetUnreachable")(
+  "FleetUnreachable",
+  { servers: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "high",
+      recovery: "retry",
+      hint: "check the address, and that the server is running; --config takes address and credentials from a config file"
+    })
+  }
+  get exitCode() {
+    return UNREACHABLE
+  }
+  override get message() {
+    return `the fleet at ${this.servers} cannot be reached: ${this.reason}`
+  }
+}
+
+/** As where no running node can be reached. */
+const UNREACHABLE = 3

@@ -1,0 +1,41 @@
+/**
+ * Where a node meets the others: in this process, where it is alone, or at the servers. Whichever it is, the list of nodes is
+ * there; what is said over subjects needs servers.
+ */
+import { Context, Effect, Layer, type Scope, type Stream } from "effect"
+import type { Published } from "../event/Event.ts"
+import { EventBus } from "../event/EventBus.ts"
+import type { TransportShape } from "../transport/Transport.ts"
+import type { TransportSettings } from "../transport/TransportSettings.ts"
+import type { FleetSettings } from "./FleetSettings.ts"
+import type { NodeInfo } from "./NodeService.ts"
+import * as Registry from "./Registry.ts"
+
+export interface FleetHomeShape {
+  readonly registry: Registry.RegistryShape
+  /** Where others are to be reached. */
+  readonly wire:
+    | {
+        readonly transport: TransportShape
+        /** Answers the stock tools of NATS, until the Scope closes. Waits for a server. */
+        serve(info: () => NodeInfo): Effect.Effect<void, never, Scope.Scope>
+      }
+    | undefined
+  /** All that happens on this node, for one reader. */
+  readonly events: Stream.Stream<Published>
+}
+
+export class FleetHome extends Context.Service<FleetHome, FleetHomeShape>()("mister-smith/fleet/FleetHome") {
+  static readonly layer = (transport: TransportSettings, fleet: FleetSettings, node: string) =>
+    Layer.effect(
+      this,
+      Effect.gen(function* () {
+        const events = yield* (yield* EventBus).subscribe
+        if (transport.kind === "memory")
+          return { registry: Registry.memory(Registry.room(), fleet.expire), wire: undefined, events }
+        // The client of NATS is loaded by those who need it only.
+        const { make } = yield* Effect.promise(() => import("./NatsHome.ts"))
+        return { ...(yield* make(transport, fleet, node)), events }
+      })
+    )
+}

@@ -1,0 +1,50 @@
+/** How messages of a fleet are sent: subjects under its prefix, the source in the envelope, signatures, and two lanes. */
+import { Effect, Redacted, Result } from "effect"
+import type { SecureRandom } from "effect/crypto/SecureRandom"
+import type { KeyInvalid } from "../message/MessageError.ts"
+import type { MessagePort } from "../message/MessagePort.ts"
+import * as MessageRouter from "../message/MessageRouter.ts"
+import * as SigningSettings from "../message/SigningSettings.ts"
+import * as Subject from "../message/Subject.ts"
+import type { TransportShape } from "../transport/Transport.ts"
+import type { FleetSettings } from "./FleetSettings.ts"
+
+export interface Speech {
+  readonly subjects: Subject.Subjects
+  /** A router with these handlers, over the same links, with the same signatures. */
+  router(handlers: ReadonlyArray<MessageRouter.Handler>): Effect.Effect<MessageRouter.RouterShape, never, SecureRandom>
+}
+
+/** Who speaks, such as `node:edge-1`, and with what. */
+export interface Speaker {
+  readonly source: string
+  readonly prefix: string | undefined
+  readonly signing: FleetSettings["signing"]
+  /** What `signing.seed` refers to. */
+  readonly seed: Redacted.Redacted | undefined
+}
+
+export const make = Effect.fnUntraced(function* (
+  transport: TransportShape,
+  { prefix, seed, signing, source }: Speaker
+): Effect.fn.Return<Speech, KeyInvalid, SecureRandom> {
+  // A prefix of the settings' schema is one of the subjects' too.
+  const subjects = Result.getOrThrow(Subject.make(prefix))
+  const signatures =
+    signing === undefined ? {} : yield* SigningSettings.from(signing, () => Effect.succeed(seed ?? Redacted.make("")))
+  const port = portOf(transport, subjects)
+  return {
+    subjects,
+    router: (handlers) => MessageRouter.make(port, { source, subjects, handlers, ...signatures })
+  }
+})
+
+/** What is much goes by the bulk link, so that it never stands in the way of what is urgent. */
+const portOf = (transport: TransportShape, subjects: Subject.Subjects): MessagePort => ({
+  ...transport,
+  publish: (subject, data, options) => {
+    const kind = subjects.read(subject)?.kind
+    const lane = kind === "event" || kind === "progress" || kind === "result" ? "bulk" : "control"
+    return transport.publish(subject, data, { ...options, lane })
+  }
+})

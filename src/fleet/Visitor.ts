@@ -1,0 +1,62 @@
+/**
+ * Asks and tells a fleet without being a node of it, as commands do where no node runs: who is there, and an agent wherever it
+ * is. Ends with the Scope, and leaves nothing at the servers.
+ */
+import { Context, Duration, Effect, Layer, References, type Scope } from "effect"
+import type { SecureRandom } from "effect/crypto/SecureRandom"
+import type { Fault } from "../domain/Fault.ts"
+import type { AgentCommand } from "../message/Command.ts"
+import { type KeyInvalid, PeerFailed } from "../message/MessageError.ts"
+import type { AgentStatus } from "../message/Status.ts"
+import * as NatsTransport from "../transport/NatsTransport.ts"
+import { Transport } from "../transport/Transport.ts"
+import type { TransportSettings } from "../transport/TransportSettings.ts"
+import * as BucketRegistry from "./BucketRegistry.ts"
+import { FleetUnreachable } from "./FleetError.ts"
+import type { Listed } from "./NodeRecord.ts"
+import * as Speech from "./Speech.ts"
+
+/** How long a server may take to be there. */
+const PATIENCE = Duration.seconds(10)
+/** How long an agent may take: a stop waits until nothing is left of it. */
+const DEADLINE = Duration.minutes(10)
+
+export interface Visitor {
+  readonly nodes: Effect.Effect<ReadonlyArray<Listed>, Fault>
+  /** How the agent is after it, where its node knows. */
+  tell(agent: string, command: AgentCommand): Effect.Effect<AgentStatus | undefined, Fault>
+}
+
+export const make = Effect.fnUntraced(function* (
+  settings: TransportSettings,
+  speaker: Omit<Speech.Speaker, "prefix">
+): Effect.fn.Return<Visitor, FleetUnreachable | KeyInvalid, SecureRandom | Scope.Scope> {
+  const context = yield* Layer.build(NatsTransport.layer(settings, { name: speaker.source })).pipe(
+    // What becomes of its links is said by what becomes of the command.
+    Effect.provideService(References.MinimumLogLevel, "None")
+  )
+  const transport = Context.get(context, Transport)
+  const unreachable = (reason: string) => new FleetUnreachable({ servers: settings.servers.join(", "), reason })
+  yield* transport.ready.pipe(
+    Effect.mapError(({ message }) => unreachable(message)),
+    Effect.timeoutOrElse({
+      duration: PATIENCE,
+      orElse: () => Effect.fail(unreachable(`no server took the connection within ${Duration.format(PATIENCE)}`))
+    })
+  )
+  const { router, subjects } = yield* Speech.make(transport, { ...speaker, prefix: settings.prefix })
+  const voice = yield* router([])
+  const { control } = Context.get(context, NatsTransport.NatsConnections)
+  return {
+    nodes: BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix) }).list,
+    tell: Effect.fnUntraced(function* (agent, body): Effect.fn.Return<AgentStatus | undefined, Fault> {
+      const subject = yield* Effect.fromResult(subjects.commands(agent))
+      const { body: reply } = yield* voice.request(
+        subject,
+        { type: "AgentCommand", body, target: `agent:${agent}` },
+        { answer: "CommandReply", deadline: DEADLINE }
+      )
+      return reply.done ? reply.status : yield* new PeerFailed({ subject, fault: reply.fault })
+    })
+  }
+})

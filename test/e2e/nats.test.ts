@@ -1,0 +1,328 @@
+/** The compiled binary, the real CLI and a real nats-server; and a NATS client without any code of ours beside it. */
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Exit, Scope } from "effect"
+import { type ConnectionOptions, connect, type NatsConnection } from "nats"
+import { createUser } from "nkeys.js"
+import { assert, describe, it } from "vitest"
+import { finish, root } from "../utils/Binary.ts"
+import { agent, fake, fleet } from "../utils/Fleet.ts"
+import { natsServer, noNats, type ServerOptions } from "../utils/Nats.ts"
+
+const server = async (options: ServerOptions = { jetstream: true }) => {
+  const scope = Effect.runSync(Scope.make())
+  const server = await Effect.runPromise(Scope.provide(scope)(natsServer(options)))
+  const clients: Array<NatsConnection> = []
+  return {
+    ...server,
+    client: async (login: ConnectionOptions = {}) => {
+      const client = await connect({ servers: server.url, ...login })
+      clients.push(client)
+      return client
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const client of clients) await client.close()
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+    }
+  }
+}
+
+/** What nodes say. */
+const SAID = ["events.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
+
+/** Everything that nodes say from now on. */
+const heard = async (client: NatsConnection) => {
+  const messages: Array<{ readonly subject: string; readonly type: string; readonly body: Body }> = []
+  for (const subject of SAID)
+    client.subscribe(subject, {
+      callback: (_, message) =>
+        void messages.push({ subject: message.subject, ...message.json<{ type: string; body: Body }>() })
+    })
+  await client.flush()
+  const bodies = () => messages
+  return {
+    bodies,
+    /** Waits until it is there; the test's own time limit is the end of patience. */
+    find: async (so: (message: ReturnType<typeof bodies>[number]) => boolean) => {
+      for (;;) {
+        const found = bodies().find(so)
+        if (found !== undefined) return found
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    }
+  }
+}
+
+type Body = Readonly<Record<string, unknown>>
+
+/** Tells an agent something, as anyone can. */
+const tell = async (client: NatsConnection, agent: string, body: Body) => {
+  const envelope = { version: 1, id: `m-${Math.random()}`, type: "AgentCommand", source: "client:ops", body }
+  const answer = await client.request(`agents.${agent}.commands`, JSON.stringify(envelope), { timeout: 30_000 })
+  const reply = answer.json<{ type: string; body: Body; causationId: string }>()
+  assert.strictEqual(reply.causationId, envelope.id)
+  return reply
+}
+
+const at = (url: string, more: Body = {}) => ({ transport: { kind: "nats", servers: [url] }, ...more })
+
+describe.skipIf(noNats !== undefined)("a node over NATS", () => {
+  it("is found, followed and told with a plain NATS client, and takes its leave", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const all = await heard(client)
+    const node = it.run(
+      {
+        agents: [agent({ taskTypes: ["code"], capabilities: ["typescript", "two words"] })],
+        ...at(nats.url, { fleet: { node: "edge-1", heartbeat: "200 millis" } })
+      },
+      "--json"
+    )
+    const idle = await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "idle")
+    assert.deepInclude(idle, { type: "AgentStatus" })
+    assert.deepInclude(idle.body, {
+      agent: "worker",
+      node: "edge-1",
+      taskTypes: ["code"],
+      capabilities: ["typescript", "two%20words"]
+    })
+    const beat = await all.find(({ subject }) => subject === "nodes.edge-1.heartbeat")
+    assert.deepInclude(beat.body, { node: "edge-1", mode: "full", everyMillis: 200, agents: 1 })
+
+    const submitted = await finish(["submit", fake({ text: "done by it" }), "--type", "code", "--id", "t1"], {
+      cwd: it.dir
+    })
+    assert.strictEqual(submitted.code, 0, submitted.stderr)
+    const result = await all.find(({ subject }) => subject === "tasks.t1.result")
+    assert.strictEqual(result.type, "TaskResult")
+    assert.deepInclude(result.body, {
+      task: "t1",
+      node: "edge-1",
+      status: "succeeded",
+      text: "done by it",
+      attempt: 1,
+      agent: "worker"
+    })
+    const progress = all.bodies().filter(({ subject }) => subject === "tasks.t1.progress")
+    assert.deepStrictEqual(
+      progress.map(({ body }) => body["doing"]),
+      ["queued", "running", "text"]
+    )
+    const event = await all.find(({ body, subject }) => subject === "events.task.state" && body["to"] === "succeeded")
+    assert.deepInclude(event.body, { type: "task.state", task: "t1" })
+    await all.find(({ subject }) => subject === "events.runtime.started")
+
+    const paused = await tell(client, "worker", { command: "pause", reason: "maintenance" })
+    assert.deepInclude(paused, { type: "CommandReply" })
+    assert.deepInclude(paused.body, { done: true, command: "pause" })
+    assert.deepInclude(paused.body["status"] as Body, { agent: "worker", state: "paused" })
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "paused")
+    const told = await node.waitFor("agent.told", ({ type }) => type === "agent.told")
+    assert.deepInclude(told, { agent: "worker", command: "pause", by: "client:ops", reason: "maintenance" })
+    const unable = await tell(client, "worker", { command: "interrupt" })
+    assert.deepInclude(unable.body, { done: false, command: "interrupt" })
+    assert.deepInclude(unable.body["fault"] as Body, { kind: "CommandUnsupported" })
+    const resumed = await tell(client, "worker", { command: "resume" })
+    assert.deepInclude(resumed.body["status"] as Body, { state: "idle" })
+    const stopped = await tell(client, "worker", { command: "stop" })
+    assert.deepInclude(stopped.body["status"] as Body, { state: "terminated" })
+    const again = await tell(client, "worker", { command: "restart" })
+    assert.deepInclude(again.body, { done: true })
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { node: "edge-1" })
+    const nonsense = await client.request("agents.worker.commands", "nonsense", { timeout: 30_000 })
+    assert.deepInclude(nonsense.json<Body>(), { type: "Refusal" })
+
+    const ping = (await client.request("$SRV.PING.mister-smith", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, {
+      node: "edge-1",
+      agents: "worker",
+      capabilities: "typescript,two%20words"
+    })
+    const info = (await client.request("$SRV.INFO.mister-smith", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(info["metadata"] as Body, { node: "edge-1", mode: "full", slots: "1", running: "0" })
+
+    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
+    assert.strictEqual((await kv.get("edge-1"))?.operation, "PUT")
+    assert.strictEqual((await kv.status()).ttl, 20_000)
+    node.child.kill("SIGTERM")
+    assert.strictEqual(await node.exit, 143)
+    assert.notStrictEqual((await kv.get("edge-1"))?.operation, "PUT")
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "terminated")
+    const nobody = await client
+      .request("agents.worker.commands", "", { timeout: 30_000 })
+      .catch((error: Error) => error)
+    assert.match(String(nobody), /503|no responders/i)
+  }, 120_000)
+
+  it("works before there is a server, and is there as soon as there is one", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    await Effect.runPromise(nats.kill)
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early" } }) }, "--json")
+    for (const lane of ["control", "bulk"])
+      await node.waitFor(
+        "an event that it waits",
+        (line) => line.type === "transport.status" && line["is"] === "connecting" && line["lane"] === lane
+      )
+    const alone = await finish(["submit", fake({ text: "alone" }), "--id", "t1", "--wait"], { cwd: it.dir })
+    assert.strictEqual(alone.stdout, "alone\n", alone.stderr)
+    await Effect.runPromise(nats.start)
+    await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
+    const client = await nats.client()
+    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
+    for (;;) {
+      // Before the node has made it, there is no bucket.
+      if ((await kv.get("early").catch(() => null))?.operation === "PUT") break
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { node: "early", agent: "worker" })
+    // What happened meanwhile is told too.
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("the break", (line) => line.type === "transport.status" && line["is"] === "down")
+  }, 120_000)
+
+  it("two nodes: each knows both, agents of the other are told, and one that is killed goes by itself", async () => {
+    await using nats = await server()
+    await using one = await fleet()
+    await using other = await fleet()
+    const settings = (node: string) => at(nats.url, { fleet: { node, heartbeat: "100 millis", expire: "2 seconds" } })
+    const first = one.run({ agents: [agent({ id: "left" })], ...settings("one") }, "--json")
+    const second = other.run({ agents: [agent({ id: "right" })], ...settings("two") }, "--json")
+    const names = async (...args: ReadonlyArray<string>) => {
+      const { code, stdout } = await finish(["nodes", "--json", ...args], { cwd: one.dir })
+      // Until its socket is there.
+      return code === 0
+        ? stdout
+            .split("\n")
+            .filter(Boolean)
+            .map((line) => (JSON.parse(line) as Body)["node"])
+        : []
+    }
+    const until = async (expected: ReadonlyArray<string>, ...args: ReadonlyArray<string>) => {
+      for (;;) if (JSON.stringify(await names(...args)) === JSON.stringify(expected)) return
+    }
+    await until(["one", "two"])
+    await until(["one", "two"], "--server", nats.url)
+    const people = await finish(["nodes"], { cwd: one.dir })
+    assert.match(people.stdout, /NODE .*\none +full .*\ntwo +full /)
+    await second.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const paused = await finish(["pause", "right", "--fleet", "--config", "config.json", "--json"], { cwd: one.dir })
+    assert.strictEqual(paused.code, 0, paused.stderr)
+    assert.deepInclude(JSON.parse(paused.stdout).status, { node: "two", state: "paused" })
+    await second.waitFor("the pause", (line) => line.type === "agent.told" && line["by"] === "client:mister-smith")
+    const nobody = await finish(["pause", "nobody", "--server", nats.url], { cwd: one.dir })
+    assert.strictEqual(nobody.code, 1)
+    assert.match(nobody.stderr, /nobody listens on "agents\.nobody\.commands"/)
+    for (;;) {
+      const all = await finish(["ps", "--fleet", "--json"], { cwd: one.dir })
+      const found = all.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Body)
+      assert.deepStrictEqual(
+        found.map(({ agent, node }) => [agent, node]),
+        [
+          ["left", "one"],
+          ["right", "two"]
+        ]
+      )
+      if (found[1]?.["state"] === "paused") break
+    }
+    second.child.kill("SIGKILL")
+    await second.exit
+    await until(["one"])
+    // Where no node runs, the config says whom to ask.
+    first.child.kill("SIGTERM")
+    await first.exit
+    await until([], "--config", "config.json")
+    const unreachable = await finish(["nodes", "--server", "nats://127.0.0.1:1"], { cwd: one.dir })
+    assert.strictEqual(unreachable.code, 3)
+  }, 120_000)
+
+  it("believes only whom it trusts, and signs what it says", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const keys = createUser()
+    const seed = new TextDecoder().decode(keys.getSeed())
+    writeFileSync(join(it.dir, "seed"), `${seed}\n`, { mode: 0o600 })
+    const signing = { seed: { file: "seed" }, trusted: [keys.getPublicKey()] }
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", signing } }) }, "--json")
+    await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
+    const client = await nats.client()
+    for (;;) {
+      // Until it listens.
+      const refused = await tell(client, "worker", { command: "pause" }).catch(() => undefined)
+      if (refused === undefined) continue
+      assert.strictEqual(refused.type, "Refusal")
+      assert.deepInclude(refused.body["fault"] as Body, { kind: "SignatureMissing" })
+      break
+    }
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const signed = await finish(["pause", "worker", "--fleet", "--config", "config.json"], { cwd: it.dir })
+    assert.strictEqual(signed.stdout, "worker on n is paused\n", signed.stderr)
+    const told = await node.waitFor("the pause", (line) => line.type === "agent.told")
+    assert.strictEqual(told["signedBy"], keys.getPublicKey())
+    assert.notInclude(node.stdout() + node.stderr(), seed)
+  }, 120_000)
+
+  it("needs no more permissions than docs/nats.md lists", async () => {
+    const text = readFileSync(join(root, "docs/nats.md"), "utf8")
+    const listed = (what: string) =>
+      [...text.matchAll(new RegExp(`^${what}:((?:,\\n|[^\\n])*)`, "gm"))]
+        .flatMap(([, list = ""]) => list.split(/,\s*/))
+        .map((subject) => subject.trim().replace(/^and (\S+).*/s, "$1"))
+    const [publish, subscribe] = [listed("publish"), listed("subscribe")]
+    assert.includeMembers(publish, ["agents.>", "_INBOX.>", "$KV.mister-smith-nodes.>"])
+    assert.includeMembers(subscribe, ["agents.>", "_INBOX.>", "$SRV.>"])
+    const allowed = `{ publish: ${JSON.stringify(publish)}, subscribe: ${JSON.stringify(subscribe)} }`
+    const users = `{ user: node, password: pw, permissions: ${allowed} }, { user: all, password: pw }`
+    await using nats = await server({
+      jetstream: true,
+      config: `authorization { users: [${users}] }`
+    })
+    await using it = await fleet()
+    const login = { user: "node", password: "pw" }
+    const node = it.run(
+      {
+        agents: [agent()],
+        transport: { kind: "nats", servers: [nats.url], ...login },
+        fleet: { node: "n", heartbeat: "100 millis" }
+      },
+      "--json"
+    )
+    const client = await nats.client({ user: "all", pass: "pw" })
+    const all = await heard(client)
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    await finish(["submit", fake({ text: "yes" }), "--id", "t1", "--wait"], { cwd: it.dir })
+    await all.find(({ subject }) => subject === "tasks.t1.result")
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body, { done: true })
+    const listedNodes = await finish(["nodes", "--config", "config.json", "--json"], { cwd: it.dir })
+    assert.deepInclude(JSON.parse(listedNodes.stdout), { node: "n" })
+    const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+    // Several of its heartbeats have passed.
+    await all.find(({ body }) => Number(body["beat"]) > 5)
+    const wrong = node.lines.filter(
+      (line) => line.type === "fleet.trouble" || (line.type === "transport.status" && line["is"] === "denied")
+    )
+    assert.deepStrictEqual(wrong, [])
+  }, 120_000)
+
+  it("tells where the servers keep no list, and works all the same", async () => {
+    await using nats = await server({})
+    await using it = await fleet()
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n" } }) }, "--json")
+    const trouble = await node.waitFor("the trouble", (line) => line.type === "fleet.trouble")
+    assert.deepInclude(trouble, { kind: "RegistryUnusable" })
+    assert.include(trouble["message"], "JetStream")
+    const client = await nats.client()
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body, { done: true })
+    const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
+    assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+  }, 120_000)
+})
