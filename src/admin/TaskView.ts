@@ -44,10 +44,10 @@ export const ResultView = Schema.Struct({
   )
 })
 
-const { after, budget, evidence, files, notBefore, priority, traceparent } = TaskSpec.fields
+const { after, budget, evidence, files, notBefore, prefer, priority, traceparent } = TaskSpec.fields
 
 /** What was asked beside the prompt, as it was said. */
-const asked = { priority, notBefore, after, budget, evidence, files, traceparent }
+const asked = { prefer, priority, notBefore, after, budget, evidence, files, traceparent }
 
 const common = {
   id: Schema.String,

@@ -36,6 +36,7 @@ const arguments_: Readonly<Record<string, Kind>> = {
 /** What is named by a flag, of any command or of one. */
 const flags: Readonly<Record<string, Kind>> = {
   "--agent": "agents",
+  "--prefer": "agents",
   "--after": "tasks",
   "--session": "tasks",
   "events --task": "tasks"

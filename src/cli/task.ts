@@ -59,6 +59,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["prefers", view.prefer],
     ["requires", view.capabilities?.join(", ")],
     ["submitted", time(view.submittedAt)],
     ["begun", view.startedAt === undefined ? undefined : time(view.startedAt)],

@@ -165,6 +165,17 @@ function* takers(groups: ReadonlyArray<Group>, tasks: ReadonlyArray<unknown>): I
     const type = text(valueAt(task, ["type"]) ?? "task")
     const wanted = text(valueAt(task, ["agent"]))
     const named = wanted === undefined ? undefined : (ids.get(wanted) ?? groupNamed(wanted, ids))
+    const preferred = text(valueAt(task, ["prefer"]))
+    if (preferred !== undefined && !groups.some(({ id }) => id === undefined)) {
+      if (ids.get(preferred) === undefined && groupNamed(preferred, ids) === undefined) {
+        yield {
+          path: ["tasks", index, "prefer"],
+          expected: "there is no such agent",
+          ...found(preferred, ["tasks", index, "prefer"]),
+          ...didYouMean(nearest(preferred, [...ids.keys()]))
+        }
+      }
+    }
     if (wanted !== undefined && named === undefined) {
       // It may be meant for an agent whose own name is wrong.
       if (groups.some(({ id }) => id === undefined)) continue

@@ -23,6 +23,7 @@ const content: { readonly [Key in keyof Required<TaskSpec>]: ((spec: TaskSpec) =
   schedule: ({ schedule }) => schedule,
   timeouts: "no content",
   retry: "no content",
+  prefer: "no content",
   priority: "no content",
   notBefore: "no content",
   after: "no content",

@@ -60,7 +60,8 @@ export const holderOf = (task: TaskRecord, able: ReadonlyArray<AgentSnapshot>): 
 
 /**
  * The agent that holds the conversation of an interrupted attempt is waited for, so that no work is done twice. An
- * agent that holds another task's interrupted conversation is taken last.
+ * agent that holds another task's interrupted conversation is taken last. The agent that a task prefers is taken where it
+ * is among the rest, and not waited for.
  */
 export const route = (
   task: TaskRecord,
@@ -75,5 +76,8 @@ export const route = (
   const idle = policy.meant(task, answer.able).filter(isFree)
   if (idle.length === 0) return { _tag: "Wait" }
   const free = idle.filter(({ holds }) => holds === undefined || !interrupted.has(holds))
-  return { _tag: "Take", agent: policy.choose(task, free.length > 0 ? free : idle) }
+  const candidates = free.length > 0 ? free : idle
+  const { prefer } = task.spec
+  const preferred = candidates.filter(({ group, id }) => prefer !== undefined && (id === prefer || group === prefer))
+  return { _tag: "Take", agent: policy.choose(task, preferred.length > 0 ? preferred : candidates) }
 }

@@ -30,6 +30,10 @@ export const TaskSpec = Schema.Struct({
   agent: Schema.optionalKey(AgentId).annotateKey({
     description: "The agent that must do it. Default: any that takes its type"
   }),
+  prefer: Schema.optionalKey(AgentId).annotateKey({
+    description:
+      "The agent, or the group, that does it where it is idle; where not, any other that may. Default: whom routing chooses"
+  }),
   capabilities: Schema.optionalKey(Needs.Capabilities).annotateKey({
     description: `What whoever performs it must be able to do: an agent gets it only where its own capabilities hold all of these. At most ${Needs.MAX_CAPABILITIES}. Default none`
   }),

@@ -133,6 +133,11 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ['tasks[0].agent (line 1): there is no such agent, found "writr"; did you mean "writer"?']
   ],
   [
+    "a task that prefers an agent that is not there",
+    '{ "agents": [{ "id": "writer" }], "tasks": [{ "prefer": "writr", "prompt": "x" }] }',
+    ['tasks[0].prefer (line 1): there is no such agent, found "writr"; did you mean "writer"?']
+  ],
+  [
     "a task that nobody takes",
     '{ "agents": [{ "id": "a", "taskTypes": ["code"] }], "tasks": [{ "prompt": "x" }] }',
     ['tasks[0].type (line 1): no agent takes tasks of this type, found "task"; taken are code']

@@ -33,6 +33,19 @@ describe("Router", () => {
     assert.deepStrictEqual(route(record({ spec: task({ agent: "a" }) }), agents, nobody), { _tag: "Take", agent: "a" })
   })
 
+  it("gives a task to the agent that it prefers where that is idle, and to another where not", () => {
+    const preferring = record({}, { prefer: "b" })
+    assert.deepStrictEqual(route(preferring, [agent("a"), agent("b")], new Set()), { _tag: "Take", agent: "b" })
+    const replicas = [agent("a"), agent("b-1", { group: "b", state: "busy" }), agent("b-2", { group: "b" })]
+    assert.deepStrictEqual(route(preferring, replicas, new Set()), { _tag: "Take", agent: "b-2" })
+    const busy = [agent("a"), agent("b", { state: "busy" })]
+    assert.deepStrictEqual(route(preferring, busy, new Set()), { _tag: "Take", agent: "a" })
+    assert.deepStrictEqual(route(preferring, [agent("a"), agent("b", { taskTypes: ["x"] })], new Set()), {
+      _tag: "Take",
+      agent: "a"
+    })
+  })
+
   it("says that nobody takes a task when all who could have ended", () => {
     const agents = [agent("a", { state: "terminated" }), agent("b", { taskTypes: ["code"] })]
     assert.deepStrictEqual(route(record(), agents, nobody), { _tag: "Nobody" })

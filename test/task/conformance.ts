@@ -59,7 +59,7 @@ export const conformance = (name: string, home: Layer.Layer<TaskLedger | EventBu
           assert.strictEqual(error._tag, "TaskConflict", JSON.stringify(other))
         }
         const whole = {
-          ...task({ id: "w" }),
+          ...task({ id: "w", prefer: "b" }),
           files: ["/a/b", { path: "/c", name: "d" }],
           evidence: [{ git: "clean" as const }],
           budget: { turns: 1, tokens: 2, costUsd: 0.5 }

@@ -9,12 +9,14 @@ export const task = ({
   capabilities,
   id,
   labels,
+  prefer,
   priority,
   prompt,
   type
 }: {
   readonly capabilities?: ReadonlyArray<string>
   readonly labels?: Readonly<Record<string, string>>
+  readonly prefer?: string
   readonly priority?: number
   readonly id?: string
   readonly prompt?: string
@@ -25,6 +27,7 @@ export const task = ({
   ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
   ...(capabilities === undefined ? {} : { capabilities }),
   ...(labels === undefined ? {} : { labels }),
+  ...(prefer === undefined ? {} : { prefer: AgentId.make(prefer) }),
   ...(priority === undefined ? {} : { priority }),
   type: TaskType.make(type ?? "task"),
   prompt: prompt ?? "do it"
