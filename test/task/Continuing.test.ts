@@ -44,7 +44,7 @@ describe("a task that goes on with a conversation", () => {
   it.effect("waits for that agent while it is busy or down, though others are idle", () =>
     Effect.gen(function* () {
       for (const state of ["busy", "initializing", "restarting", "terminated"] as const)
-        assert.deepEqual(yield* routed([agent("z"), agent("a", { state })]), { route: { _tag: "Wait" } })
+        assert.deepEqual(yield* routed([agent("z"), agent("a", { state, gone: false })]), { route: { _tag: "Wait" } })
     })
   )
 

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, type Scope } from "effect"
+import { connect } from "nats"
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
@@ -200,7 +201,7 @@ export const natsCluster = (
   Effect.gen(function* () {
     const ports = yield* Effect.promise(() => freePorts(size * 2))
     const routes = ports.slice(size).map((port) => `nats-route://127.0.0.1:${port}`)
-    return yield* Effect.forEach(
+    const servers = yield* Effect.forEach(
       ports.slice(0, size),
       (port, index) =>
         acquire(
@@ -210,4 +211,22 @@ export const natsCluster = (
         ),
       { concurrency: "unbounded" }
     )
+    if (options.jetstream === true) for (const { url } of servers) yield* Effect.promise(() => ready(url, size))
+    return servers
   })
+
+/** A cluster that has just begun has no leader yet, and what it is asked then may never be answered. */
+const ready = async (url: string, size: number) => {
+  const client = await connect({ servers: url })
+  const ask = async (what: string, body: object) => {
+    const answer = await client.request(`$JS.API.STREAM.${what}.ready`, JSON.stringify(body), { timeout: 500 })
+    return (answer.json() as { readonly error?: unknown }).error === undefined
+  }
+  const probe = { name: "ready", subjects: ["ready"], num_replicas: size, storage: "memory" }
+  for (let tries = 0; tries < 100; tries++) {
+    if (await ask("CREATE", probe).catch(() => false)) break
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  await ask("DELETE", {}).catch(() => false)
+  await client.close()
+}
