@@ -5,30 +5,28 @@
 import { Clock, Deferred, Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
-import { seriesOf, TaskId } from "../domain/Ids.ts"
+import { TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
-import { circle, edgesOf } from "./After.ts"
+import { accepting } from "./Accepting.ts"
 import * as Alarm from "./Alarm.ts"
 import { interrupt, wasBrokenOff } from "./BrokenOff.ts"
-import { sameContent } from "./Content.ts"
-import { mayMiss } from "./Continuing.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import { anew, fresh, type Move, type Moved, mover, type Named, Refusal, refuse, unfinished } from "./Move.ts"
+import { type Move, type Moved, mover, type Named, Refusal, refuse, unfinished } from "./Move.ts"
 import { canonical } from "./Needs.ts"
 import { INTERRUPTIONS } from "./RetrySettings.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
   LeaseExpired,
-  LedgerFull,
+  type LedgerFull,
   type LedgerUnusable,
   TaskCancelled,
-  TaskConflict,
+  type TaskConflict,
   TaskEnded,
-  TaskInvalid,
+  type TaskInvalid,
   TaskNotDead,
   TaskNotWaiting,
   TaskUnknown
@@ -37,11 +35,8 @@ import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
 import { nextDate, type Parking, type Remains, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 import { overdue } from "./Timeouts.ts"
-import { cancels, cancelWith, telling } from "./Waiters.ts"
+import { telling } from "./Waiters.ts"
 import { Waiting } from "./Waiting.ts"
-
-/** Tasks that are not ended, at most. */
-export const MAX_OPEN = 100_000
 
 /** Due tasks that are moved in one transaction. */
 const BATCH = 100
@@ -54,8 +49,7 @@ type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRec
 export const make = Effect.fnUntraced(function* (
   home: () => LedgerStore,
   kept: Kept,
-  /** How often a task may be broken off; see BrokenOff.ts. */
-  /** How often a task may be broken off. Read at each use: a reload may change it. */
+  /** How often a task may be broken off (BrokenOff.ts). Read at each use: a reload may change it. */
   bounds: { readonly interruptions: number } = { interruptions: INTERRUPTIONS }
 ) {
   const bus = yield* EventBus
@@ -266,81 +260,7 @@ export const make = Effect.fnUntraced(function* (
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
       "submit",
       true,
-      (now, move, accept) => {
-        const known = new Map<string, TaskRecord>()
-        const added = new Map<string, Named>()
-        const conflicts = new Set<string>()
-        /** What begins a life with this. */
-        const coming = new Map<string, TaskSpec>()
-        const again = new Set<string>()
-        const going = new Set<string>()
-        for (const spec of named) {
-          const record = known.get(spec.id) ?? there(spec)
-          const content = record?.spec ?? added.get(spec.id)
-          if (content === undefined) {
-            added.set(spec.id, spec)
-            coming.set(spec.id, spec)
-          } else if (!sameContent(content, spec)) conflicts.add(spec.id)
-          if (record === undefined) continue
-          if (!known.has(spec.id) && redo(record) && !going.has(record.series ?? "")) {
-            again.add(spec.id)
-            if (record.series !== undefined) going.add(record.series)
-            coming.set(spec.id, record.spec)
-          }
-          known.set(spec.id, record)
-        }
-        const [conflict, ...others] = conflicts
-        if (conflict !== undefined)
-          return refuse(new TaskConflict({ task: conflict, ...(others.length === 0 ? {} : { others }) }))
-        const more = added.size + again.size
-        if (more > 0 && open + more > MAX_OPEN) return refuse(new LedgerFull({ limit: MAX_OPEN }))
-        for (const [id, spec] of added) {
-          const nowhere = [...edgesOf(spec).keys()].filter(
-            (on) => !coming.has(on) && !store.has(on) && !mayMiss(spec, on)
-          )
-          if (nowhere.length > 0) return refuse(TaskInvalid.waitsForNothing(id, nowhere))
-        }
-        const waitsFor = (id: string) => edgesOf(coming.get(id) ?? {}).keys()
-        const round = circle(coming.keys(), waitsFor)
-        if (round !== undefined) return refuse(TaskInvalid.waitsForItself(round))
-        /** Those that are cancelled by what had ended before. */
-        const doomed: Array<readonly [id: string, by: TaskRecord]> = []
-        const begin = (id: string, spec: TaskSpec, live: (waits: boolean) => TaskRecord) => {
-          const on: Array<string> = []
-          let by: TaskRecord | undefined
-          for (const other of edgesOf(spec).keys()) {
-            const there = coming.has(other) ? undefined : store.get(other)
-            if (coming.has(other) || (there !== undefined && !isFinal(there.state))) on.push(other)
-            else if (there !== undefined && cancels(there, { spec })) by ??= there
-          }
-          const record = live(on.length > 0 || by !== undefined)
-          store.wait(id, on)
-          if (by !== undefined) doomed.push([id, by])
-          return record
-        }
-        const revive = (record: TaskRecord) =>
-          begin(record.id, record.spec, (waits) => {
-            const change = anew(record, now, waits)
-            return move(record, change.state, change)
-          })
-        const records = named.map((spec) => {
-          const record = known.get(spec.id)
-          const next =
-            record === undefined
-              ? begin(spec.id, spec, (waits) => accept(beginning(spec, now, waits)))
-              : again.delete(spec.id)
-                ? revive(record)
-                : record
-          known.set(spec.id, next)
-          return next
-        })
-        // Not before all of them are there: the end of one may be the end of others.
-        for (const [id, by] of doomed) {
-          const record = store.get(id)
-          if (record !== undefined && !isFinal(record.state)) cancelWith(by, record, store, now, move)
-        }
-        return doomed.length === 0 ? records : records.map((record) => store.get(record.id) ?? record)
-      }
+      (now, move, accept) => accepting({ named, redo }, { store, now, open, move, accept })
     )
   })
 
@@ -350,17 +270,6 @@ export const make = Effect.fnUntraced(function* (
 
   const submitAll = (specs: ReadonlyArray<TaskSpec>, { again = false, brokenOff = true }: SubmitOptions = {}) =>
     submitting(specs, (record) => again && failedOnes(record) && (brokenOff || !wasBrokenOff(record)))
-
-  /** The task, or that of its series which is open. */
-  const there = ({ id, schedule }: Named): TaskRecord | undefined =>
-    (store.has(id) ? store.get(id) : undefined) ?? (schedule === undefined ? undefined : store.openOf(seriesOf(id))[0])
-
-  const beginning = (spec: Named, now: number, waits: boolean): TaskRecord => {
-    const record = fresh(spec, now, waits)
-    return spec.schedule !== undefined && record.occursAt === undefined
-      ? refuse(new TaskInvalid({ problem: `"${spec.id}" has a schedule without a time that comes` }))
-      : record
-  }
 
   const end = (id: string, attempt: number, to: TaskState, result: TaskResult, remains?: Remains) =>
     transact<void, TaskUnknown | AttemptSuperseded>("complete", true, (now, move) => {
