@@ -50,10 +50,6 @@ export const layer = (settings: TransportSettings, { name, secrets = readSecret 
     }).pipe(inModule("transport"))
   )
 
-/** The home that the settings name. */
-export const layerOf = (settings: TransportSettings, options: Options): Layer.Layer<Transport> =>
-  settings.kind === "memory" ? Transport.layerMemory : layer(settings, options)
-
 const log = (status: TransportStatus): Effect.Effect<void> => {
   switch (status.type) {
     case "up":
