@@ -1,18 +1,18 @@
 /** What can go wrong with the small things that outlive the process. */
 import { Schema } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
-import { cure, Problem, said } from "./DatabaseError.ts"
+import { cure, HomeProblem, say } from "./HomeProblem.ts"
 
 /** The home cannot be read or written. What it held before is as it was. */
 export class StateUnusable extends Schema.TaggedError<StateUnusable, Fault>("mister-smith/StateUnusable")(
   "StateUnusable",
-  { where: Schema.String, problem: Problem, detail: Schema.String }
+  { where: Schema.String, problem: HomeProblem, detail: Schema.String }
 ) {
   static {
     cure(this)
   }
   override get message() {
-    return `${this.where} ${said[this.problem]} (${this.detail})`
+    return `${this.where} ${say(this.problem)} (${this.detail})`
   }
 }
 

@@ -12,10 +12,11 @@
  * while it looks through what it knows from time to time, finishes 4. A writer that wakes after it was aborted is refused at
  * 3, because the record is no longer as it was; locks that it makes after that belong to no open record and are taken away.
  */
-import { explain, type JetStreamBucket, type Put, type Value } from "./JetStreamBucket.ts"
+import type { JetStreamBucket, Put, Value } from "../state/JetStreamBucket.ts"
 import type { Written } from "./JetStreamDraft.ts"
 import { type Beside, besideKey, decode, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
+import { explain } from "./JetStreamUnusable.ts"
 
 /** Writes of one move that are under way at once. */
 const AT_ONCE = 256

@@ -16,8 +16,8 @@ import * as Envelope from "../message/Envelope.ts"
 import type { Message, MessageType } from "../message/Message.ts"
 import { MessageUnreadable } from "../message/MessageError.ts"
 import type { DeadReason, Subjects } from "../message/Subject.ts"
+import * as Streams from "../state/JetStreamStreams.ts"
 import type { Entry } from "./JetStreamEntry.ts"
-import * as Streams from "./JetStreamStreams.ts"
 import { TaskSpec } from "./TaskSpec.ts"
 
 /** Asked for at once. */

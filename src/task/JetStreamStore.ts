@@ -6,11 +6,12 @@
  */
 import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
-import { explain, type Heard, type JetStreamBucket } from "./JetStreamBucket.ts"
+import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { besideAll, type Entry, encode, nodeKey, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
+import { explain } from "./JetStreamUnusable.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
 import { LedgerUnusable } from "./TaskError.ts"

@@ -1,7 +1,7 @@
 /** What can go wrong between a task and the ledger. */
 import { Schema, SchemaIssue } from "effect"
 import { type Fault, follow } from "../domain/Fault.ts"
-import { cure, HomeProblem, say } from "./HomeProblem.ts"
+import { cure, HomeProblem, say } from "../state/HomeProblem.ts"
 
 /** Ids are taken by tasks with other content; nothing was accepted. The same content again is no error: it is answered with the first. */
 export class TaskConflict extends Schema.TaggedError<TaskConflict, Fault>("mister-smith/TaskConflict")("TaskConflict", {

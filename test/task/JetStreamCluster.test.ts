@@ -2,7 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { connect } from "nats"
-import { JetStreamBucket } from "../../src/task/JetStreamBucket.ts"
+import { JetStreamBucket } from "../../src/state/JetStreamBucket.ts"
 import { type NatsServer, natsCluster, noNats } from "../utils/Nats.ts"
 import { conformance } from "./conformance.ts"
 import { newBucket, node } from "./JetStreamHomes.ts"

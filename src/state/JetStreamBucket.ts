@@ -19,8 +19,8 @@ import {
   type NatsConnection,
   NatsError
 } from "nats"
+import { BucketUnusable } from "./BucketError.ts"
 import * as Streams from "./JetStreamStreams.ts"
-import { LedgerUnusable } from "./TaskError.ts"
 
 /** How long one request may take, in milliseconds. */
 const REQUEST = 2_000
@@ -76,9 +76,9 @@ export interface BucketOptions {
 
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
-/** What an error of the client means for the ledger. */
-export const explain = (where: string, error: unknown): LedgerUnusable => {
-  if (error instanceof LedgerUnusable) return error
+/** What an error of the client means. */
+export const explain = (where: string, error: unknown): BucketUnusable => {
+  if (error instanceof BucketUnusable) return error
   const detail = error instanceof Error ? error.message : String(error)
   const code = error instanceof NatsError ? error.api_error?.err_code : undefined
   const kind = error instanceof NatsError ? error.code : ""
@@ -92,7 +92,7 @@ export const explain = (where: string, error: unknown): LedgerUnusable => {
           : error instanceof SyntaxError
             ? "damaged"
             : "unreachable"
-  return new LedgerUnusable({
+  return new BucketUnusable({
     where,
     problem,
     detail: kind === "" || detail.includes(kind) ? detail : `${detail} (${kind})`
@@ -182,7 +182,7 @@ export class JetStreamBucket {
         await pause(PAUSE)
       }
     }
-    throw new LedgerUnusable({ where: this.where, problem: "contended", detail: `${TAKEN} others came before` })
+    throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${TAKEN} others came before` })
   }
 
   private async write(

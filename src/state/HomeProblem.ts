@@ -1,7 +1,7 @@
-/** What can go wrong with a ledger's home, be it a file or a bucket on NATS servers, and what an operator can do about it. */
+/** What can go wrong with the home of a ledger or of states, be it a file or a bucket on NATS servers, and what an operator can do about it. */
 import { Schema } from "effect"
 import { type Fault, follow, type Recovery, type Severity } from "../domain/Fault.ts"
-import * as Database from "../state/DatabaseError.ts"
+import * as Database from "./DatabaseError.ts"
 
 export const HomeProblem = Schema.Literals([
   ...Database.Problem.literals,

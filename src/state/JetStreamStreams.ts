@@ -1,5 +1,5 @@
 /**
- * The streams of a fleet's ledger as they must be. Each is made once, by whichever node comes first, and read back: a
+ * The streams of a fleet as they must be. Each is made once, by whichever node comes first, and read back: a
  * server passes over settings that it does not know. One that is there and is otherwise is never changed silently: the
  * error names each difference.
  */
@@ -13,7 +13,7 @@ import {
   StorageType,
   type StreamConfig
 } from "nats"
-import { LedgerUnusable } from "./TaskError.ts"
+import { BucketUnusable } from "./BucketError.ts"
 
 export type Wanted = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig>
 
@@ -92,7 +92,7 @@ export const ensureConsumer = async (
   const { config } = await jsm.consumers.add(stream, wanted)
   const differing = differences(wanted, config as Partial<Record<keyof typeof wanted, unknown>>)
   if (differing.length > 0)
-    throw new LedgerUnusable({
+    throw new BucketUnusable({
       where,
       problem: "differs",
       detail: `consumer ${wanted.durable_name} of ${stream}: ${differing.join("; ")}`
@@ -112,5 +112,5 @@ export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wante
   })
   const differing = differences(wanted, there.config as Partial<Record<keyof Wanted, unknown>>)
   if (differing.length > 0)
-    throw new LedgerUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
+    throw new BucketUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
 }
