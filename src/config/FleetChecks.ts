@@ -24,7 +24,38 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
         expected: `expected expire to be at least ${MISSED} heartbeats (${Schema.encodeSync(DurationFromString)(least)}), or nodes that work would count as gone`
       }
   }
+  yield* failureChecks(root, heartbeat)
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }
+}
+
+/** Whoever is to be waited for must have the time to speak, and is suspected before it is dead. */
+function* failureChecks(root: unknown, heartbeat: Duration.Duration | undefined): Iterable<Finding> {
+  const at = (key: string) => valueAt(root, ["fleet", "failure", key])
+  const { failure } = Schema.decodeSync(FleetSettings)({})
+  const read = (key: "after" | "longest") =>
+    at(key) === undefined ? failure[key] : Option.getOrUndefined(duration(at(key)))
+  const words = (time: Duration.Duration) => Schema.encodeSync(DurationFromString)(time)
+  const [after, longest] = [read("after"), read("longest")]
+  if (heartbeat !== undefined && after !== undefined) {
+    const least = Duration.times(heartbeat, MISSED)
+    if (Duration.isLessThan(after, least))
+      yield {
+        path: ["fleet", ...(at("after") === undefined ? ["heartbeat"] : ["failure", "after"])],
+        expected: `expected failure.after to be at least ${MISSED} heartbeats (${words(least)}), or nodes that work would count as dead`
+      }
+  }
+  if (after !== undefined && longest !== undefined && Duration.isLessThan(longest, after))
+    yield {
+      path: ["fleet", "failure", at("longest") === undefined ? "after" : "longest"],
+      expected: `expected longest to be at least after (${words(after)})`
+    }
+  const phi = (key: "suspect" | "dead") => at(key) ?? failure[key]
+  const [suspect, dead] = [phi("suspect"), phi("dead")]
+  if (typeof suspect === "number" && typeof dead === "number" && suspect >= dead)
+    yield {
+      path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],
+      expected: `expected suspect (${suspect}) to be below dead (${dead})`
+    }
 }

@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { SigningSettings } from "../message/SigningSettings.ts"
+import { FailureSettings } from "../task/FailureSettings.ts"
 
 /** One token of a subject, and a key of a bucket. */
 export const NodeId = Schema.String.pipe(
@@ -34,6 +35,9 @@ export const FleetSettings = Schema.Struct({
     Schema.withDecodingDefaultKey(Effect.succeed(1))
   ).annotateKey({
     description: "On how many servers of a cluster the list of nodes is kept, when this node is the first. Default 1"
+  }),
+  failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "When another node of the same ledger counts as dead"
   }),
   signing: Schema.optionalKey(SigningSettings).annotateKey({
     description: "Who is believed, and how this node proves who it is. Default: nothing is signed, and all are believed"
