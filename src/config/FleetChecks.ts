@@ -4,10 +4,38 @@ import { DurationFromString } from "../domain/Quantity.ts"
 import { FleetSettings, MISSED } from "../fleet/FleetSettings.ts"
 import { contradiction, SigningSettings } from "../message/SigningSettings.ts"
 import type { Finding } from "./Finding.ts"
-import { valueAt } from "./Place.ts"
+import { list } from "./Groups.ts"
+import { printable, valueAt } from "./Place.ts"
+
+/** Shorter, and a pause of a node would cost it all that it holds. */
+const SHORTEST = Duration.seconds(1)
 
 const duration = Schema.decodeUnknownOption(DurationFromString)
 const signing = Schema.decodeUnknownOption(SigningSettings)
+
+/** Does its node take tasks from a ledger that others take from too? */
+export const shares = (root: unknown): boolean =>
+  valueAt(root, ["transport", "kind"]) === "nats" && valueAt(root, ["fleet", "ledger"]) !== "own"
+
+/** What only a shared ledger has, and tasks for other nodes where there is none. */
+function* ledgerChecks(root: unknown): Iterable<Finding> {
+  if (shares(root)) return
+  const why =
+    valueAt(root, ["transport", "kind"]) === "nats" ? "the ledger of this node is its own" : "this node has no servers"
+  for (const key of ["ledgerSize", "takeover", "failure"]) {
+    if (valueAt(root, ["fleet", key]) === undefined) continue
+    yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
+  }
+  const self = valueAt(root, ["fleet", "node"])
+  for (const [index, task] of list(valueAt(root, ["tasks"])).entries()) {
+    const node = valueAt(task, ["node"])
+    if (node === undefined || self === undefined || node === self) continue
+    yield {
+      path: ["tasks", index, "node"],
+      expected: `${why}, and called "${printable(String(self))}": nobody else does it`
+    }
+  }
+}
 
 export function* fleetChecks(root: unknown): Iterable<Finding> {
   const at = (key: string) => valueAt(root, ["fleet", key])
@@ -24,35 +52,30 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
         expected: `expected expire to be at least ${MISSED} heartbeats (${Schema.encodeSync(DurationFromString)(least)}), or nodes that work would count as gone`
       }
   }
-  yield* failureChecks(root, heartbeat)
+  yield* ledgerChecks(root)
+  const takeover = read(at("takeover"), defaults.takeover)
+  if (takeover !== undefined && Duration.isLessThan(takeover, SHORTEST))
+    yield {
+      path: ["fleet", "takeover"],
+      expected: `expected at least ${Schema.encodeSync(DurationFromString)(SHORTEST)}`
+    }
+  yield* failureChecks(root, takeover)
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }
 }
 
-/** Whoever is to be waited for must have the time to speak, and is suspected before it is dead. */
-function* failureChecks(root: unknown, heartbeat: Duration.Duration | undefined): Iterable<Finding> {
+/** Whoever is taken for dead has been suspected before, and nobody is waited for less long than a takeover takes. */
+function* failureChecks(root: unknown, takeover: Duration.Duration | undefined): Iterable<Finding> {
   const at = (key: string) => valueAt(root, ["fleet", "failure", key])
   const { failure } = Schema.decodeSync(FleetSettings)({})
-  const read = (key: "after" | "longest") =>
-    at(key) === undefined ? failure[key] : Option.getOrUndefined(duration(at(key)))
-  const words = (time: Duration.Duration) => Schema.encodeSync(DurationFromString)(time)
-  const [after, longest] = [read("after"), read("longest")]
-  if (heartbeat !== undefined && after !== undefined) {
-    const least = Duration.times(heartbeat, MISSED)
-    if (Duration.isLessThan(after, least))
-      yield {
-        path: ["fleet", ...(at("after") === undefined ? ["heartbeat"] : ["failure", "after"])],
-        expected: `expected failure.after to be at least ${MISSED} heartbeats (${words(least)}), or nodes that work would count as dead`
-      }
-  }
-  if (after !== undefined && longest !== undefined && Duration.isLessThan(longest, after))
+  const longest = Option.getOrUndefined(duration(at("longest")))
+  if (takeover !== undefined && longest !== undefined && Duration.isLessThan(longest, takeover))
     yield {
-      path: ["fleet", "failure", at("longest") === undefined ? "after" : "longest"],
-      expected: `expected longest to be at least after (${words(after)})`
+      path: ["fleet", "failure", "longest"],
+      expected: `expected at least takeover (${Schema.encodeSync(DurationFromString)(takeover)})`
     }
-  const phi = (key: "suspect" | "dead") => at(key) ?? failure[key]
-  const [suspect, dead] = [phi("suspect"), phi("dead")]
+  const [suspect, dead] = [at("suspect") ?? failure.suspect, at("dead") ?? failure.dead]
   if (typeof suspect === "number" && typeof dead === "number" && suspect >= dead)
     yield {
       path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],

@@ -10,20 +10,19 @@
  *
  * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
  */
-import { Context, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { Subjects } from "../message/Subject.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
-import { MISSED, peersAfter } from "./JetStreamPeers.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
-import { OtherNodes } from "./OtherNodes.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 
 /** The bucket of a fleet that names none. */
@@ -57,9 +56,9 @@ export interface JetStreamLedgerOptions {
   readonly at?: (step: Step) => void
 }
 
-/** The ledger, and beside it how the other nodes are (OtherNodes.ts). */
 export const layer = (options: JetStreamLedgerOptions) =>
-  Layer.effectContext(
+  Layer.effect(
+    TaskLedger,
     Effect.gen(function* () {
       const { bounds, kept = KEPT, lease = LEASE, node } = options
       const { failure = peersAfter(lease) } = options
@@ -84,20 +83,24 @@ export const layer = (options: JetStreamLedgerOptions) =>
         },
         catch: (error) => explain(`in the bucket ${name}`, error)
       })
-      const store = yield* Effect.acquireRelease(opening, (store) =>
-        Effect.promise(() => store.leave()).pipe(
-          Effect.timeout(GOOD_BYE),
-          Effect.catchCause(() => Effect.void),
-          Effect.andThen(Effect.sync(() => store.stop()))
-        )
+      const store = yield* Effect.acquireRelease(
+        opening,
+        (store) =>
+          Effect.promise(() => store.leave()).pipe(
+            Effect.timeout(GOOD_BYE),
+            Effect.catchCause(() => Effect.void),
+            Effect.andThen(Effect.sync(() => store.stop()))
+          ),
+        // Whoever waits for a server can be stopped.
+        { interruptible: true }
       )
       const others = yield* watching(store)
       const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
-      yield* again(store, Effect.as(tidying, lease / MISSED), lease / MISSED)
-      const ledger = yield* Ledger.make(() => store, kept, bounds)
-      const context = Context.add(Context.make(TaskLedger, ledger), OtherNodes, others)
+      yield* again(store, Effect.as(tidying, failure.every), failure.every)
+      const made = yield* Ledger.make(() => store, kept, bounds)
+      const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
       const { outsiders } = options
-      if (outsiders === undefined) return context
+      if (outsiders === undefined) return ledger
       const intake = yield* Effect.acquireRelease(
         Effect.tryPromise({
           try: async (signal) => {
@@ -116,6 +119,6 @@ export const layer = (options: JetStreamLedgerOptions) =>
       )
       store.onEnd((entry, again) => intake.told(entry, again))
       yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
-      return context
+      return ledger
     })
   )

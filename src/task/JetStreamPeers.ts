@@ -8,21 +8,6 @@ import { Hearing } from "../supervision/Hearing.ts"
 import { type PeerChange, type PeerSettings, type PeerState, Peers, type PeerView } from "../supervision/Peers.ts"
 import { decode, wordOf } from "./JetStreamEntry.ts"
 
-/** A lease is the longest silence of one whose rhythm is known; these are the thresholds where none are given. */
-export const SUSPECT_AT = 3
-export const DEAD_AT = 12
-/** Own signs of life, and heartbeats of others, that fit into the time after which a node is dead. */
-export const MISSED = 3
-
-/** For who says only after how long a node is to be dead. */
-export const peersAfter = (after: number): PeerSettings => ({
-  every: after / MISSED,
-  after,
-  longest: after * 2,
-  suspectAt: SUSPECT_AT,
-  deadAt: DEAD_AT
-})
-
 /** How much later than meant an own word may come back before it counts as deafness, as a part of the heartbeat. */
 const SLACK = 1.5
 /** Between two looks, as a part of the heartbeat. */

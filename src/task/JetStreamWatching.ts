@@ -7,7 +7,7 @@ import { Clock, Effect, PubSub, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import type { JetStreamStore, NodeChange } from "./JetStreamStore.ts"
-import type { OtherNodesShape } from "./OtherNodes.ts"
+import type { OtherNodes } from "./OtherNodes.ts"
 
 /** By the machine's time, and no other: servers and nodes live by it. */
 export const pause = (millis: number) =>
@@ -70,5 +70,5 @@ export const watching = Effect.fnUntraced(function* (store: JetStreamStore) {
     standing: (node) => peers.stateOf(node),
     all: () => peers.views(),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
-  } satisfies OtherNodesShape
+  } satisfies OtherNodes
 })

@@ -7,7 +7,6 @@ import { Context, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import * as JetStreamLedger from "../../src/task/JetStreamLedger.ts"
-import { OtherNodes } from "../../src/task/OtherNodes.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { root } from "../utils/Binary.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
@@ -62,7 +61,9 @@ const here = (url: string, bucket: string, node: string) =>
     const events: Array<Published> = []
     const stream = yield* Context.get(context, EventBus).subscribe
     yield* Effect.forkScoped(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))))
-    return { ledger: Context.get(context, TaskLedger), others: Context.get(context, OtherNodes), events }
+    const ledger = Context.get(context, TaskLedger)
+    const standing = (node: string) => ledger.here?.others?.standing(node)
+    return { ledger, others: { standing }, events }
   })
 
 const verdicts = (events: ReadonlyArray<Published>) =>
