@@ -286,6 +286,12 @@ export class JetStreamBucket {
     })
   }
 
+  /** Those that have a message, be it that they were erased. */
+  async keys(filter: string): Promise<ReadonlyArray<string>> {
+    const { state } = await this.jsm.streams.info(this.stream, { subjects_filter: `${this.prefix}${filter}` })
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.prefix.length))
+  }
+
   /** The last revision that was given. */
   async last(): Promise<{ readonly revision: number; readonly messages: number }> {
     const { state } = await this.jsm.streams.info(this.stream)

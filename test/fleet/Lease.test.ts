@@ -15,6 +15,8 @@ import { conformance } from "./leaseConformance.ts"
 
 /** Short, so that who is gone is soon succeeded; no test waits for it with a clock. */
 const LEASE = 300
+/** How often somebody is halted or killed. */
+const ROUNDS = 8
 
 conformance("of a node alone", () => Lease.layerMemory("n"))
 
@@ -226,11 +228,13 @@ const onServers = (
           })
           yield* Effect.all([enter, enter, enter])
           const terms = () => all.reduce((sum, { said }) => sum + said.filter(([word]) => word === "wrote").length, 0)
-          for (let round = 0; round < 8; round++) {
+          for (let round = 0; round < ROUNDS; round++) {
             const before = terms()
             yield* until(Effect.sync(terms), (now) => now > before + 5)
-            const [node, victim] = [...contenders][Math.floor(dice.next() * contenders.size)] as [string, Contender]
-            if (dice.next() < 0.4) {
+            const leading = [...contenders].toSorted(([, one], [, other]) => wroteLast(other) - wroteLast(one))
+            const last = round === ROUNDS - 1
+            const [node, victim] = leading[last || dice.next() < 0.6 ? 0 : dice.between(1, 2)] as [string, Contender]
+            if (last || dice.next() < 0.4) {
               victim.child.kill("SIGKILL")
               contenders.delete(node)
               yield* enter
@@ -257,6 +261,9 @@ const onServers = (
       120_000
     )
   })
+
+/** The latest epoch of which it was told that it wrote. */
+const wroteLast = ({ said }: Contender) => Number(said.findLast(([word]) => word === "wrote")?.[1] ?? 0)
 
 /** Knows nothing of how it is done: the order of what was written, and what was said about it. */
 const judge = (

@@ -1,7 +1,7 @@
 /**
  * A contender for a lease in a process of its own, for tests that halt and kill it. `leaseWorker.ts SERVERS BUCKET NODE
  * REPLICAS LEASE`. As long as it leads it writes under the key "log", and says `began EPOCH`, `wrote EPOCH N` when that has
- * been answered, and `lost EPOCH` when it was refused. With HALT=N it halts itself once, before its Nth write leaves it.
+ * been answered, and `lost EPOCH N` when it was refused. With HALT=N it halts itself once, before its Nth write leaves it.
  */
 import { writeSync } from "node:fs"
 import { Duration, Effect } from "effect"
@@ -30,11 +30,16 @@ const contend = Effect.gen(function* () {
     Effect.gen(function* () {
       yield* say("began", term.epoch)
       for (let n = 1; ; n++) {
-        yield* term.put("log", JSON.stringify({ node, epoch: term.epoch, n }))
-        yield* say("wrote", term.epoch, n)
+        const put = term.put("log", JSON.stringify({ node, epoch: term.epoch, n }))
+        // What is interrupted meanwhile is heard of all the same.
+        const told = Effect.matchEffect(put, {
+          onSuccess: () => Effect.as(say("wrote", term.epoch, n), true),
+          onFailure: ({ _tag }) => Effect.as(say("lost", term.epoch, n, _tag), false)
+        })
+        if (!(yield* Effect.uninterruptible(told))) return
         yield* Effect.sleep("5 millis")
       }
-    }).pipe(Effect.catchTag(["LeaseLost", "LeaseUnusable"], ({ _tag }) => say("lost", term.epoch, _tag)))
+    })
   )
 })
 
