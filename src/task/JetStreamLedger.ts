@@ -78,12 +78,16 @@ export const layer = (options: JetStreamLedgerOptions) =>
         },
         catch: (error) => explain(`in the bucket ${name}`, error)
       })
-      const store = yield* Effect.acquireRelease(opening, (store) =>
-        Effect.promise(() => store.leave()).pipe(
-          Effect.timeout(GOOD_BYE),
-          Effect.catchCause(() => Effect.void),
-          Effect.andThen(Effect.sync(() => store.stop()))
-        )
+      const store = yield* Effect.acquireRelease(
+        opening,
+        (store) =>
+          Effect.promise(() => store.leave()).pipe(
+            Effect.timeout(GOOD_BYE),
+            Effect.catchCause(() => Effect.void),
+            Effect.andThen(Effect.sync(() => store.stop()))
+          ),
+        // Whoever waits for a server can be stopped.
+        { interruptible: true }
       )
       // By the machine's time, and no other: servers and nodes live by it.
       const pause = Effect.callback<void>((resume) => {

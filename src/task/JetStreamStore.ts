@@ -71,6 +71,7 @@ export class JetStreamStore implements LedgerStore {
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
     this.shared = {
+      node,
       transact: (work) => this.transaction(work),
       refresh: Effect.promise(() => this.refresh().catch(() => undefined)),
       reachable: () => bucket.reachable(),
