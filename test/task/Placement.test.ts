@@ -268,8 +268,12 @@ describe("a task that was begun on another node", () => {
 
   it.effect("is anybody's at once when that one is dead, or when it has begun a new life", () =>
     Effect.gen(function* () {
-      const { by } = yield* nodes(three, { auction: false, standing: (node) => (node === "b" ? "dead" : "alive") })
+      let state: PeerState = "alive"
+      const { by } = yield* nodes(three, { auction: false, standing: (node) => (node === "b" ? state : "alive") })
       const { offer, placement } = by("a")
+      assert.strictEqual(yield* placement.mayTake(begun, offer), "pass")
+      state = "dead"
+      assert.deepStrictEqual(yield* placement.passed, [])
       assert.strictEqual(yield* placement.mayTake(begun, offer), "take")
       assert.strictEqual(yield* placement.mayTake({ ...begun, node: "c", before: 1 }, offer), "take")
       assert.strictEqual(yield* placement.mayTake({ ...begun, node: "c" }, offer), "pass")
