@@ -47,7 +47,8 @@ import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
 import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
-import { nodeIdOf } from "./fleet/FleetSettings.ts"
+import * as FleetLedger from "./fleet/FleetLedger.ts"
+import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
@@ -63,11 +64,11 @@ import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./superv
 import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { explain as explainTask } from "./task/Explain.ts"
+import * as Here from "./task/Here.ts"
 import { Inputs } from "./task/Inputs.ts"
 import { KEPT } from "./task/LedgerStore.ts"
 import * as Routing from "./task/Routing.ts"
 import type { PluginError } from "./task/RoutingError.ts"
-import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type FileUnusable,
   type LedgerFull,
@@ -128,6 +129,8 @@ export class MisterSmith extends Context.Service<
     task(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
     /** The attempts at a task, first to last. */
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
+    /** Other nodes take from the same ledger. */
+    readonly sharesTasks: boolean
     /** The latest 1,000, the latest first. */
     readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Those that fit, the latest first. */
@@ -199,7 +202,10 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(MisterSmith.layerOn(config, live)),
       Layer.provideMerge(FleetVoice.layer(self)),
       Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
+        FleetLedger.layer({
+          self,
+          shared: sharesLedger(config.transport.kind, config.fleet),
+          dataDir: config.dataDir,
           kept: live.kept,
           bounds: live.retry
         })
@@ -327,6 +333,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     yield* bus.publish({ type: "reload.done", tookMillis: (yield* Clock.currentTimeMillis) - began })
     return plan
   })
+  const onHere = ledger.here?.shared === true ? { node: ledger.here.node } : {}
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) => Effect.mapError(decodeTask(task), ({ issue }) => TaskInvalid.inIssue(issue))
   const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
@@ -349,9 +356,10 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     drop: ledger.drop,
     task: ledger.get,
     attempts: ledger.history,
+    sharesTasks: ledger.here?.shared === true,
     tasks: ledger.list({ limit: 1_000 }),
     tasksWhere: ledger.list,
-    agents: pool.snapshot,
+    agents: Effect.map(pool.snapshot, (agents) => Here.own(agents, ledger.here)),
     stopAgent: stop,
     startAgent: start,
     restartAgent: (agent) => Effect.andThen(stop(agent), start(agent)),
@@ -382,8 +390,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
     explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
       const task = yield* ledger.get(id)
-      const agents = yield* pool.snapshot
-      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const agents = Here.own(yield* pool.snapshot, ledger.here)
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length, ...onHere })
       const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
         Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
       )
@@ -393,7 +401,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
         meant: Routing.meantBy(routing),
         performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
         awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
-        draining
+        draining,
+        here: ledger.here
       })
     }),
     drain: Effect.suspend(() => {
