@@ -148,6 +148,9 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "agent.told":
     case "fleet.trouble":
     case "fleet.leader":
+    case "fleet.suspected":
+    case "fleet.dead":
+    case "fleet.back":
       return fleetLine(event, p)
     case "account.limited":
       return p("yellow", `account ${event.account}: waits until ${new Date(event.until).toISOString()}: ${event.why}`)

@@ -23,6 +23,7 @@ import { crashPoint } from "../state/CrashPoint.ts"
 import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
+import * as Here from "./Here.ts"
 import { Inputs } from "./Inputs.ts"
 import { recover } from "./Recovery.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
@@ -59,11 +60,12 @@ export const layer = (retry: RetrySettings) =>
       const trees = yield* ProcessTree
       const routing = yield* Routing.make
       const written = patiently(bus)
+      const snapshot = Effect.map(pool.snapshot, (agents) => Here.own(agents, ledger.here))
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
         if (draining) return
-        const agents = yield* pool.snapshot
+        const agents = yield* snapshot
         // Most tasks of a long queue find everybody busy.
         if (!agents.some(({ gone, state }) => gone || state === "idle")) return
         const held = agents.flatMap(({ gone, holds }) => (gone || holds === undefined ? [] : [holds]))
@@ -84,9 +86,10 @@ export const layer = (retry: RetrySettings) =>
       const give = Effect.fnUntraced(
         function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
           if (draining) return false
-          const agents = yield* pool.snapshot
+          const agents = yield* snapshot
           const strategy = routing.route(task, agents, interrupted)
-          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, strategy)
+          const { fault, route, session } = yield* Continuing.route(task, ledger, agents, strategy)
+          const answer = fault === undefined ? Here.among(task, ledger.here, route) : route
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
           const spent = Budget.reached(task.id, task.spec.budget, task.usage)
@@ -300,7 +303,10 @@ const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), u
 /** What those lack who would take it else. */
 const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   const lacking = answer._tag === "Nobody" && answer.missing !== undefined ? { missing: answer.missing } : {}
-  const named = spec.agent === undefined ? {} : { agent: spec.agent }
+  const named = {
+    ...(spec.agent === undefined ? {} : { agent: spec.agent }),
+    ...(spec.node === undefined ? {} : { node: spec.node })
+  }
   return new NoTaker({ task: id, type: spec.type, ...named, ...lacking })
 }
 

@@ -109,6 +109,7 @@ export const whole = (entry: Entry, spec: TaskSpec | undefined, result: TaskResu
       ...record,
       spec: spec ?? record.spec,
       agent: record.agent,
+      node: record.node,
       startedAt: record.startedAt,
       endedAt: record.endedAt,
       dueAt: record.dueAt,
