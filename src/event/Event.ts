@@ -216,6 +216,26 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** Another node leads the fleet, or none that this one knows of. */
+  | {
+      readonly type: "fleet.leader"
+      readonly leader: string | undefined
+      /** Greater with each term. */
+      readonly epoch: number
+      /** This node does. */
+      readonly mine: boolean
+    }
+  /** The agents of an account begin no task before this time. */
+  | {
+      readonly type: "account.limited"
+      readonly account: string
+      /** Milliseconds since the epoch. */
+      readonly until: number
+      readonly why: string
+      /** The node that met the limit. */
+      readonly node: string
+    }
+  | { readonly type: "account.freed"; readonly account: string }
   /** Another node is silent for longer than usual, as far as this one can hear. */
   | {
       readonly type: "fleet.suspected"
