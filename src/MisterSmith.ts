@@ -50,6 +50,7 @@ import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
 import * as FleetLedger from "./fleet/FleetLedger.ts"
 import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
+import * as Placing from "./fleet/Placing.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
@@ -201,6 +202,7 @@ export class MisterSmith extends Context.Service<
     return Fleet.layer(self).pipe(
       Layer.provide(Layer.effect(Steered, MisterSmith)),
       Layer.provideMerge(MisterSmith.layerOn(config, live)),
+      Layer.provideMerge(Placing.layer(self)),
       Layer.provideMerge(FleetVoice.layer(self)),
       Layer.provideMerge(
         FleetLedger.layer({

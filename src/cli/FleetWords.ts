@@ -46,6 +46,18 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
   }
 }
 
+/** Undefined where nobody else had bid. */
+export const placedLine = (
+  { bids, by, node, task }: Extract<Published, { readonly type: "task.placed" }>,
+  p: Paint
+): string | undefined => {
+  const others = bids.flatMap((bid) => (bid.node === node ? [] : [bid.node])).join(", ")
+  if (others === "") return undefined
+  return by === "best_bid"
+    ? `task ${p("cyan", task)}: this node has outbid ${others}`
+    : `task ${p("cyan", task)}: taken here, because ${bids[0]?.node} had bid better and did not take it`
+}
+
 const linkLine = (
   {
     detail = "",

@@ -113,6 +113,25 @@ export type Event =
       readonly why: "threw" | "slow" | "promise" | "unfit"
       readonly detail: string
     }
+  /** This node has claimed a task that nodes had bid for. */
+  | {
+      readonly type: "task.placed"
+      readonly task: string
+      readonly attempt: number
+      readonly node: string
+      /** `grace`: another one had bid better, and did not take it in time. */
+      readonly by: "best_bid" | "grace"
+      /** Those that were heard in time, the best first. */
+      readonly bids: ReadonlyArray<{
+        readonly node: string
+        readonly free: number
+        readonly slots: number
+        readonly warm: boolean
+        readonly spare: number
+        readonly quotaUsd?: number
+        readonly price?: number
+      }>
+    }
   /** A task has got a place of its own to work in, or has got it back. */
   | {
       readonly type: "workspace.made"
