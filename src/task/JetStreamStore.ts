@@ -9,8 +9,9 @@ import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
-import { besideAll, type Entry, encode, nodeKey, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
+import { JetStreamName } from "./JetStreamName.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
@@ -40,6 +41,17 @@ export type Ended = (entry: Entry, again: boolean) => void
 /** Ends that are older have been told, or are left to whoever reads the ledger, in milliseconds. */
 const RECENT = 10 * 60_000
 
+export interface StoreOptions {
+  readonly node: string
+  /** Tells two of one name apart (JetStreamName.ts). */
+  readonly home: string | undefined
+  /** How long a node may be silent and yet be alive, in milliseconds. */
+  readonly silence: number
+  /** Told that another one of this name is looked after. */
+  readonly waits: (who: string) => void
+  readonly at?: ((step: Step) => void) | undefined
+}
+
 interface Attempt<A> {
   readonly answer: A
   readonly draft: JetStreamDraft
@@ -48,6 +60,7 @@ interface Attempt<A> {
 export class JetStreamStore implements LedgerStore {
   readonly shared: Shared
   private readonly bucket: JetStreamBucket
+  private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
   private readonly node: string
@@ -62,14 +75,14 @@ export class JetStreamStore implements LedgerStore {
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
-  private beats = 0
   private readonly ends = new Set<Ended>()
 
-  private constructor(bucket: JetStreamBucket, node: string, at?: (step: Step) => void) {
+  private constructor(bucket: JetStreamBucket, { at, home, node, silence, waits }: StoreOptions) {
     this.bucket = bucket
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.name = new JetStreamName({ bucket, node, session: this.session, home, silence, waits })
     this.shared = {
       node,
       transact: (work) => this.transaction(work),
@@ -80,8 +93,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** Completes when all that was there is known. */
-  static async open(bucket: JetStreamBucket, node: string, at?: (step: Step) => void): Promise<JetStreamStore> {
-    const store = new JetStreamStore(bucket, node, at)
+  static async open(bucket: JetStreamBucket, options: StoreOptions): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, options)
     await new Promise<void>((complete) => {
       store.watch = bucket.watch(
         (heard) => store.hear(heard),
@@ -91,7 +104,12 @@ export class JetStreamStore implements LedgerStore {
         }
       )
     })
-    await store.sign()
+    try {
+      await store.name.take()
+    } catch (error) {
+      store.stop()
+      throw error
+    }
     return store
   }
 
@@ -119,15 +137,12 @@ export class JetStreamStore implements LedgerStore {
     if (key.startsWith("beside.")) {
       if (bytes !== undefined) this.mirror.piece(key, bytes)
     } else if (key.startsWith("node.")) {
+      if (key === this.name.key) this.name.hear(revision, bytes)
       const node = key.slice("node.".length)
       // Who says good-bye has let go of all.
       this.missed.set(node, bytes === undefined ? MISSED : 0)
     } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
     for (const each of this.waiting) if (each.revision <= this.seen) each.done()
-  }
-
-  private sign(): Promise<number> {
-    return this.bucket.set(nodeKey(this.node), encode({ session: this.session, beat: ++this.beats }))
   }
 
   /** Completes when what was written up to this revision is known. */
@@ -146,14 +161,14 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async refresh(): Promise<void> {
-    if (await this.heard(await this.sign())) return
+    if (await this.heard(await this.name.sign())) return
     this.watch?.again()
     await this.heard(this.seen + 1)
   }
 
   /** A sign of life. What follows from it is looked after. */
   async beat(now: number): Promise<void> {
-    if (!(await this.heard(await this.sign()))) {
+    if (!(await this.heard(await this.name.sign()))) {
       // What others have said may be on its way: no verdict is passed.
       this.watch?.again()
       return
@@ -202,9 +217,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** What this node holds is free at once. */
-  async leave(): Promise<void> {
-    const { revision } = await this.bucket.read(nodeKey(this.node))
-    await this.bucket.put(nodeKey(this.node), undefined, revision, () => true)
+  leave(): Promise<void> {
+    return this.name.leave()
   }
 
   private attemptOnce<A>(work: () => A): Attempt<A> {
@@ -233,6 +247,7 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async goOn<A>(work: () => A, begun: Attempt<A> | Refusal<unknown>): Promise<A> {
+    this.name.check()
     let attempt = begun
     if (attempt instanceof Refusal) {
       // It may rest on what is true no more.
