@@ -11,6 +11,7 @@ import { SecureRandom } from "effect/crypto/SecureRandom"
 import { EventBus } from "../event/EventBus.ts"
 import * as Subject from "../message/Subject.ts"
 import { StateStore } from "../state/StateStore.ts"
+import { peersOf } from "../task/FailureSettings.ts"
 import type { Kept } from "../task/LedgerStore.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
 import type { LedgerUnusable } from "../task/TaskError.ts"
@@ -72,7 +73,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
             bucket: ledgerBucketOf(prefix),
             replicas: settings.replicas,
             ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
-            lease: Duration.toMillis(settings.takeover),
+            failure: peersOf(settings),
             // What a reload changes is read anew each time.
             kept: {
               get tasks() {

@@ -8,16 +8,15 @@
  */
 import { BucketUnusable } from "../state/BucketError.ts"
 import type { JetStreamBucket, Value } from "../state/JetStreamBucket.ts"
+import type { PeerSettings } from "../supervision/Peers.ts"
 import { decode, encode, nodeKey } from "./JetStreamEntry.ts"
+import type { Beat } from "./JetStreamPeers.ts"
 
 /** How often it is looked whether who has the name is alive, while it may be. */
 const LOOKS = 5
 
 /** What stands under the key. */
-interface Sign {
-  /** One life of a node. */
-  readonly session: string
-  readonly beat: number
+interface Sign extends Beat {
   /** Which data directory on which machine, with which mark. */
   readonly home?: string
   /** The revision at which the life began. */
@@ -30,8 +29,8 @@ export interface NameOptions {
   readonly session: string
   /** None: whoever has the name is an earlier life of this one. */
   readonly home: string | undefined
-  /** How long who has the name may be silent and yet be alive, in milliseconds. */
-  readonly silence: number
+  /** How often a sign of life is given, and after how long of silence who has the name may be dead. */
+  readonly peers: PeerSettings
   /** Told that another one has the name and may be alive. */
   readonly waits: (who: string) => void
 }
@@ -62,7 +61,7 @@ export class JetStreamName {
         this.options.waits(shown(sign.home))
         if (!(await this.silent(there))) throw this.taken(sign)
       }
-      const bytes = encode({ ...this.next(), claim: undefined })
+      const bytes = encode({ ...this.next(false), claim: undefined })
       const revision = await bucket.put(this.key, bytes, there.revision, (value) => this.isMine(value))
       if (revision === undefined) continue
       this.claim = revision
@@ -71,9 +70,9 @@ export class JetStreamName {
   }
 
   private async silent({ revision }: Value): Promise<boolean> {
-    const { bucket, silence } = this.options
+    const { bucket, peers } = this.options
     for (let look = 0; look < LOOKS; look++) {
-      await pause(silence / LOOKS)
+      await pause(peers.after / LOOKS)
       if ((await bucket.read(this.key)).revision !== revision) return false
     }
     return true
@@ -83,20 +82,22 @@ export class JetStreamName {
     return bytes !== undefined && decode<Sign>(bytes).session === this.options.session
   }
 
-  private next(): Sign {
-    const { home, session } = this.options
+  private next(regular: boolean): Sign {
+    const { home, peers, session } = this.options
     return {
       session,
       beat: ++this.beats,
+      every: peers.every,
+      ...(regular ? {} : { extra: true }),
       ...(home === undefined ? {} : { home }),
       ...(this.claim === undefined ? {} : { claim: this.claim })
     }
   }
 
-  /** A sign of life; answers with its revision. */
-  async sign(): Promise<number> {
+  /** A sign of life; answers with its revision. `regular`: one of those that are given in a rhythm. */
+  async sign(regular = false): Promise<number> {
     this.check()
-    return this.options.bucket.set(this.key, encode(this.next()))
+    return this.options.bucket.set(this.key, encode(this.next(regular)))
   }
 
   /** What was heard under the key. */
