@@ -26,6 +26,8 @@ type Ledger = TaskLedger["Service"]
 /** The fleet's ledger, as a node at its edge needs it. */
 export interface FleetLedger {
   readonly ledger: Ledger
+  /** Whether it has this task, as far as it is known here. */
+  readonly knows: (id: string) => boolean
   /** Succeeds where it answers now. */
   readonly reach: Effect.Effect<void, LedgerUnusable>
   /** Completes when whoever reads ends from a stream has, or had, been told of this one. */
@@ -116,7 +118,11 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
     if (away !== undefined) return yield* adopt(fleet, away)
     const record = yield* Effect.catchTag(local.get(id), "TaskUnknown", () => Effect.undefined)
     if (record === undefined) return yield* tasks.gave(id)
-    if (isFinal(record.state)) return yield* adopt(fleet, record)
+    if (isFinal(record.state)) {
+      // The next of its series came with its end.
+      if (record.series !== undefined) tasks.accepted((yield* local.openOf(record.series)).map(({ id }) => id))
+      return yield* adopt(fleet, record)
+    }
     if (!mayLeave(record)) return
     yield* outbox.leave(record)
     crashPoint("edge.leave.before")

@@ -165,7 +165,7 @@ export const make = Effect.fnUntraced(function* ({
 
   const settle = (letter: Letter) =>
     Effect.suspend(() => {
-      if (tasks.has(letter.task)) return EdgeDelivery.tell(local, letter)
+      if (isHere(letter.task)) return EdgeDelivery.tell(local, letter)
       // What was said before comes first.
       if (there === undefined || outbox.holds(letter.task)) return keep(letter)
       return Effect.catchIf(
@@ -180,13 +180,17 @@ export const make = Effect.fnUntraced(function* ({
       record._tag === "Some" ? (record.value.agent ?? "") : ""
     )
 
+  /** What neither this node nor, as far as it knows, the fleet has is nobody's: it is asked for here. */
+  const isHere = (id: string) =>
+    tasks.has(id) || (there === undefined && !outbox.isKnown(id) && (fleet === undefined || !fleet.knows(id)))
+
   /** At its place; on its way it is nobody's. */
   const at = <A, E>(
     id: string,
     question: (ledger: Ledger) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | LedgerUnusable> =>
     Effect.suspend((): Effect.Effect<A, E | LedgerUnusable> => {
-      if (!tasks.has(id)) return ask(question)
+      if (!isHere(id)) return ask(question)
       return tasks.leaving(id) === undefined ? question(local) : Effect.fail(unreachable())
     })
 
@@ -289,10 +293,14 @@ export const make = Effect.fnUntraced(function* ({
   /** Those that may be begun now. */
   const startable = (question: (ledger: Ledger) => Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>) =>
     Effect.suspend(() => {
-      if (there === undefined) return accepts ? question(local) : Effect.succeed([])
+      // The next of a series is accepted as the one before it ends.
+      const here = Effect.tap(question(local), (records) =>
+        Effect.sync(() => tasks.accepted(records.map(({ id }) => id)))
+      )
+      if (there === undefined) return accepts ? here : Effect.succeed([])
       const fleets = ask(question)
       if (tasks.count() === 0) return fleets
-      return Effect.zipWith(question(local), fleets, (here, others) => [...here, ...others].sort(byTurn))
+      return Effect.zipWith(here, fleets, (own, others) => [...own, ...others].sort(byTurn))
     })
 
   const list = (filter: TaskFilter = {}) =>
@@ -302,7 +310,9 @@ export const make = Effect.fnUntraced(function* ({
       return Effect.map(
         Effect.zip(local.list(filter), fleet === undefined ? Effect.succeed([]) : fleet.ledger.list(filter)),
         ([here, fleets]) => {
-          const mine = here.filter((record) => !hasLeft(record) && (fleet === undefined || tasks.has(record.id)))
+          const mine = here.filter(
+            (record) => !hasLeft(record) && (fleet === undefined || tasks.has(record.id) || !outbox.isKnown(record.id))
+          )
           if (fleets.length === 0) return mine
           const ids = new Set(mine.map(({ id }) => id))
           return [...mine, ...fleets.filter(({ id }) => !ids.has(id))]
@@ -317,7 +327,7 @@ export const make = Effect.fnUntraced(function* ({
     submitAll,
     claim: (id, agent, lease) =>
       Effect.suspend((): ReturnType<Ledger["claim"]> => {
-        if (tasks.has(id)) return at(id, (ledger) => ledger.claim(id, agent, lease))
+        if (isHere(id)) return at(id, (ledger) => ledger.claim(id, agent, lease))
         return askWhileThere(
           (ledger) => ledger.claim(id, agent, lease),
           // Nobody performs it: it is given back.
@@ -358,7 +368,7 @@ export const make = Effect.fnUntraced(function* ({
     interrupted: (ids) => startable((ledger) => ledger.interrupted(ids)),
     result,
     released: (id, attempt) =>
-      Effect.suspend(() => (tasks.has(id) ? local : (fleet?.ledger ?? local)).released(id, attempt)),
+      Effect.suspend(() => (isHere(id) ? local : (fleet?.ledger ?? local)).released(id, attempt)),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
   }
 
@@ -408,7 +418,7 @@ export const make = Effect.fnUntraced(function* ({
       if (failed === undefined) continue
       if (failed.message !== why) yield* inModule("task")(Effect.logWarning(failed.message))
       why = failed.message
-      yield* Effect.sleep(AGAIN)
+      yield* Effect.raceFirst(Effect.sleep(AGAIN), link.becomes(false))
     }
   })
 
