@@ -18,11 +18,21 @@ import {
   type Stream
 } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import type { Heard } from "./agent/Agent.ts"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost, renewed } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import * as AgentReload from "./agent/AgentReload.ts"
-import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import {
+  AgentTree,
+  type InterruptError,
+  type LimitError,
+  type ModelError,
+  type PauseError,
+  type StartAgentError,
+  type StopError,
+  type TellError
+} from "./agent/AgentTree.ts"
 import { type Move, Moves } from "./agent/Moves.ts"
 import { type ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
 import { Sessions } from "./agent/Sessions.ts"
@@ -135,6 +145,12 @@ export class MisterSmith extends Context.Service<
     /** Brings an agent's CLI and all it has started to a halt, in mid-turn too, and lets it go on; no time-out runs meanwhile. */
     pauseAgent(agent: string): Effect.Effect<void, PauseError>
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
+    /** Breaks off what the agent does. Its task goes on after a pause, in the same conversation, as one whose agent was stopped. */
+    interruptAgent(agent: string): Effect.Effect<void, InterruptError>
+    /** Another model, from the next model call on, until the agent's life ends. Whether there is such a model shows then. */
+    setModel(agent: string, model: string): Effect.Effect<void, ModelError>
+    /** Tells an agent something: in the turn that it is in, or with its next one. Costs no turn of its own while it is idle. */
+    tellAgent(agent: string, text: string): Effect.Effect<Heard, TellError>
     /** Changes what an agent's running CLI may use; its next life begins with the config's limits again. Answers with those that the kernel does not enforce. */
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
     /** What another config would change, compared with the one that holds now. Changes nothing. */
@@ -280,7 +296,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const drained = yield* Deferred.make<void>()
   const routing = yield* Routing.Routing
   let draining = false
-  const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
+  const { agent: find, ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
   const scope = yield* Effect.scope
   let host = yield* AgentHost
@@ -349,6 +365,9 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     restartAgent: (agent) => Effect.andThen(stop(agent), start(agent)),
     pauseAgent: pause,
     resumeAgent: resume,
+    interruptAgent: (agent) => Effect.flatMap(find(agent), ({ interrupt }) => interrupt),
+    setModel: (agent, model) => Effect.flatMap(find(agent), ({ setModel }) => setModel(model)),
+    tellAgent: (agent, text) => Effect.flatMap(find(agent), ({ tell }) => tell(text)),
     limitAgent: limit,
     plan: (next) => Effect.sync(() => Plan.plan(current, next)),
     reload: (next, options) =>

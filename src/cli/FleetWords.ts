@@ -1,8 +1,13 @@
 /** What happens between a node and its fleet, in sentences. */
 import type { Published } from "../event/Event.ts"
-import type { Paint } from "./Words.ts"
+import { type Paint, seconds } from "./Words.ts"
 
-type FleetEvent = Extract<Published, { readonly type: "transport.status" | "agent.told" | "fleet.trouble" }>
+type FleetEvent = Extract<
+  Published,
+  {
+    readonly type: "transport.status" | "agent.told" | "fleet.trouble" | "fleet.suspected" | "fleet.dead" | "fleet.back"
+  }
+>
 
 /** Undefined for what people need not see. */
 export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
@@ -18,6 +23,16 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
     }
     case "fleet.trouble":
       return p("yellow", event.hint === undefined ? event.message : `${event.message}; ${event.hint}`)
+    case "fleet.suspected":
+      return p("yellow", `node ${event.node} has given no sign of life for ${seconds(event.silenceMillis)}`)
+    case "fleet.dead": {
+      const { tasks } = event
+      const held =
+        tasks === 0 ? "" : `; ${tasks === 1 ? "the task" : `the ${tasks} tasks`} that it had are queued again`
+      return p("red", `node ${event.node} counts as dead, silent for ${seconds(event.silenceMillis)}${held}`)
+    }
+    case "fleet.back":
+      return `node ${event.node}, which ${event.was === "dead" ? "counted as dead" : "was suspected"}, is back`
   }
 }
 

@@ -147,6 +147,9 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "transport.status":
     case "agent.told":
     case "fleet.trouble":
+    case "fleet.suspected":
+    case "fleet.dead":
+    case "fleet.back":
       return fleetLine(event, p)
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)

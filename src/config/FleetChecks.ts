@@ -22,7 +22,7 @@ function* ledgerChecks(root: unknown): Iterable<Finding> {
   if (shares(root)) return
   const why =
     valueAt(root, ["transport", "kind"]) === "nats" ? "the ledger of this node is its own" : "this node has no servers"
-  for (const key of ["ledgerSize", "takeover"]) {
+  for (const key of ["ledgerSize", "takeover", "failure"]) {
     if (valueAt(root, ["fleet", key]) === undefined) continue
     yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
   }
@@ -59,7 +59,26 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
       path: ["fleet", "takeover"],
       expected: `expected at least ${Schema.encodeSync(DurationFromString)(SHORTEST)}`
     }
+  yield* failureChecks(root, takeover)
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }
+}
+
+/** Whoever is taken for dead has been suspected before, and nobody is waited for less long than a takeover takes. */
+function* failureChecks(root: unknown, takeover: Duration.Duration | undefined): Iterable<Finding> {
+  const at = (key: string) => valueAt(root, ["fleet", "failure", key])
+  const { failure } = Schema.decodeSync(FleetSettings)({})
+  const longest = Option.getOrUndefined(duration(at("longest")))
+  if (takeover !== undefined && longest !== undefined && Duration.isLessThan(longest, takeover))
+    yield {
+      path: ["fleet", "failure", "longest"],
+      expected: `expected at least takeover (${Schema.encodeSync(DurationFromString)(takeover)})`
+    }
+  const [suspect, dead] = [at("suspect") ?? failure.suspect, at("dead") ?? failure.dead]
+  if (typeof suspect === "number" && typeof dead === "number" && suspect >= dead)
+    yield {
+      path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],
+      expected: `expected suspect (${suspect}) to be below dead (${dead})`
+    }
 }

@@ -216,6 +216,24 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** Another node is silent for longer than usual, as far as this one can hear. */
+  | {
+      readonly type: "fleet.suspected"
+      readonly node: string
+      readonly phi: number
+      readonly silenceMillis: number
+    }
+  /** Another node counts as dead here: what it held is queued again, and what it reports late is refused. */
+  | {
+      readonly type: "fleet.dead"
+      readonly node: string
+      readonly phi: number
+      readonly silenceMillis: number
+      /** How many it held. */
+      readonly tasks: number
+    }
+  /** A node that was suspected, or counted as dead, gives signs of life again. */
+  | { readonly type: "fleet.back"; readonly node: string; readonly was: "suspected" | "dead" }
   /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
   | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */

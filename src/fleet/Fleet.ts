@@ -154,15 +154,18 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
 
   function commands({ router, subjects }: Speech.Speech) {
     const statusOf = (agent: string) => Effect.map(look, () => roster.status(agent))
-    return Effect.flatMap(Commands.handler(steered, { subjects, statusOf }), (handler) => router([handler]))
+    return Effect.flatMap(Commands.handler(steered, { subjects, statusOf }), (handler) =>
+      router([handler, Commands.inbox(steered, subjects)])
+    )
   }
 
   const ears = new Map<string, Scope.Closeable>()
   const listen = Effect.fnUntraced(function* (router: RouterShape, { subjects }: Speech.Speech, agent: string) {
     const own = yield* Scope.fork(scope)
     ears.set(agent, own)
-    yield* Effect.fromResult(subjects.commands(agent)).pipe(
-      Effect.flatMap((subject) => router.listen(subject, { ordered: true })),
+    yield* Effect.forEach([subjects.commands(agent), subjects.inbox(agent)], (subject) =>
+      Effect.flatMap(Effect.fromResult(subject), (subject) => router.listen(subject, { ordered: true }))
+    ).pipe(
       Scope.provide(own),
       // Tried again at the next beat.
       Effect.catch((fault: Fault) => Effect.andThen(deafen(agent), Effect.logWarning(fault.message)))

@@ -9,6 +9,7 @@ import { Duration, Effect, Exit, Layer, Scope } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
 import { EventBus } from "../event/EventBus.ts"
 import * as Subject from "../message/Subject.ts"
+import { peersOf } from "../task/FailureSettings.ts"
 import type { Kept } from "../task/LedgerStore.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
 import type { LedgerUnusable } from "../task/TaskError.ts"
@@ -64,7 +65,7 @@ const shared = ({ bounds, kept, self }: FleetLedgerOptions) =>
             bucket: ledgerBucketOf(prefix),
             replicas: settings.replicas,
             ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
-            lease: Duration.toMillis(settings.takeover),
+            failure: peersOf(settings),
             // What a reload changes is read anew each time.
             kept: {
               get tasks() {

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { NodeId } from "../domain/Ids.ts"
 import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
 import { SigningSettings } from "../message/SigningSettings.ts"
+import { FailureSettings } from "../task/FailureSettings.ts"
 
 /** Beats that may be missed before a node counts as gone: fewer, and a pause would be a death. */
 export const MISSED = 2
@@ -43,6 +44,9 @@ export const FleetSettings = Schema.Struct({
   ).annotateKey({
     description:
       'After how long of silence what a node holds in the shared ledger is taken over by others; the same for all nodes. Default "15 seconds"'
+  }),
+  failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How it is judged whether another node of the shared ledger is dead"
   }),
   signing: Schema.optionalKey(SigningSettings).annotateKey({
     description: "Who is believed, and how this node proves who it is. Default: nothing is signed, and all are believed"

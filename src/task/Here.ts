@@ -4,6 +4,7 @@
  * on one node, every other leaves it alone. Pure, but for what it is told of the ledger.
  */
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { OtherNodes } from "./OtherNodes.ts"
 import type { Route } from "./Router.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
 
@@ -14,6 +15,8 @@ export interface Here {
   readonly shared: boolean
   /** The node that holds this task, or held it last, as far as that is known at this moment. */
   lastNode(task: string): string | undefined
+  /** How those others are. */
+  readonly others?: OtherNodes
 }
 
 /** Is it this node that is meant? Where nothing is said it is. */

@@ -102,7 +102,8 @@ describe("a config file", () => {
           expire: Duration.seconds(20),
           replicas: 1,
           ledger: "shared",
-          takeover: Duration.seconds(15)
+          takeover: Duration.seconds(15),
+          failure: { suspect: 3, dead: 12 }
         },
         logs: {
           level: "info",

@@ -427,6 +427,14 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "fleet.signing.seed (line 1): expected the seed of an NKey (SU...): it has another length, kind or letters"
     ]
   ],
+  [
+    "a node that counts as dead before it is suspected, or before it may",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "takeover": "20 seconds", "failure": { "suspect": 12.5, "longest": "19 seconds" } } }`,
+    [
+      "fleet.failure.longest (line 1): expected at least takeover (20 seconds)",
+      "fleet.failure.suspect (line 1): expected suspect (12.5) to be below dead (12)"
+    ]
+  ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
   ["nothing but a list", "[]", ["(file): expected an object, found []"]],
   ["more levels than anybody writes", `${"[".repeat(100_000)}`, ["line 1, column 1: expected at most 200 levels"]],

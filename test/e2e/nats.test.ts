@@ -160,7 +160,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await using nats = await server()
     await using it = await fleet()
     await Effect.runPromise(nats.kill)
-    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early" } }) }, "--json")
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early", ledger: "own" } }) }, "--json")
     for (const lane of ["control", "bulk"])
       await node.waitFor(
         "an event that it waits",
@@ -315,7 +315,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
   it("tells where the servers keep no list, and works all the same", async () => {
     await using nats = await server({})
     await using it = await fleet()
-    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n" } }) }, "--json")
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", ledger: "own" } }) }, "--json")
     const trouble = await node.waitFor("the trouble", (line) => line.type === "fleet.trouble")
     assert.deepInclude(trouble, { kind: "RegistryUnusable" })
     assert.include(trouble["message"], "JetStream")
