@@ -18,6 +18,7 @@ import {
   type Stream
 } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Accounts } from "./agent/Account.ts"
 import type { Heard } from "./agent/Agent.ts"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost, renewed } from "./agent/AgentHost.ts"
@@ -231,6 +232,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Accounts.layer(selfOf(config).node)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(Workspaces.layer(config.workspaces)),
       Layer.provideMerge(AgentHost.layer(hostOf(config))),

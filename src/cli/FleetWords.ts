@@ -5,7 +5,14 @@ import { type Paint, seconds } from "./Words.ts"
 type FleetEvent = Extract<
   Published,
   {
-    readonly type: "transport.status" | "agent.told" | "fleet.trouble" | "fleet.suspected" | "fleet.dead" | "fleet.back"
+    readonly type:
+      | "transport.status"
+      | "agent.told"
+      | "fleet.trouble"
+      | "fleet.leader"
+      | "fleet.suspected"
+      | "fleet.dead"
+      | "fleet.back"
   }
 >
 
@@ -21,6 +28,9 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
         ? `${event.agent}: told to ${event.command} by ${who}${why}`
         : p("yellow", `${event.agent}: ${who} told it to ${event.command}${why}: ${event.fault.message}`)
     }
+    case "fleet.leader":
+      if (event.mine) return `fleet: this node leads, in epoch ${event.epoch}`
+      return event.leader === undefined ? undefined : `fleet: ${event.leader} leads, in epoch ${event.epoch}`
     case "fleet.trouble":
       return p("yellow", event.hint === undefined ? event.message : `${event.message}; ${event.hint}`)
     case "fleet.suspected":

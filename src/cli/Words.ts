@@ -149,10 +149,15 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "transport.status":
     case "agent.told":
     case "fleet.trouble":
+    case "fleet.leader":
     case "fleet.suspected":
     case "fleet.dead":
     case "fleet.back":
       return fleetLine(event, p)
+    case "account.limited":
+      return p("yellow", `account ${event.account}: waits until ${new Date(event.until).toISOString()}: ${event.why}`)
+    case "account.freed":
+      return `account ${event.account}: may be used again`
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }
