@@ -15,6 +15,7 @@ import * as FleetLedger from "../../src/fleet/FleetLedger.ts"
 import { FleetSettings } from "../../src/fleet/FleetSettings.ts"
 import * as Placing from "../../src/fleet/Placing.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
+import { StateStore } from "../../src/state/StateStore.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
 import { Inputs } from "../../src/task/Inputs.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
@@ -107,6 +108,7 @@ const node = Effect.fnUntraced(function* (
       Layer.provideMerge(
         FleetLedger.layer({ self, shared: true, dataDir: "", kept: KEPT, bounds: { interruptions: 10 } })
       ),
+      Layer.provide(StateStore.layerMemory),
       Layer.provide(listening),
       Layer.provide(FleetHome.layer(transport, fleet, name)),
       Layer.provideMerge(Layer.fresh(EventBus.layer)),
