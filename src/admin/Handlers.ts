@@ -3,7 +3,7 @@ import { Deferred, Effect, Fiber, Layer, SchemaIssue, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
-import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { AgentNotPerforming, AgentNotRunning, AgentUnknown, InboxFull } from "../agent/AgentError.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
@@ -137,6 +137,15 @@ const agents = HttpApiBuilder.group(
         Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
       resumeAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.resumeAgent(id)), only(...runningErrors, PauseFailed)),
+      interruptAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.interruptAgent(id)), only(AgentUnknown, AgentNotPerforming)),
+      setModel: ({ params: { id }, payload: { model } }) =>
+        Effect.mapError(whole(operated.setModel(id, model)), only(...runningErrors)),
+      tellAgent: ({ params: { id }, payload: { text } }) =>
+        operated.tellAgent(id, text).pipe(
+          Effect.map((heard) => ({ heard })),
+          Effect.mapError(only(...runningErrors, InboxFull))
+        ),
       limitAgent: ({ params: { id }, payload }) =>
         Effect.mapError(operated.limitAgent(id, payload), only(...runningErrors, LimitUnenforceable)),
       explain: ({ params: { id } }) =>

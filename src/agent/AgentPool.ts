@@ -34,6 +34,8 @@ export interface AgentSnapshot {
   readonly session?: string | undefined
   /** Dollars that its attempts have cost in this run. */
   readonly costUsd?: number | undefined
+  /** Undefined: the CLI's own. */
+  readonly model?: string | undefined
   /** What its CLI and all it has started use, as of the last look. */
   readonly usage?: TreeUsage | undefined
 }
@@ -111,6 +113,7 @@ export class AgentPool extends Context.Service<
               holds: agent.holds(),
               session: agent.session(),
               costUsd: agent.spent(),
+              model: agent.model(),
               usage: agent.usage()
             }))
           ),

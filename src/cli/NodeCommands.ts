@@ -3,6 +3,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
+import type { AgentCommand } from "../message/Command.ts"
 import type { FleetWhere } from "./FleetWhere.ts"
 import { labels, taskFlags } from "./TaskFlags.ts"
 import type { AgentInput } from "./Where.ts"
@@ -216,15 +217,15 @@ const tellable = {
 type Told = AgentInput & { readonly whole: boolean; readonly fleet: FleetWhere }
 /** Who names a server means its fleet. */
 const isForFleet = ({ fleet, whole }: Told) => whole || Option.isSome(fleet.server)
-const tellFleet = (input: Told, command: "pause" | "resume" | "restart" | "stop") =>
+const tellFleet = (input: Told, body: AgentCommand) =>
   Effect.flatMap(
     Effect.promise(() => import("./tellFleet.ts")),
-    ({ tellFleet }) => tellFleet(input, input.fleet, command)
+    ({ tellFleet }) => tellFleet(input, input.fleet, body)
   )
 
 const stop = Command.make("stop", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "stop")
+    ? tellFleet(input, { command: "stop" })
     : Effect.flatMap(
         Effect.promise(() => import("./stopAgent.ts")),
         ({ stopAgent }) => stopAgent(input)
@@ -240,7 +241,7 @@ const start = Command.make("start", agentsInput, (input) =>
 
 const restart = Command.make("restart", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "restart")
+    ? tellFleet(input, { command: "restart" })
     : Effect.flatMap(
         Effect.promise(() => import("./restartAgent.ts")),
         ({ restartAgent }) => restartAgent(input)
@@ -249,7 +250,7 @@ const restart = Command.make("restart", tellable, (input) =>
 
 const pause = Command.make("pause", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "pause")
+    ? tellFleet(input, { command: "pause" })
     : Effect.flatMap(
         Effect.promise(() => import("./pauseAgent.ts")),
         ({ pauseAgent }) => pauseAgent(input)
@@ -258,12 +259,60 @@ const pause = Command.make("pause", tellable, (input) =>
 
 const resume = Command.make("resume", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "resume")
+    ? tellFleet(input, { command: "resume" })
     : Effect.flatMap(
         Effect.promise(() => import("./pauseAgent.ts")),
         ({ resumeAgent }) => resumeAgent(input)
       )
 ).pipe(Command.withDescription("Let a paused agent go on"))
+
+const interrupt = Command.make("interrupt", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, { command: "interrupt" })
+    : Effect.flatMap(
+        Effect.promise(() => import("./instructAgent.ts")),
+        ({ interruptAgent }) => interruptAgent(input)
+      )
+).pipe(
+  Command.withDescription("Break off what an agent does; its task goes on after a pause, in the same conversation")
+)
+
+const model = Command.make(
+  "model",
+  {
+    ...tellable,
+    model: Argument.String("model").pipe(
+      Argument.withDescription("Its name. Whether there is such a model shows in the next turn")
+    )
+  },
+  (input) =>
+    isForFleet(input)
+      ? tellFleet(input, { command: "set_model", model: input.model })
+      : Effect.flatMap(
+          Effect.promise(() => import("./instructAgent.ts")),
+          ({ setModel }) => setModel(input)
+        )
+).pipe(Command.withDescription("Give an agent another model, until its next life"))
+
+const tell = Command.make(
+  "tell",
+  {
+    ...tellable,
+    message: Argument.String("message").pipe(Argument.withDescription("What it is told"))
+  },
+  (input) =>
+    isForFleet(input)
+      ? tellFleet(input, { command: "send_message", text: input.message })
+      : Effect.flatMap(
+          Effect.promise(() => import("./instructAgent.ts")),
+          ({ tellAgent }) => tellAgent(input)
+        )
+).pipe(
+  Command.withDescription("Tell an agent something: in the turn that it is in, or with its next one"),
+  Command.withExamples([
+    { command: 'mister-smith tell worker "The build is green again."', description: "While it works" }
+  ])
+)
 
 const limit = Command.make(
   "limit",
@@ -376,6 +425,9 @@ export const nodeCommands = [
   restart,
   pause,
   resume,
+  interrupt,
+  tell,
+  model,
   limit,
   why,
   logs,

@@ -6,6 +6,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { type KV, type NatsConnection, nanos } from "nats"
 import type { TransportClosed } from "../transport/TransportError.ts"
 import { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
+import { tokenOf } from "./FleetSettings.ts"
 import { type Listed, NodeRecord } from "./NodeRecord.ts"
 import { byName, type RegistryShape } from "./Registry.ts"
 
@@ -22,8 +23,7 @@ export interface Options {
 }
 
 /** The bucket of a fleet, by its prefix. No two prefixes have the same. */
-export const bucketOf = (prefix = ""): string =>
-  `mister-smith-nodes${prefix === "" ? "" : `-${prefix.replaceAll("_", "_u").replaceAll(".", "_d")}`}`
+export const bucketOf = (prefix?: string): string => `mister-smith-nodes${tokenOf(prefix)}`
 
 const text = new TextEncoder()
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(NodeRecord))

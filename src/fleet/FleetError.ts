@@ -32,22 +32,6 @@ export class NodeNameTaken extends Schema.TaggedError<NodeNameTaken, Fault>("mis
   }
 }
 
-/** The command is understood, but agents of this version cannot be told so. */
-export class CommandUnsupported extends Schema.TaggedError<CommandUnsupported, Fault>(
-  "mister-smith/CommandUnsupported"
-)("CommandUnsupported", { command: Schema.String }) {
-  static {
-    follow(this, {
-      severity: "low",
-      recovery: "ignore",
-      hint: "what an agent of this node can be told is: pause, resume, restart, stop, status"
-    })
-  }
-  override get message() {
-    return `this node cannot carry out the command "${this.command}"`
-  }
-}
-
 /** No server of the fleet could be asked. */
 export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault>("mister-smith/FleetUnreachable")(
   "FleetUnreachable",

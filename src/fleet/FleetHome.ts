@@ -5,6 +5,7 @@
 import { Context, Effect, Layer, type Scope, type Stream } from "effect"
 import type { Published } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
+import type { NatsConnections } from "../transport/NatsTransport.ts"
 import type { TransportShape } from "../transport/Transport.ts"
 import type { TransportSettings } from "../transport/TransportSettings.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
@@ -17,6 +18,8 @@ export interface FleetHomeShape {
   readonly wire:
     | {
         readonly transport: TransportShape
+        /** The client's own connections, for the ledger. */
+        readonly connections?: Layer.Layer<NatsConnections>
         /** Answers the stock tools of NATS, until the Scope closes. Waits for a server. */
         serve(info: () => NodeInfo): Effect.Effect<void, never, Scope.Scope>
       }

@@ -32,6 +32,10 @@ export const make = Effect.fnUntraced(function* (
       bucket: BucketRegistry.bucketOf(settings.prefix),
       made: { expire, replicas }
     }),
-    wire: { transport, serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info) }
+    wire: {
+      transport,
+      connections: Layer.succeed(NatsTransport.NatsConnections, Context.get(context, NatsTransport.NatsConnections)),
+      serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info)
+    }
   }
 })

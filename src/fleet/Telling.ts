@@ -84,7 +84,8 @@ export const tell = Effect.fnUntraced(function* (
   const hear = Effect.fnUntraced(function* (event: Published) {
     roster.note(event)
     for (const told of said(event, { node, roster, subjects })) yield* publish(told)
-    if (event.type === "task.state" && isFinal(event.to))
+    // Of a shared ledger's tasks the ledger tells it, and what it tells is kept.
+    if (event.type === "task.state" && isFinal(event.to) && ledger.here?.shared !== true)
       for (const told of yield* ended(event.task)) yield* publish(told)
     seen = event.seq
     if (ending !== undefined && seen >= ending.at) yield* Deferred.succeed(ending.done, undefined)

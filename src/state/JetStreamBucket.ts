@@ -41,7 +41,7 @@ const OPERATION = "KV-Operation"
 const ROLLUP = "Nats-Rollup"
 
 /** JetStream's own numbers of what went wrong. */
-const WRONG_LAST = new Set([10071, 10164])
+const WRONG_LAST = new Set([10070, 10071, 10164])
 const NO_ROOM = new Set([10023, 10047, 10077, 10110])
 const TOO_LARGE = new Set([10054, 10097])
 const NOT_FOUND = 10037
@@ -59,6 +59,9 @@ interface Place {
   readonly stream: string
   readonly subject: string
 }
+
+/** What a write is refused without: nothing newer under its key, or nothing newer in all of its stream. */
+type Expected = { readonly lastSubjectSequence: number } | { readonly lastSequence: number }
 
 export interface Heard extends Value {
   readonly key: string
@@ -161,13 +164,22 @@ export class JetStreamBucket {
     isMine: (value: Value) => boolean
   ): Promise<Put> {
     const place = { stream: this.stream, subject: `${this.prefix}${key}` }
-    if (this.options.replicas === 1 || expected === 0) return this.write(place, bytes, expected, isMine)
+    const last = { lastSubjectSequence: expected }
+    if (this.options.replicas === 1 || expected === 0) return this.write(place, bytes, last, isMine)
     const fence = `fence.${this.options.name}.${key}.${expected}`
     if (!this.fences.has(fence) && !(await this.pass(fence, key, expected))) return undefined
     this.fences.add(fence)
-    const revision = await this.write(place, bytes, expected, isMine)
+    const revision = await this.write(place, bytes, last, isMine)
     this.fences.delete(fence)
     return revision
+  }
+
+  /**
+   * Only where nothing at all has been written to the bucket since `last`, under whatever key. Servers with replicas look at
+   * this once more when the write is agreed on, so that it needs no fence.
+   */
+  append(key: string, bytes: Uint8Array, last: number, isMine: (value: Value) => boolean): Promise<Put> {
+    return this.write({ stream: this.stream, subject: `${this.prefix}${key}` }, bytes, { lastSequence: last }, isMine)
   }
 
   /** Only one may write over this revision. False where it has been written over. */
@@ -176,7 +188,7 @@ export class JetStreamBucket {
     const isMine = ({ bytes }: Value) => bytes !== undefined && Buffer.compare(bytes, token) === 0
     for (let nth = 0; nth < TAKEN; nth++) {
       const place = { stream: this.fenceStream, subject: `${fence}.${nth}` }
-      if ((await this.write(place, token, 0, isMine)) !== undefined) return true
+      if ((await this.write(place, token, { lastSubjectSequence: 0 }, isMine)) !== undefined) return true
       for (let waited = 0; waited < GRACE; waited += PAUSE) {
         if ((await this.read(key)).revision !== expected) return false
         await pause(PAUSE)
@@ -188,7 +200,7 @@ export class JetStreamBucket {
   private async write(
     { stream, subject }: Place,
     bytes: Uint8Array | undefined,
-    expected: number,
+    expect: Expected,
     isMine: (value: Value) => boolean
   ): Promise<Put> {
     const until = performance.now() + this.patience
@@ -203,7 +215,7 @@ export class JetStreamBucket {
           }
           const { seq } = await this.options.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, {
             headers: written,
-            expect: { lastSubjectSequence: expected },
+            expect,
             timeout: REQUEST
           })
           return seq
@@ -272,6 +284,12 @@ export class JetStreamBucket {
       filter: `${this.prefix}${filter}`,
       ...(upTo === undefined ? {} : { seq: upTo + 1 })
     })
+  }
+
+  /** Those that have a message, be it that they were erased. */
+  async keys(filter: string): Promise<ReadonlyArray<string>> {
+    const { state } = await this.jsm.streams.info(this.stream, { subjects_filter: `${this.prefix}${filter}` })
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.prefix.length))
   }
 
   /** The last revision that was given. */

@@ -4,21 +4,23 @@
  * Promises: what is answered as accepted, ended, parked or cancelled is kept by the servers, by most of the replicas where
  * there are several; a task is held by one attempt at a time and ended once, whatever node or server dies when, because
  * each of its moves is a compare-and-set on its key, and late ones are refused by what is there. What a node holds without
- * a lease it holds as long as it lives: when it has not been heard of for the lease, any other takes it over. Late by a
+ * a lease it holds as long as it lives: when it is dead (JetStreamPeers.ts), any other takes it over. Late by a
  * moment is only what a node knows of what others have done: it reads from its mirror (JetStreamMirror.ts), and what it
  * decides on what is old is refused, read anew and decided once more.
  *
  * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
  */
-import { Clock, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { Subjects } from "../message/Subject.ts"
-import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
-import { JetStreamStore, MISSED } from "./JetStreamStore.ts"
+import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
+import { again, watching } from "./JetStreamWatching.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
 import { TaskLedger } from "./TaskLedger.ts"
@@ -35,12 +37,18 @@ export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 
 export interface JetStreamLedgerOptions {
   /** The name of this node, which it keeps over its lives and shares with none. */
   readonly node: string
+  /** Its place and mark, by which two of one name are told apart. Left out: there are no two. */
+  readonly home?: string
+  /** Told that another one of this name is there and is watched, whether it lives. */
+  readonly waits?: (who: string) => void
   readonly bucket?: string
   /** Servers that keep each task. Default 1. */
   readonly replicas?: number
   /** Bytes. Default: as many as the servers give. */
   readonly maxBytes?: number
   readonly lease?: number
+  /** When another node is suspected, and when it is dead, in place of the lease alone. */
+  readonly failure?: PeerSettings
   /** How long a write is tried while no server answers, in milliseconds. */
   readonly patience?: number
   readonly kept?: Kept
@@ -57,6 +65,7 @@ export const layer = (options: JetStreamLedgerOptions) =>
     TaskLedger,
     Effect.gen(function* () {
       const { bounds, kept = KEPT, lease = LEASE, node } = options
+      const { failure = peersAfter(lease) } = options
       const name = options.bucket ?? BUCKET
       const connections = yield* NatsConnections
       const opening = Effect.tryPromise({
@@ -74,43 +83,32 @@ export const layer = (options: JetStreamLedgerOptions) =>
             maxBytes,
             ...(patience === undefined ? {} : { patience })
           })
-          return JetStreamStore.open(bucket, node, options.at)
+          return JetStreamStore.open(bucket, {
+            node,
+            home: options.home,
+            peers: failure,
+            waits: options.waits ?? (() => {}),
+            at: options.at
+          })
         },
         catch: (error) => explain(`in the bucket ${name}`, error)
       })
-      const store = yield* Effect.acquireRelease(opening, (store) =>
-        Effect.promise(() => store.leave()).pipe(
-          Effect.timeout(GOOD_BYE),
-          Effect.catchCause(() => Effect.void),
-          Effect.andThen(Effect.sync(() => store.stop()))
-        )
-      )
-      // By the machine's time, and no other: servers and nodes live by it.
-      const pause = Effect.callback<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), lease / MISSED)
-        return Effect.sync(() => clearTimeout(timer))
-      })
-      const again = (work: (now: number) => Promise<void>) => {
-        // Said once, until it works again.
-        let said = false
-        return Clock.currentTimeMillis.pipe(
-          Effect.flatMap((now) => Effect.tryPromise({ try: () => work(now), catch: (error) => store.unusable(error) })),
-          Effect.andThen(Effect.sync(() => (said = false))),
-          Effect.catch((error) =>
-            Effect.suspend(() => {
-              if (said) return Effect.void
-              said = true
-              return inModule("task")(Effect.logWarning(error.message))
-            })
+      const store = yield* Effect.acquireRelease(
+        opening,
+        (store) =>
+          Effect.promise(() => store.leave()).pipe(
+            Effect.timeout(GOOD_BYE),
+            Effect.catchCause(() => Effect.void),
+            Effect.andThen(Effect.sync(() => store.stop()))
           ),
-          Effect.andThen(pause),
-          Effect.forever,
-          Effect.forkScoped
-        )
-      }
-      yield* again((now) => store.beat(now))
-      yield* again(() => store.tidy())
-      const ledger = yield* Ledger.make(() => store, kept, bounds)
+        // Whoever waits for a server can be stopped.
+        { interruptible: true }
+      )
+      const others = yield* watching(store)
+      const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+      yield* again(store, Effect.as(tidying, failure.every), failure.every)
+      const made = yield* Ledger.make(() => store, kept, bounds)
+      const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
       const { outsiders } = options
       if (outsiders === undefined) return ledger
       const intake = yield* Effect.acquireRelease(

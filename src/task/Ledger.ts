@@ -302,6 +302,7 @@ export const make = Effect.fnUntraced(function* (
           return refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
         return move(record, "running", {
           agent,
+          ...(shared === undefined ? {} : { node: shared.node }),
           attempt,
           startedAt: record.startedAt ?? now,
           leaseUntil: lease === undefined ? undefined : now + lease
@@ -410,7 +411,10 @@ export const make = Effect.fnUntraced(function* (
         })
       ),
     released: (id, attempt) => waiting.released(id, attempt),
-    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription),
+    ...(shared === undefined
+      ? {}
+      : { here: { node: shared.node, shared: true, lastNode: (id: string) => store.get(id)?.node } })
   }
   return service
 })

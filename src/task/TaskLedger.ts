@@ -9,6 +9,7 @@
 import { Context, type Effect, Layer, type Scope, type Stream } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
 import type { Adoptee } from "./Adopting.ts"
+import type { Here } from "./Here.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
 import { MemoryStore } from "./MemoryStore.ts"
@@ -115,6 +116,8 @@ export class TaskLedger extends Context.Service<
     released(id: string, attempt: number): Effect.Effect<void>
     /** Says that something has changed, at least once for any number of changes. Live once the Effect completes. */
     readonly changes: Effect.Effect<Stream.Stream<void>, never, Scope.Scope>
+    /** This node among those that share the ledger. None: it is nobody's but this process's, which has no name. */
+    readonly here?: Here
   }
 >()("mister-smith/task/TaskLedger") {
   static readonly layerMemory = Layer.effect(

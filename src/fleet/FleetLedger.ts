@@ -1,0 +1,141 @@
+/**
+ * Which ledger a node works on: its own file, or the one that it shares with its fleet. The only place where this is decided.
+ *
+ * Promises: a node whose servers are not there yet waits for them, says so, and can be stopped meanwhile; what no waiting
+ * cures (permissions, a stream that is set up otherwise) fails the start. The client of NATS is loaded by those only who need it.
+ */
+import { hostname } from "node:os"
+import { join, resolve } from "node:path"
+import { Duration, Effect, Exit, Layer, Scope } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
+import { EventBus } from "../event/EventBus.ts"
+import * as Subject from "../message/Subject.ts"
+import { StateStore } from "../state/StateStore.ts"
+import { peersOf } from "../task/FailureSettings.ts"
+import type { Kept } from "../task/LedgerStore.ts"
+import * as SqliteLedger from "../task/SqliteLedger.ts"
+import type { LedgerUnusable } from "../task/TaskError.ts"
+import { TaskLedger } from "../task/TaskLedger.ts"
+import type { Self } from "./Fleet.ts"
+import { FleetHome } from "./FleetHome.ts"
+import { tokenOf } from "./FleetSettings.ts"
+
+export interface FleetLedgerOptions {
+  readonly self: Self
+  readonly shared: boolean
+  readonly dataDir: string
+  /** How much is kept of what has ended. */
+  readonly kept: Kept
+  readonly bounds: { readonly interruptions: number }
+}
+
+/** Characters of results that a fleet keeps: each node has them all in memory. */
+const SHARED_TEXT = 64 * 1024 * 1024
+/** A start that waits so long for its servers says so. */
+const SILENCE = Duration.seconds(2)
+/** Before the servers are asked again. */
+const AGAIN = Duration.seconds(1)
+
+/** The bucket in which the tasks of a fleet stand, by its prefix. No two prefixes have the same. */
+export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
+
+export const layer = (options: FleetLedgerOptions) => (options.shared ? shared(options) : own(options))
+
+const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
+  Layer.effect(
+    TaskLedger,
+    Effect.map(TaskLedger, (ledger) => ({
+      ...ledger,
+      here: { node: self.node, shared: false, lastNode: () => undefined }
+    }))
+  ).pipe(Layer.provide(SqliteLedger.layer(join(dataDir, SqliteLedger.FILE), { kept, bounds })))
+
+const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
+  Layer.effect(
+    TaskLedger,
+    Effect.gen(function* () {
+      const { wire } = yield* FleetHome
+      const bus = yield* EventBus
+      const { node, prefix, settings } = self
+      if (wire?.connections === undefined) return yield* Effect.die("a node without servers shares no ledger")
+      const { connections } = wire
+      const home = yield* homeOf(dataDir)
+      let awaited = "no server has answered yet"
+      const outsiders = yield* Effect.orDie(Effect.fromResult(Subject.make(prefix)))
+      const ledger = yield* Effect.promise(() => import("../task/JetStreamLedger.ts")).pipe(
+        Effect.map(({ layer }) =>
+          layer({
+            node,
+            home,
+            waits: (who) => {
+              awaited = `${who} has the name "${node}", and it is looked whether that one lives`
+            },
+            bucket: ledgerBucketOf(prefix),
+            replicas: settings.replicas,
+            ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
+            failure: peersOf(settings),
+            // What a reload changes is read anew each time.
+            kept: {
+              get tasks() {
+                return kept.tasks
+              },
+              get dead() {
+                return kept.dead
+              },
+              text: Math.min(kept.text, SHARED_TEXT)
+            },
+            bounds,
+            outsiders
+          }).pipe(Layer.provide(connections))
+        )
+      )
+      /** Told when it changes. */
+      let told = ""
+      const tell = (why: string) =>
+        Effect.suspend(() => {
+          if (told === why) return Effect.void
+          told = why
+          return bus.publish({
+            type: "fleet.trouble",
+            kind: "LedgerAwaited",
+            message: `this node begins when it has the ledger of its fleet: ${why}`,
+            hint: "it is tried until it is there; `fleet.ledger` own is for a node that keeps its tasks for itself"
+          })
+        })
+      const built: Effect.Effect<TaskLedger["Service"], LedgerUnusable, Scope.Scope | EventBus | SecureRandom> =
+        Effect.catchTag(attempt(ledger), "LedgerUnusable", (error) =>
+          error.recovery === "retry"
+            ? tell(error.message).pipe(Effect.andThen(Effect.sleep(AGAIN)), Effect.andThen(Effect.suspend(() => built)))
+            : Effect.fail(error)
+        )
+      const late = Effect.andThen(
+        Effect.sleep(SILENCE),
+        Effect.suspend(() => tell(awaited))
+      )
+      return yield* Effect.raceFirst(built, Effect.andThen(late, Effect.never))
+    })
+  )
+
+/** Under which the mark of a data directory is kept in it. */
+const HOME = ["node", "home"] as const
+
+/** This data directory, and no other of the same path, also not on a machine of the same name. */
+const homeOf = Effect.fnUntraced(function* (dataDir: string) {
+  const store = yield* StateStore
+  const random = yield* SecureRandom
+  const known = yield* store.get(...HOME)
+  const mark = known?.value ?? (yield* random.uuidV7())
+  // One key that is short is never too much.
+  if (known === undefined) yield* Effect.catchTag(store.put(...HOME, mark), "StateFull", Effect.die)
+  return `${hostname()}:${resolve(dataDir)}#${mark}`
+})
+
+/** One try, of which nothing is left when it fails. */
+const attempt = <E, R>(ledger: Layer.Layer<TaskLedger, E, R>) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    const context = yield* Effect.onExit(Layer.buildWithScope(ledger, scope), (exit) =>
+      Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
+    )
+    return yield* Effect.provideContext(TaskLedger, context)
+  })
