@@ -344,7 +344,7 @@ describe("a node that stores and forwards", () => {
       ] as const) {
         yield* link.loseAnswer(nth)
         yield* link.mend
-        while (link.isUp()) yield* Effect.yieldNow
+        while (link.isUp()) yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* fleet.get(lost)).id, lost)
         assert.isEmpty(yield* ledger.heads().pipe(Effect.map((heads) => heads.filter(({ id }) => id === lost))))
         if (lost === "fresh") assert.strictEqual((yield* ledger.get("fresh")).state, "queued")
