@@ -150,7 +150,7 @@ export class MisterSmith extends Context.Service<
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
     /** Breaks off what the agent does. Its task goes on after a pause, in the same conversation, as one whose agent was stopped. */
     interruptAgent(agent: string): Effect.Effect<void, InterruptError>
-    /** Another model, from the next model call on, until the agent's life ends. Whether there is such a model shows then. */
+    /** Another model, from the next turn on, until the agent's life ends. Whether there is such a model shows then. */
     setModel(agent: string, model: string): Effect.Effect<void, ModelError>
     /** Tells an agent something: in the turn that it is in, or with its next one. Costs no turn of its own while it is idle. */
     tellAgent(agent: string, text: string): Effect.Effect<Heard, TellError>

@@ -161,7 +161,7 @@ export interface Agent {
    * task/'s business. Completes when it has ended.
    */
   readonly interrupt: Effect.Effect<void, AgentNotPerforming>
-  /** From its next model call on, until it is changed or its life ends. */
+  /** From its next turn on, until it is changed or its life ends. */
   setModel(model: string): Effect.Effect<void, AgentNotRunning | ClaudeFailure>
   /** The model it has been given, or is set to. Undefined: the CLI's own. */
   readonly model: () => string | undefined
