@@ -113,6 +113,25 @@ export type Event =
       readonly why: "threw" | "slow" | "promise" | "unfit"
       readonly detail: string
     }
+  /** This node has claimed a task that nodes had bid for. */
+  | {
+      readonly type: "task.placed"
+      readonly task: string
+      readonly attempt: number
+      readonly node: string
+      /** `grace`: another one had bid better, and did not take it in time. */
+      readonly by: "best_bid" | "grace"
+      /** Those that were heard in time, the best first. */
+      readonly bids: ReadonlyArray<{
+        readonly node: string
+        readonly free: number
+        readonly slots: number
+        readonly warm: boolean
+        readonly spare: number
+        readonly quotaUsd?: number
+        readonly price?: number
+      }>
+    }
   /** A task has got a place of its own to work in, or has got it back. */
   | {
       readonly type: "workspace.made"
@@ -216,6 +235,26 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** Another node leads the fleet, or none that this one knows of. */
+  | {
+      readonly type: "fleet.leader"
+      readonly leader: string | undefined
+      /** Greater with each term. */
+      readonly epoch: number
+      /** This node does. */
+      readonly mine: boolean
+    }
+  /** The agents of an account begin no task before this time. */
+  | {
+      readonly type: "account.limited"
+      readonly account: string
+      /** Milliseconds since the epoch. */
+      readonly until: number
+      readonly why: string
+      /** The node that met the limit. */
+      readonly node: string
+    }
+  | { readonly type: "account.freed"; readonly account: string }
   /** Another node is silent for longer than usual, as far as this one can hear. */
   | {
       readonly type: "fleet.suspected"
