@@ -18,7 +18,7 @@ import type { LedgerUnusable } from "../task/TaskError.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
 import type { Self } from "./Fleet.ts"
 import { FleetHome } from "./FleetHome.ts"
-import { tokenOf } from "./FleetSettings.ts"
+import { ledgerBucketOf } from "./FleetSettings.ts"
 
 export interface FleetLedgerOptions {
   readonly self: Self
@@ -35,9 +35,6 @@ const SHARED_TEXT = 64 * 1024 * 1024
 const SILENCE = Duration.seconds(2)
 /** Before the servers are asked again. */
 const AGAIN = Duration.seconds(1)
-
-/** The bucket in which the tasks of a fleet stand, by its prefix. No two prefixes have the same. */
-export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
 
 export const layer = (options: FleetLedgerOptions) => (options.shared ? shared(options) : own(options))
 

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection, RequestStrategy } from "nats"
 import { assert, describe, it } from "vitest"
+import { finish, tempDir } from "../utils/Binary.ts"
 import { agent, fake, fleet, resultOf } from "../utils/Fleet.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
 
@@ -208,6 +209,61 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     const pings = await client.requestMany("$SRV.PING", "", { strategy: RequestStrategy.Timer, maxWait: 2_000 })
     for await (const ping of pings) nodes.add(ping.json<{ metadata: Body }>().metadata["node"])
     assert.sameMembers([...nodes], ["edge-1", "edge-2"])
+  })
+
+  it("is given tasks, asked and told over its servers where no node runs", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    using elsewhere = tempDir()
+    const at = { cwd: elsewhere.path }
+    const asked = (...args: ReadonlyArray<string>) => finish([...args, "--server", nats.url], at)
+    const early = await asked("tasks")
+    assert.strictEqual(early.code, 1)
+    assert.include(early.stderr, "mister-smith-tasks")
+
+    const node = it.run(member(nats.url, "edge-1"), "--json")
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const done = await asked("submit", fake({ text: "from afar" }), "--id", "t1", "--wait")
+    assert.strictEqual(done.code, 0, done.stderr)
+    assert.strictEqual(done.stdout, "from afar\n")
+    const again = await asked("submit", "something else", "--id", "t1")
+    assert.strictEqual(again.code, 2)
+    assert.include(again.stderr, "other content")
+    const filed = await asked("submit", "look", "--input", "x")
+    assert.include(filed.stderr, "files are taken by a node")
+
+    const bound = await asked("submit", "never done", "--id", "t2", "--node", "edge-9")
+    assert.strictEqual(bound.code, 0, bound.stderr)
+    const listed = await asked("tasks")
+    assert.match(listed.stdout, /^TASK +STATE +TYPE +AGENT +NODE/m)
+    assert.match(listed.stdout, /^t1 +succeeded +task +worker +edge-1 /m)
+    assert.match(listed.stdout, /^t2 +queued /m)
+    const one = JSON.parse((await asked("task", "t1", "--json")).stdout)
+    assert.deepInclude(one, { id: "t1", node: "edge-1", state: "succeeded" })
+    assert.deepInclude(one.history[0], { attempt: 1, agent: "worker", node: "edge-1" })
+    // A node knows the same, and why it does not do the one that is not for it.
+    const here = await finish(["tasks", "--json"], { cwd: it.dir })
+    assert.deepStrictEqual(
+      here.lines.map(({ id, state }) => [id, state]),
+      [
+        ["t1", "succeeded"],
+        ["t2", "queued"]
+      ]
+    )
+    const why = await finish(["explain", "t2", "--task"], { cwd: it.dir })
+    assert.include(why.stdout, 'for node "edge-9"')
+
+    const slow = await asked("submit", fake({ text: "too late", delay: 60_000 }), "--id", "t3")
+    assert.strictEqual(slow.code, 0, slow.stderr)
+    await node.waitFor("it is begun", (line) => line["task"] === "t3" && line["to"] === "running")
+    const cancelled = await asked("task", "cancel", "t3", "--why", "no need")
+    assert.strictEqual(cancelled.code, 0, cancelled.stderr)
+    assert.include(cancelled.stdout, "no need")
+    // What its agent did is broken off: it is free for the next.
+    const next = await asked("submit", fake({ text: "next" }), "--id", "t4", "--wait")
+    assert.strictEqual(next.stdout, "next\n")
+    const unsaid = await finish(["tasks", "--fleet"], at)
+    assert.strictEqual(unsaid.code, 2)
   })
 
   it.skipIf(natsCommand === undefined)("serves the nats command", async () => {
