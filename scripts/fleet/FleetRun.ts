@@ -44,7 +44,7 @@ export interface FleetReport {
   /** Lives of nodes. */
   readonly lives: number
   readonly cuts: boolean
-  /** Times that a node was told that its attempt was no longer the one that holds the task. */
+  /** Times that a node came with the end of an attempt that no longer held its task. */
   readonly refusedLate: number
   readonly check: Report
   readonly problems: ReadonlyArray<string>
@@ -62,9 +62,11 @@ const MAX_REPLICAS = 3
 const ON_LOOPBACK: Place = { address: "127.0.0.1", enter: [] }
 const BUCKET = "mister-smith-tasks"
 const TYPE = "task"
-/** What a node logs when it comes late (AttemptSuperseded). */
-const LATE = /is over \(now \d+\)/g
+/** What a node logs when it is refused. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
+const REFUSED = /attempt (\d+) of task \S+ is over \(now (\d+)\)/g
 
+const late = (said: string) =>
+  [...said.matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length
 const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 const isLinked = (place: Place): place is LinkedPlace => "cut" in place
 
@@ -123,7 +125,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       troubles: count,
       lives: members.reduce((sum, { lives }) => sum + lives, 0),
       cuts: canCut,
-      refusedLate: members.reduce((sum, member) => sum + (member.said().match(LATE)?.length ?? 0), 0),
+      refusedLate: members.reduce((sum, member) => sum + late(member.said()), 0),
       check: report,
       problems: [...problems, ...left, ...report.problems]
     }

@@ -28,7 +28,7 @@ export const tasksOf = (random: Random, count: number, lease: number): ReadonlyA
     const earlier = random.chance(0.2) ? random.pick(tasks.slice(-20)) : undefined
     tasks.push({
       id,
-      prompt: `Do it. [task ${id}]${ballast} @fake${JSON.stringify(Array.from({ length: ANSWERS }, () => step))}`,
+      prompt: `Do it.${ballast} [task ${id}] @fake${JSON.stringify(Array.from({ length: ANSWERS }, () => step))}`,
       ...(random.chance(0.3) ? { priority: random.between(-10, 10) } : {}),
       ...(earlier === undefined ? {} : { after: [earlier.id] })
     })

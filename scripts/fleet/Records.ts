@@ -58,7 +58,8 @@ const messages = async (manager: JetStreamManager, stream: string) => {
     readonly bytes: Uint8Array
     readonly marker: boolean
   }> = []
-  for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+  // An empty one begins at 0, which is no message.
+  for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
     const message = await patiently(() =>
       manager.streams.getMessage(stream, { seq }).catch((error: unknown) => {
         // What was written over is gone.

@@ -273,6 +273,27 @@ export type Event =
     }
   /** A node that was suspected, or counted as dead, gives signs of life again. */
   | { readonly type: "fleet.back"; readonly node: string; readonly was: "suspected" | "dead" }
+  /** What this node does among others has changed: it has lost the fleet's ledger, or has it again. */
+  | {
+      readonly type: "fleet.mode"
+      readonly from: "full" | "no_new_work" | "store_and_forward"
+      readonly to: "full" | "no_new_work" | "store_and_forward"
+      readonly reason: string
+      /** Ends of attempts, and tasks of its own, that wait for the fleet. */
+      readonly reports: number
+      readonly tasks: number
+    }
+  /** An attempt has ended while the fleet cannot be told: it is told when it can. */
+  | { readonly type: "outbox.kept"; readonly task: string; readonly attempt: number; readonly agent: string }
+  /** What was kept for the fleet is not taken by it: another attempt was faster, or it knows the task otherwise. It is dropped. */
+  | {
+      readonly type: "outbox.refused"
+      readonly task: string
+      readonly attempt: number
+      readonly fault: FaultReport
+    }
+  /** Events that were to be told to the fleet had to go, the oldest first, because more were waiting than may. */
+  | { readonly type: "outbox.lost"; readonly events: number }
   /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
   | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */
