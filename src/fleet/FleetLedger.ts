@@ -22,7 +22,7 @@ import { Edge } from "./Edge.ts"
 import * as EdgeLink from "./EdgeLink.ts"
 import type { Self } from "./Fleet.ts"
 import { FleetHome } from "./FleetHome.ts"
-import { tokenOf } from "./FleetSettings.ts"
+import { ledgerBucketOf } from "./FleetSettings.ts"
 
 export interface FleetLedgerOptions {
   readonly self: Self
@@ -43,9 +43,6 @@ const FIRST = Duration.seconds(2)
 const SILENCE = Duration.seconds(2)
 /** Before the servers are asked again. */
 const AGAIN = Duration.seconds(1)
-
-/** The bucket in which the tasks of a fleet stand, by its prefix. No two prefixes have the same. */
-export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
 
 export const layer = (options: FleetLedgerOptions) => (options.shared ? shared(options) : own(options))
 
