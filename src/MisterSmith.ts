@@ -18,6 +18,7 @@ import {
   type Stream
 } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Accounts } from "./agent/Account.ts"
 import type { Heard } from "./agent/Agent.ts"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost, renewed } from "./agent/AgentHost.ts"
@@ -49,6 +50,7 @@ import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
 import * as FleetLedger from "./fleet/FleetLedger.ts"
 import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
+import * as Placing from "./fleet/Placing.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
@@ -200,6 +202,7 @@ export class MisterSmith extends Context.Service<
     return Fleet.layer(self).pipe(
       Layer.provide(Layer.effect(Steered, MisterSmith)),
       Layer.provideMerge(MisterSmith.layerOn(config, live)),
+      Layer.provideMerge(Placing.layer(self)),
       Layer.provideMerge(FleetVoice.layer(self)),
       Layer.provideMerge(
         FleetLedger.layer({
@@ -229,6 +232,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Accounts.layer(selfOf(config).node)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(Workspaces.layer(config.workspaces)),
       Layer.provideMerge(AgentHost.layer(hostOf(config))),

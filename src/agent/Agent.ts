@@ -18,6 +18,7 @@ import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
+import { Accounts } from "./Account.ts"
 import {
   type AgentDefect,
   AgentGone,
@@ -234,10 +235,20 @@ export const make = Effect.fn("Agent.make")(function* (
   /** While it is paused: what it is underneath, and will be again. */
   let underneath: AgentState | undefined
 
-  const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
+  const accounts = yield* Accounts
+  /** Who is ready, but may not begin: its account must wait. */
+  const orThrottled = (to: AgentState, reason: string): readonly [AgentState, string] => {
+    const limit = to === "idle" ? accounts.limitOf(current.spec.account) : undefined
+    return limit === undefined
+      ? [to, reason]
+      : ["throttled", `its account ${limit.account} waits until ${new Date(limit.until).toISOString()}`]
+  }
+
+  const move = Effect.fnUntraced(function* (wanted: AgentState, why: string) {
+    const [to, reason] = orThrottled(wanted, why)
     if (underneath !== undefined) {
-      if (to === "idle" || to === "busy") {
-        underneath = to
+      if (to === "idle" || to === "busy" || to === "throttled") {
+        underneath = to === "throttled" ? "idle" : to
         return
       }
       // Its CLI has ended under it, or is about to be ended.
@@ -255,6 +266,14 @@ export const make = Effect.fn("Agent.make")(function* (
     yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })
     yield* changed
   })
+
+  // What begins or ends for its account meets it where it stands; who is busy learns of it afterwards.
+  yield* accounts.review(
+    Effect.suspend(() => {
+      if (state === "throttled") return move("idle", "its account may be used again")
+      return state === "idle" ? move("idle", "ready for the next task") : Effect.void
+    })
+  )
 
   /** Completes when its CLI is ready, with the rest of this life. */
   const begin = Effect.gen(function* () {
@@ -282,10 +301,11 @@ export const make = Effect.fn("Agent.make")(function* (
   const pause = Effect.gen(function* () {
     const process = yield* running
     if (underneath !== undefined) return
-    if (state !== "idle" && state !== "busy") return yield* new AgentNotRunning({ agent: id, state })
+    if (state !== "idle" && state !== "busy" && state !== "throttled")
+      return yield* new AgentNotRunning({ agent: id, state })
     const before = state
     yield* process.pause
-    underneath = before
+    underneath = before === "throttled" ? "idle" : before
     yield* move("paused", "an operator has paused it")
   })
   const resume = Effect.gen(function* () {

@@ -31,6 +31,7 @@ import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
+import { Accounts } from "./Account.ts"
 import type { Attempt, Job, LifeError, Memory, PerformError, Work } from "./Agent.ts"
 import { ModelRefused, SessionMissing } from "./AgentError.ts"
 import * as AgentHome from "./AgentHome.ts"
@@ -46,6 +47,7 @@ import { Workspaces } from "./Workspace.ts"
 import { fixedOf, type OwnSpec, ownOf } from "./WorkspaceSpec.ts"
 
 export type Needs =
+  | Accounts
   | AgentHost
   | Sessions
   | Workspaces
@@ -140,12 +142,23 @@ const attempt = Effect.fnUntraced(function* (life: LifeInput, home: AgentHome.Ag
     Effect.ensuring(Effect.map(slot.session.unsaid, (texts) => inbox.putBack(texts)))
   )
   const outcome = yield* sparing(life, slot, ended)
+  // Before anybody is given the next task.
+  yield* tell(life.spec.account, outcome)
   // What is over is not to be gone on with, unless the agent is to keep its one conversation.
   if (life.spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
     life.memory.conversation = undefined
   }
   const usage = usageSince(before, yield* slot.session.spent)
   return { outcome, usage, session: yield* slot.session.sessionId, words: life.memory.words }
+})
+
+/** What the attempt has learnt about the account, for all who share it. */
+const tell = Effect.fnUntraced(function* (account: string | undefined, outcome: Attempt["outcome"]) {
+  const accounts = yield* Accounts
+  if (Result.isSuccess(outcome)) return yield* accounts.passed(account)
+  const { failure } = outcome
+  if (failure._tag === "RateLimited")
+    yield* accounts.limited(account, { resetsAt: failure.resetsAt, why: failure.detail })
 })
 
 /** A model that an operator has chosen and that there is not is no reason to give the agent up: it has its own again. */

@@ -5,7 +5,14 @@ import { type Paint, seconds } from "./Words.ts"
 type FleetEvent = Extract<
   Published,
   {
-    readonly type: "transport.status" | "agent.told" | "fleet.trouble" | "fleet.suspected" | "fleet.dead" | "fleet.back"
+    readonly type:
+      | "transport.status"
+      | "agent.told"
+      | "fleet.trouble"
+      | "fleet.leader"
+      | "fleet.suspected"
+      | "fleet.dead"
+      | "fleet.back"
   }
 >
 
@@ -21,6 +28,9 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
         ? `${event.agent}: told to ${event.command} by ${who}${why}`
         : p("yellow", `${event.agent}: ${who} told it to ${event.command}${why}: ${event.fault.message}`)
     }
+    case "fleet.leader":
+      if (event.mine) return `fleet: this node leads, in epoch ${event.epoch}`
+      return event.leader === undefined ? undefined : `fleet: ${event.leader} leads, in epoch ${event.epoch}`
     case "fleet.trouble":
       return p("yellow", event.hint === undefined ? event.message : `${event.message}; ${event.hint}`)
     case "fleet.suspected":
@@ -34,6 +44,18 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
     case "fleet.back":
       return `node ${event.node}, which ${event.was === "dead" ? "counted as dead" : "was suspected"}, is back`
   }
+}
+
+/** Undefined where nobody else had bid. */
+export const placedLine = (
+  { bids, by, node, task }: Extract<Published, { readonly type: "task.placed" }>,
+  p: Paint
+): string | undefined => {
+  const others = bids.flatMap((bid) => (bid.node === node ? [] : [bid.node])).join(", ")
+  if (others === "") return undefined
+  return by === "best_bid"
+    ? `task ${p("cyan", task)}: this node has outbid ${others}`
+    : `task ${p("cyan", task)}: taken here, because ${bids[0]?.node} had bid better and did not take it`
 }
 
 const linkLine = (

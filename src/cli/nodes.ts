@@ -46,18 +46,23 @@ export const fleetAgents = Effect.fn("cli.fleetAgents")(function* (input: NodesI
   yield* out(table(["NAME", "NODE", "STATE", "TASK", "SINCE", "REASON"], rows, p))
 })
 
-const lineOf = ({ agents, life, seenAt, status }: Listed) => ({
+const lineOf = ({ agents, life, seenAt, standing, status }: Listed) => ({
   ...status,
+  ...(standing === undefined ? {} : { standing }),
   life,
   seenAt,
   names: agents.map(({ agent }) => agent)
 })
 
-const rowOf = ({ seenAt, status }: Listed): ReadonlyArray<Cell> => {
+const modeOf = ({ standing, status: { mode } }: Listed): Cell =>
+  standing !== undefined ? [standing, "red"] : [mode, mode === "full" ? "green" : "yellow"]
+
+const rowOf = (listed: Listed): ReadonlyArray<Cell> => {
+  const { seenAt, status } = listed
   const now = Date.now()
   return [
     status.node,
-    status.mode === "full" ? [status.mode, "green"] : [status.mode, "yellow"],
+    modeOf(listed),
     status.version,
     age(now - status.startedAt),
     String(status.agents),

@@ -1,4 +1,4 @@
-/** What no single field of `fleet` can know: heartbeats too rare to be seen, signatures that nobody could give. Pure. */
+/** What no single field of `fleet` can know: heartbeats too rare to be seen, auctions that never end, signatures that nobody could give. Pure. */
 import { Duration, Option, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { FleetSettings, MISSED } from "../fleet/FleetSettings.ts"
@@ -22,7 +22,7 @@ function* ledgerChecks(root: unknown): Iterable<Finding> {
   if (shares(root)) return
   const why =
     valueAt(root, ["transport", "kind"]) === "nats" ? "the ledger of this node is its own" : "this node has no servers"
-  for (const key of ["ledgerSize", "takeover", "failure"]) {
+  for (const key of ["ledgerSize", "takeover", "failure", "placement", "sticky", "auction"]) {
     if (valueAt(root, ["fleet", key]) === undefined) continue
     yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
   }
@@ -60,6 +60,7 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
       expected: `expected at least ${Schema.encodeSync(DurationFromString)(SHORTEST)}`
     }
   yield* failureChecks(root, takeover)
+  yield* auctionChecks(root)
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }
@@ -81,4 +82,29 @@ function* failureChecks(root: unknown, takeover: Duration.Duration | undefined):
       path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],
       expected: `expected suspect (${suspect}) to be below dead (${dead})`
     }
+}
+
+/** No task waits for an auction for longer than this. */
+const LONGEST = { window: Duration.seconds(10), grace: Duration.seconds(60) }
+
+function* auctionChecks(root: unknown): Iterable<Finding> {
+  const at = (key: string) => valueAt(root, ["fleet", "auction", key])
+  if (
+    shares(root) &&
+    valueAt(root, ["fleet", "auction"]) !== undefined &&
+    valueAt(root, ["fleet", "placement"]) !== "auction"
+  )
+    yield {
+      path: ["fleet", "auction"],
+      expected: "there is no auction, because placement is not auction",
+      suggestion: 'write "placement": "auction", or leave it out'
+    }
+  for (const [key, longest] of Object.entries(LONGEST)) {
+    const given = Option.getOrUndefined(duration(at(key)))
+    if (given !== undefined && Duration.isGreaterThan(given, longest))
+      yield {
+        path: ["fleet", "auction", key],
+        expected: `expected at most ${Schema.encodeSync(DurationFromString)(longest)}`
+      }
+  }
 }

@@ -11,7 +11,8 @@ import type { KeyInvalid } from "../message/MessageError.ts"
 import type { RouterShape } from "../message/MessageRouter.ts"
 import { type AgentStatus, MAX_WORDS, type NodeStatus } from "../message/Status.ts"
 import { inModule } from "../observability/Log.ts"
-import type { TaskLedger } from "../task/TaskLedger.ts"
+import type { PeerState } from "../supervision/Peers.ts"
+import { TaskLedger } from "../task/TaskLedger.ts"
 import * as Commands from "./Commands.ts"
 import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
@@ -85,6 +86,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const { registry, wire } = yield* FleetHome
   const { roster, speech } = yield* FleetVoice
   const steered = yield* Steered
+  const ledger = yield* TaskLedger
   const random = yield* SecureRandom
   const life = yield* random.uuidV7()
   const startedAt = yield* Clock.currentTimeMillis
@@ -263,7 +265,13 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.tapCause((cause) => Effect.logError("this node tells no more that it is there, please report it", cause)),
     Effect.forkScoped
   )
-  return { node, nodes: registry.list }
+  const standing = (name: string) => ledger.here?.others?.standing(name)
+  return { node, nodes: Effect.map(registry.list, (all) => all.map((listed) => judged(listed, standing))) }
 })
+
+const judged = (listed: Listed, standing: (node: string) => PeerState | undefined): Listed => {
+  const state = standing(listed.status.node)
+  return state === "suspected" || state === "dead" ? { ...listed, standing: state } : listed
+}
 
 const distinct = (words: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(words)].slice(0, MAX_WORDS)

@@ -4,11 +4,13 @@
  * Promises: a node whose servers are not there yet waits for them, says so, and can be stopped meanwhile; what no waiting
  * cures (permissions, a stream that is set up otherwise) fails the start. The client of NATS is loaded by those only who need it.
  */
-import { join } from "node:path"
+import { hostname } from "node:os"
+import { join, resolve } from "node:path"
 import { Duration, Effect, Exit, Layer, Scope } from "effect"
-import type { SecureRandom } from "effect/crypto/SecureRandom"
+import { SecureRandom } from "effect/crypto/SecureRandom"
 import { EventBus } from "../event/EventBus.ts"
 import * as Subject from "../message/Subject.ts"
+import { StateStore } from "../state/StateStore.ts"
 import { peersOf } from "../task/FailureSettings.ts"
 import type { Kept } from "../task/LedgerStore.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
@@ -48,7 +50,7 @@ const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
     }))
   ).pipe(Layer.provide(SqliteLedger.layer(join(dataDir, SqliteLedger.FILE), { kept, bounds })))
 
-const shared = ({ bounds, kept, self }: FleetLedgerOptions) =>
+const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
   Layer.effect(
     TaskLedger,
     Effect.gen(function* () {
@@ -57,11 +59,17 @@ const shared = ({ bounds, kept, self }: FleetLedgerOptions) =>
       const { node, prefix, settings } = self
       if (wire?.connections === undefined) return yield* Effect.die("a node without servers shares no ledger")
       const { connections } = wire
+      const home = yield* homeOf(dataDir)
+      let awaited = "no server has answered yet"
       const outsiders = yield* Effect.orDie(Effect.fromResult(Subject.make(prefix)))
       const ledger = yield* Effect.promise(() => import("../task/JetStreamLedger.ts")).pipe(
         Effect.map(({ layer }) =>
           layer({
             node,
+            home,
+            waits: (who) => {
+              awaited = `${who} has the name "${node}", and it is looked whether that one lives`
+            },
             bucket: ledgerBucketOf(prefix),
             replicas: settings.replicas,
             ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
@@ -81,20 +89,18 @@ const shared = ({ bounds, kept, self }: FleetLedgerOptions) =>
           }).pipe(Layer.provide(connections))
         )
       )
-      const waits = (detail: string) =>
-        bus.publish({
-          type: "fleet.trouble",
-          kind: "LedgerAwaited",
-          message: `this node begins when it has the ledger of its fleet: ${detail}`,
-          hint: "it is tried until it is there; `fleet.ledger` own is for a node that keeps its tasks for itself"
-        })
-      /** Told once. */
-      let told = false
-      const tell = (detail: string) =>
+      /** Told when it changes. */
+      let told = ""
+      const tell = (why: string) =>
         Effect.suspend(() => {
-          if (told) return Effect.void
-          told = true
-          return waits(detail)
+          if (told === why) return Effect.void
+          told = why
+          return bus.publish({
+            type: "fleet.trouble",
+            kind: "LedgerAwaited",
+            message: `this node begins when it has the ledger of its fleet: ${why}`,
+            hint: "it is tried until it is there; `fleet.ledger` own is for a node that keeps its tasks for itself"
+          })
         })
       const built: Effect.Effect<TaskLedger["Service"], LedgerUnusable, Scope.Scope | EventBus | SecureRandom> =
         Effect.catchTag(attempt(ledger), "LedgerUnusable", (error) =>
@@ -102,10 +108,27 @@ const shared = ({ bounds, kept, self }: FleetLedgerOptions) =>
             ? tell(error.message).pipe(Effect.andThen(Effect.sleep(AGAIN)), Effect.andThen(Effect.suspend(() => built)))
             : Effect.fail(error)
         )
-      const late = Effect.andThen(Effect.sleep(SILENCE), tell("no server has answered yet"))
+      const late = Effect.andThen(
+        Effect.sleep(SILENCE),
+        Effect.suspend(() => tell(awaited))
+      )
       return yield* Effect.raceFirst(built, Effect.andThen(late, Effect.never))
     })
   )
+
+/** Under which the mark of a data directory is kept in it. */
+const HOME = ["node", "home"] as const
+
+/** This data directory, and no other of the same path, also not on a machine of the same name. */
+const homeOf = Effect.fnUntraced(function* (dataDir: string) {
+  const store = yield* StateStore
+  const random = yield* SecureRandom
+  const known = yield* store.get(...HOME)
+  const mark = known?.value ?? (yield* random.uuidV7())
+  // One key that is short is never too much.
+  if (known === undefined) yield* Effect.catchTag(store.put(...HOME, mark), "StateFull", Effect.die)
+  return `${hostname()}:${resolve(dataDir)}#${mark}`
+})
 
 /** One try, of which nothing is left when it fails. */
 const attempt = <E, R>(ledger: Layer.Layer<TaskLedger, E, R>) =>

@@ -4,6 +4,7 @@ import { NodeId } from "../domain/Ids.ts"
 import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
 import { SigningSettings } from "../message/SigningSettings.ts"
 import { FailureSettings } from "../task/FailureSettings.ts"
+import { AuctionSettings, PlacedBy, Sticky } from "../task/PlacementSettings.ts"
 
 /** Beats that may be missed before a node counts as gone: fewer, and a pause would be a death. */
 export const MISSED = 2
@@ -47,6 +48,11 @@ export const FleetSettings = Schema.Struct({
   }),
   failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How it is judged whether another node of the shared ledger is dead"
+  }),
+  placement: PlacedBy,
+  sticky: Sticky,
+  auction: AuctionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "How this node bids, where placement is auction"
   }),
   signing: Schema.optionalKey(SigningSettings).annotateKey({
     description: "Who is believed, and how this node proves who it is. Default: nothing is signed, and all are believed"

@@ -56,6 +56,8 @@ interface Peer {
   every: number
   accrual: PhiAccrual
   state: PeerState
+  /** When it said good-bye. */
+  leftAt: number
   /** Nobody has heard it speak: it is only known that it has spoken. */
   stale: boolean
 }
@@ -87,7 +89,14 @@ export class Peers {
     if (peer === undefined || peer.life !== sign.life || peer.every !== every || peer.state === "left") {
       const from = peer?.state ?? "alive"
       const silenceMillis = peer?.accrual.silenceMillis(now) ?? 0
-      this.peers.set(name, { life: sign.life, every, accrual: this.accrual(every, now), state: "alive", stale })
+      this.peers.set(name, {
+        life: sign.life,
+        every,
+        accrual: this.accrual(every, now),
+        state: "alive",
+        leftAt: 0,
+        stale
+      })
       if (from === "suspected" || from === "dead")
         this.changed.push({ peer: name, from, state: "alive", phi: 0, silenceMillis })
       if (peer === undefined) this.bound()
@@ -108,18 +117,26 @@ export class Peers {
     if (!this.peers.has(name)) this.hear(name, now, { life: "" }, false, true)
   }
 
-  /** It has said good-bye. */
-  leave(name: string): void {
+  /** It has said good-bye: it has let go of all that it held, and is dead when it does not come back. */
+  leave(name: string, now: number): void {
     const peer = this.peers.get(name)
-    if (peer !== undefined) peer.state = "left"
+    if (peer === undefined || peer.state === "dead") return
+    peer.state = "left"
+    peer.leftAt = now
   }
 
   /** What all of them have come to be since it was asked last. */
   judge(now: number): ReadonlyArray<PeerChange> {
     for (const [name, peer] of this.peers) {
       const { accrual, state: from } = peer
-      if (from === "left" || from === "dead") continue
+      if (from === "dead") continue
       const silenceMillis = accrual.silenceMillis(now)
+      if (from === "left") {
+        if (now - peer.leftAt < this.settings.after) continue
+        peer.state = "dead"
+        this.changed.push({ peer: name, from, state: "dead", phi: accrual.phi(now), silenceMillis })
+        continue
+      }
       const state = this.isDead(peer, now)
         ? "dead"
         : accrual.phi(now) >= this.settings.suspectAt

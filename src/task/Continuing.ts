@@ -95,8 +95,11 @@ export const route = Effect.fnUntraced(function* (
   if (other === undefined) return yield* missing("that task was forgotten")
   // It was asked for once more.
   if (other.result === undefined) return { route: { _tag: "Wait" } }
-  // The conversation lies on another node, whose business this is.
-  if (!isHere(other.node, ledger.here)) return { route: { _tag: "Wait" } }
+  // The conversation lies on another node, whose business this is as long as it lives.
+  if (other.node !== undefined && !isHere(other.node, ledger.here))
+    return ledger.here?.others?.lives(other.node) === false
+      ? yield* missing(`node ${other.node}, which has it, is dead`)
+      : { route: { _tag: "Wait" } }
   const { agent, session } = other.result
   if (agent === undefined || session === undefined) return yield* missing("it has ended without one")
   const holder = agents.find(({ id }) => id === agent)

@@ -25,6 +25,7 @@ import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
 import * as Here from "./Here.ts"
 import { Inputs } from "./Inputs.ts"
+import { Placement } from "./Placement.ts"
 import { recover } from "./Recovery.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
@@ -60,6 +61,7 @@ export const layer = (retry: RetrySettings) =>
       const trees = yield* ProcessTree
       const routing = yield* Routing.make
       const written = patiently(bus)
+      const placement = yield* Placement
       const snapshot = Effect.map(pool.snapshot, (agents) => Here.own(agents, ledger.here))
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
@@ -78,13 +80,15 @@ export const layer = (retry: RetrySettings) =>
         while (given) {
           given = false
           // Who may take the first of a lane may take any of it, so that the first stands for all.
-          for (const task of yield* ledger.heads(held)) given = (yield* give(task, interrupted)) || given
+          const passed = [...held, ...(yield* placement.passed)]
+          for (const task of yield* ledger.heads(passed))
+            given = (yield* give(task, interrupted, new Set(passed))) || given
         }
       }).pipe(dispatching.withPermits(1))
 
-      /** Has it left the queue? */
+      /** Has it left the queue, or the way? */
       const give = Effect.fnUntraced(
-        function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
+        function* (task: TaskRecord, interrupted: ReadonlySet<string>, passed: ReadonlySet<string> = new Set()) {
           if (draining) return false
           const agents = yield* snapshot
           const strategy = routing.route(task, agents, interrupted)
@@ -94,12 +98,20 @@ export const layer = (retry: RetrySettings) =>
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
           const spent = Budget.reached(task.id, task.spec.budget, task.usage)
           if (spent !== undefined) yield* refuse(task, spent)
-          else if (agent !== undefined) yield* begin(task, agent, session)
-          else yield* refuse(task, fault ?? noTaker(task, answer))
+          else if (agent !== undefined) {
+            const offer = { agent: agent.id, agents, only: session !== undefined }
+            const may = yield* placement.mayTake(task, offer)
+            if (may !== "take") return may === "pass" && !passed.has(task.id)
+            yield* placement.taken(yield* begin(task, agent, session), offer)
+          } else yield* refuse(task, fault ?? noTaker(task, answer))
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
-          Effect.as(inModule("task")(Effect.logWarning(error.message)), true)
+          // Where several take, that another one was faster is nothing that anybody need know.
+          Effect.as(
+            inModule("task")(ledger.here?.shared ? Effect.logDebug(error.message) : Effect.logWarning(error.message)),
+            true
+          )
         )
       )
 
@@ -109,6 +121,7 @@ export const layer = (retry: RetrySettings) =>
         yield* agent.reserve(task.id)
         yield* routing.given(claimed, agent.id)
         yield* FiberSet.run(attempts, perform(claimed, agent, session))
+        return claimed
       }, Effect.uninterruptible)
 
       /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
@@ -252,7 +265,10 @@ export const layer = (retry: RetrySettings) =>
         yield* ledger.complete(task.id, claimed.attempt, failed(common, report(fault)))
       })
 
-      const changes = Stream.merge(yield* ledger.changes, yield* pool.changes)
+      const here = Stream.merge(yield* ledger.changes, yield* pool.changes)
+      const others = ledger.here?.others
+      const changes =
+        others === undefined ? here : Stream.merge(here, Stream.merge(yield* placement.changes, yield* others.changes))
       yield* recover()
       yield* Effect.andThen(
         written(dispatch),

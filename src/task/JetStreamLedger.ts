@@ -37,6 +37,10 @@ export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 
 export interface JetStreamLedgerOptions {
   /** The name of this node, which it keeps over its lives and shares with none. */
   readonly node: string
+  /** Its place and mark, by which two of one name are told apart. Left out: there are no two. */
+  readonly home?: string
+  /** Told that another one of this name is there and is watched, whether it lives. */
+  readonly waits?: (who: string) => void
   readonly bucket?: string
   /** Servers that keep each task. Default 1. */
   readonly replicas?: number
@@ -79,7 +83,13 @@ export const layer = (options: JetStreamLedgerOptions) =>
             maxBytes,
             ...(patience === undefined ? {} : { patience })
           })
-          return JetStreamStore.open(bucket, node, failure, options.at)
+          return JetStreamStore.open(bucket, {
+            node,
+            home: options.home,
+            peers: failure,
+            waits: options.waits ?? (() => {}),
+            at: options.at
+          })
         },
         catch: (error) => explain(`in the bucket ${name}`, error)
       })

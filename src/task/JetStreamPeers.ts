@@ -45,7 +45,7 @@ export class JetStreamPeers {
   hear(word: string, bytes: Uint8Array | undefined): void {
     if (word === this.self) return
     if (bytes === undefined) {
-      this.peers.leave(word)
+      this.peers.leave(word, this.asOf())
       return
     }
     const { every, extra, session } = decode<Beat>(bytes)
@@ -82,6 +82,14 @@ export class JetStreamPeers {
     this.peers.expect(word, this.asOf())
     const state = this.peers.stateOf(word)
     return state === "dead" || state === "left"
+  }
+
+  /** False once it is dead. One of which nothing is known is expected to speak from now on. */
+  lives(node: string): boolean {
+    const word = wordOf(node)
+    if (word === this.self) return true
+    this.peers.expect(word, this.asOf())
+    return this.peers.stateOf(word) !== "dead"
   }
 
   stateOf(node: string): PeerState | undefined {

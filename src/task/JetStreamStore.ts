@@ -9,9 +9,10 @@ import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
-import { besideAll, type Entry, encode, nodeKey, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
-import { type Beat, JetStreamPeers } from "./JetStreamPeers.ts"
+import { JetStreamName } from "./JetStreamName.ts"
+import { JetStreamPeers } from "./JetStreamPeers.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
@@ -44,6 +45,16 @@ export type Ended = (entry: Entry, again: boolean) => void
 /** Ends that are older have been told, or are left to whoever reads the ledger, in milliseconds. */
 const RECENT = 10 * 60_000
 
+export interface StoreOptions {
+  readonly node: string
+  /** Tells two of one name apart (JetStreamName.ts). */
+  readonly home: string | undefined
+  readonly peers: PeerSettings
+  /** Told that another one of this name is looked after. */
+  readonly waits: (who: string) => void
+  readonly at?: ((step: Step) => void) | undefined
+}
+
 interface Attempt<A> {
   readonly answer: A
   readonly draft: JetStreamDraft
@@ -53,6 +64,7 @@ export class JetStreamStore implements LedgerStore {
   readonly shared: Shared
   readonly peers: JetStreamPeers
   private readonly bucket: JetStreamBucket
+  private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
   private readonly node: string
@@ -66,15 +78,15 @@ export class JetStreamStore implements LedgerStore {
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
-  private beats = 0
   private readonly ends = new Set<Ended>()
 
-  private constructor(bucket: JetStreamBucket, node: string, peers: PeerSettings, at?: (step: Step) => void) {
+  private constructor(bucket: JetStreamBucket, { at, home, node, peers, waits }: StoreOptions) {
     this.bucket = bucket
     this.peers = new JetStreamPeers(node, peers)
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.name = new JetStreamName({ bucket, node, session: this.session, home, peers, waits })
     this.shared = {
       node,
       transact: (work) => this.transaction(work),
@@ -85,13 +97,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** Completes when all that was there is known. */
-  static async open(
-    bucket: JetStreamBucket,
-    node: string,
-    peers: PeerSettings,
-    at?: (step: Step) => void
-  ): Promise<JetStreamStore> {
-    const store = new JetStreamStore(bucket, node, peers, at)
+  static async open(bucket: JetStreamBucket, options: StoreOptions): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, options)
     await new Promise<void>((complete) => {
       store.watch = bucket.watch(
         (heard) => store.hear(heard),
@@ -102,7 +109,12 @@ export class JetStreamStore implements LedgerStore {
         }
       )
     })
-    await store.sign()
+    try {
+      await store.name.take()
+    } catch (error) {
+      store.stop()
+      throw error
+    }
     return store
   }
 
@@ -130,16 +142,10 @@ export class JetStreamStore implements LedgerStore {
     if (key.startsWith("beside.")) {
       if (bytes !== undefined) this.mirror.piece(key, bytes)
     } else if (key.startsWith("node.")) {
+      if (key === this.name.key) this.name.hear(revision, bytes)
       this.peers.hear(key.slice("node.".length), bytes)
     } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
     for (const each of this.waiting) if (each.revision <= this.seen) each.done()
-  }
-
-  private sign(regular = false): Promise<number> {
-    const { session } = this
-    const { every } = this.peers.settings
-    const beat: Beat = { session, beat: ++this.beats, every, ...(regular ? {} : { extra: true }) }
-    return this.bucket.set(nodeKey(this.node), encode(beat))
   }
 
   /** Completes when what was written up to this revision is known. */
@@ -158,7 +164,7 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async refresh(): Promise<void> {
-    if (await this.heard(await this.sign())) return
+    if (await this.heard(await this.name.sign())) return
     this.watch?.again()
     await this.heard(this.seen + 1)
   }
@@ -168,7 +174,7 @@ export class JetStreamStore implements LedgerStore {
     const asOf = this.peers.asOf()
     let heard = false
     try {
-      heard = await this.heard(await this.sign(regular))
+      heard = await this.heard(await this.name.sign(regular))
     } finally {
       if (!heard) this.peers.deaf()
     }
@@ -226,9 +232,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** What this node holds is free at once. */
-  async leave(): Promise<void> {
-    const { revision } = await this.bucket.read(nodeKey(this.node))
-    await this.bucket.put(nodeKey(this.node), undefined, revision, () => true)
+  leave(): Promise<void> {
+    return this.name.leave()
   }
 
   private attemptOnce<A>(work: () => A): Attempt<A> {
@@ -257,6 +262,7 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async goOn<A>(work: () => A, begun: Attempt<A> | Refusal<unknown>): Promise<A> {
+    this.name.check()
     let attempt = begun
     if (attempt instanceof Refusal) {
       // It may rest on what is true no more.

@@ -55,6 +55,7 @@ export const watching = Effect.fnUntraced(function* (store: JetStreamStore) {
     const changes = yield* Effect.tryPromise({ try: () => store.beat(regular), catch: (error) => error })
     for (const change of changes) {
       // That somebody is gone who went before this node came, and has left nothing, is no news.
+      if (change.from === "left") continue
       if (change.tasks > 0 || peers.wasHeard(change.peer)) yield* bus.publish(eventOf(change))
     }
     const now = yield* Clock.currentTimeMillis
@@ -68,6 +69,7 @@ export const watching = Effect.fnUntraced(function* (store: JetStreamStore) {
 
   return {
     standing: (node) => peers.stateOf(node),
+    lives: (node) => peers.lives(node),
     all: () => peers.views(),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
   } satisfies OtherNodes

@@ -435,6 +435,16 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "fleet.failure.suspect (line 1): expected suspect (12.5) to be below dead (12)"
     ]
   ],
+  [
+    "bids where there is no auction, that are waited for too long",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "auction": { "window": "11 seconds", "grace": "2 minutes", "price": -1 } } }`,
+    [
+      "fleet.auction.price (line 1): expected a number, 0 or more, found -1",
+      'fleet.auction (line 1): there is no auction, because placement is not auction; write "placement": "auction", or leave it out',
+      "fleet.auction.window (line 1): expected at most 10 seconds",
+      "fleet.auction.grace (line 1): expected at most 60 seconds"
+    ]
+  ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
   ["nothing but a list", "[]", ["(file): expected an object, found []"]],
   ["more levels than anybody writes", `${"[".repeat(100_000)}`, ["line 1, column 1: expected at most 200 levels"]],

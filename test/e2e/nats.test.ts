@@ -67,6 +67,53 @@ const tell = async (client: NatsConnection, agent: string, body: Body) => {
 const at = (url: string, more: Body = {}) => ({ transport: { kind: "nats", servers: [url] }, ...more })
 
 describe.skipIf(noNats !== undefined)("a node over NATS", () => {
+  it("its agent is interrupted, told something and given another model with a plain NATS client", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const all = await heard(client)
+    const dead: Array<Body> = []
+    client.subscribe("dead.failed", { callback: (_, message) => void dead.push(message.json<{ body: Body }>().body) })
+    const node = it.run(
+      { agents: [agent({ permissions: { allow: ["Bash"] } })], ...at(nats.url, { fleet: { node: "edge-1" } }) },
+      "--json"
+    )
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "idle")
+
+    // An idle agent is not woken for it: it hears both with its task.
+    const kept = await tell(client, "worker", { command: "send_message", text: "by command" })
+    assert.deepInclude(kept.body, { done: true, command: "send_message" })
+    const said = { version: 1, id: "said-1", type: "AgentMessage", source: "agent:planner", body: { text: "by inbox" } }
+    client.publish("agents.worker.inbox", JSON.stringify(said))
+    const chosen = await tell(client, "worker", { command: "set_model", model: "claude-of-the-day" })
+    assert.deepInclude(chosen.body["status"] as Body, { agent: "worker", model: "claude-of-the-day" })
+    assert.isEmpty(it.standin.requests())
+
+    const wait = { tool: "Bash", input: { command: "sleep 50", timeout: 60_000 } }
+    await finish(["submit", fake(wait, { text: "done after all" }), "--id", "t1"], { cwd: it.dir })
+    await all.find(({ body, subject }) => subject === "tasks.t1.progress" && body["doing"] === "tool")
+    const interrupted = await tell(client, "worker", { command: "interrupt", reason: "not so" })
+    assert.deepInclude(interrupted.body, { done: true, command: "interrupt" })
+    const result = await all.find(({ subject }) => subject === "tasks.t1.result")
+    assert.deepInclude(result.body, { status: "succeeded", text: "done after all", attempt: 2 })
+    const asked = it.standin.requests()
+    assert.isTrue(asked.every(({ model }) => model === "claude-of-the-day"))
+    for (const text of ["by command", "by inbox"]) assert.isTrue(asked[0]?.said.includes(text), text)
+    const told = await node.waitFor(
+      "the interrupt",
+      (line) => line.type === "agent.told" && line["command"] === "interrupt"
+    )
+    assert.deepInclude(told, { agent: "worker", by: "client:ops", reason: "not so" })
+
+    // Nobody answers in an inbox: what cannot be kept is a dead letter.
+    assert.deepInclude((await tell(client, "worker", { command: "stop" })).body, { done: true })
+    client.publish("agents.worker.inbox", JSON.stringify({ ...said, id: "said-2" }))
+    while (dead.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.deepInclude(dead[0], { reason: "failed", subject: "agents.worker.inbox" })
+    const fault = dead[0]?.["fault"] as Body
+    assert.include(fault["message"], "no CLI that could be told so: it is terminated")
+  })
+
   it("is found, followed and told with a plain NATS client, and takes its leave", async () => {
     await using nats = await server()
     await using it = await fleet()
@@ -122,7 +169,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.deepInclude(told, { agent: "worker", command: "pause", by: "client:ops", reason: "maintenance" })
     const unable = await tell(client, "worker", { command: "interrupt" })
     assert.deepInclude(unable.body, { done: false, command: "interrupt" })
-    assert.deepInclude(unable.body["fault"] as Body, { kind: "CommandUnsupported" })
+    assert.deepInclude(unable.body["fault"] as Body, { kind: "AgentNotPerforming" })
     const resumed = await tell(client, "worker", { command: "resume" })
     assert.deepInclude(resumed.body["status"] as Body, { state: "idle" })
     const stopped = await tell(client, "worker", { command: "stop" })

@@ -264,8 +264,6 @@ describe("how a node's agents are told", () => {
       const refused = yield* tell("a", "pause")
       assert.deepInclude(refused, { done: false, command: "pause" })
       assert.strictEqual(refused.done ? undefined : refused.fault.kind, "AgentUnknown")
-      const unable = yield* tell("a", "interrupt")
-      assert.strictEqual(unable.done ? undefined : unable.fault.kind, "CommandUnsupported")
     })
   )
 

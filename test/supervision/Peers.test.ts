@@ -104,11 +104,12 @@ describe("of its peers a node", () => {
   it("does not wait for one that has said good-bye, and begins anew with one that has a new life", () => {
     const peers = new Peers(settings)
     const last = even(peers, "a", 3)
-    peers.leave("a")
+    peers.leave("a", last)
+    assert.deepStrictEqual(states(peers.judge(last + 14_999)), [])
     assert.strictEqual(peers.stateOf("a"), "left")
-    assert.deepStrictEqual(states(peers.judge(last + 100_000)), [])
+    assert.deepStrictEqual(states(peers.judge(last + 15_000)), ["a left dead"])
     peers.hear("a", last + 200_000, { ...sign, life: "two" })
-    assert.deepStrictEqual(states(peers.judge(last + 205_000)), [])
+    assert.deepStrictEqual(states(peers.judge(last + 205_000)), ["a dead alive"])
     assert.strictEqual(peers.stateOf("a"), "alive")
   })
 
