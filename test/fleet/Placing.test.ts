@@ -19,6 +19,7 @@ import { StateStore } from "../../src/state/StateStore.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
 import { Inputs } from "../../src/task/Inputs.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
+import { StateStore } from "../../src/state/StateStore.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { TransportSettings } from "../../src/transport/TransportSettings.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
@@ -111,6 +112,7 @@ const node = Effect.fnUntraced(function* (
       Layer.provide(StateStore.layerMemory),
       Layer.provide(listening),
       Layer.provide(FleetHome.layer(transport, fleet, name)),
+      Layer.provide(StateStore.layerMemory),
       Layer.provideMerge(Layer.fresh(EventBus.layer)),
       Layer.provide(SecureRandom.layerWebCrypto),
       Layer.fresh
