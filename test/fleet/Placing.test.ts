@@ -19,7 +19,6 @@ import { StateStore } from "../../src/state/StateStore.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
 import { Inputs } from "../../src/task/Inputs.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
-import { StateStore } from "../../src/state/StateStore.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { TransportSettings } from "../../src/transport/TransportSettings.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
@@ -109,7 +108,6 @@ const node = Effect.fnUntraced(function* (
       Layer.provideMerge(
         FleetLedger.layer({ self, shared: true, dataDir: "", kept: KEPT, bounds: { interruptions: 10 } })
       ),
-      Layer.provide(StateStore.layerMemory),
       Layer.provide(listening),
       Layer.provide(FleetHome.layer(transport, fleet, name)),
       Layer.provide(StateStore.layerMemory),
