@@ -126,7 +126,8 @@ export class JetStreamStore implements LedgerStore {
       node: VISITOR,
       home: undefined,
       peers: peersAfter(BACK),
-      waits: () => {}
+      waits: () => {},
+      linked: () => true
     })
     store.visiting = true
     await store.read()
