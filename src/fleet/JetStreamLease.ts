@@ -181,6 +181,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         if (revision === undefined) return yield* Effect.andThen(end, Effect.fail(lost))
         last = revision
         since = now
+        return revision
       },
       // Whoever is interrupted would not know what is last.
       Effect.uninterruptible,
@@ -194,8 +195,9 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         const others = known.has(at) ? 0 : yield* ask((bucket) => othersThan(bucket, at))
         const full = refusal(key, value, others)
         if (full !== undefined) return yield* full
-        yield* next(at, { epoch, value })
+        const place = yield* next(at, { epoch, value })
         known.add(at)
+        return place
       })
     }
     const renewed = Effect.forever(Effect.andThen(Effect.sleep(lease / LOOKS), next(LEADER, { leader: node, epoch })))
