@@ -334,7 +334,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     const login = { user: "node", password: "pw" }
     const node = it.run(
       {
-        agents: [agent()],
+        agents: [agent({ account: "team" })],
         transport: { kind: "nats", servers: [nats.url], ...login },
         fleet: { node: "n", heartbeat: "100 millis" }
       },
@@ -351,6 +351,11 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.deepInclude(JSON.parse(listedNodes.stdout), { node: "n" })
     const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
     assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+    await all.find(({ body, subject }) => subject === "nodes.n.heartbeat" && Number(body["leads"]) >= 1)
+    const kv = await (await nats.client({ user: "all", pass: "pw" }))
+      .jetstream()
+      .views.kv("mister-smith-state", { bindOnly: true })
+    assert.strictEqual((await kv.status()).values, 0)
     // Several of its heartbeats have passed.
     await all.find(({ body }) => Number(body["beat"]) > 5)
     const wrong = node.lines.filter(
