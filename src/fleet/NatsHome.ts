@@ -8,6 +8,7 @@ import * as BucketRegistry from "./BucketRegistry.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import * as LinkEvents from "./LinkEvents.ts"
 import * as NodeService from "./NodeService.ts"
+import * as Pinged from "./Pinged.ts"
 
 export const make = Effect.fnUntraced(function* (
   settings: TransportSettings,
@@ -35,7 +36,8 @@ export const make = Effect.fnUntraced(function* (
     wire: {
       transport,
       connections: Layer.succeed(NatsTransport.NatsConnections, Context.get(context, NatsTransport.NatsConnections)),
-      serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info)
+      serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info),
+      ping: (options: Pinged.Options) => Pinged.list(control, options)
     }
   }
 })

@@ -289,6 +289,49 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.strictEqual(unreachable.code, 3)
   }, 120_000)
 
+  it("nodes and their agents are listed where the servers have no JetStream: each is asked", async () => {
+    await using nats = await server({})
+    await using one = await fleet()
+    await using other = await fleet()
+    const settings = (node: string) => ({
+      transport: { kind: "nats", servers: [nats.url], prefix: "team" },
+      fleet: { node, ledger: "own" }
+    })
+    const first = one.run({ agents: [agent({ id: "left", capabilities: ["go"] })], ...settings("one") }, "--json")
+    const second = other.run({ agents: [agent({ id: "right" })], ...settings("two") }, "--json")
+    await first.waitFor("its CLI", ({ type }) => type === "session.ready")
+    await second.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const listed = async (...args: ReadonlyArray<string>) => {
+      const { lines } = await finish([...args, "--json"], { cwd: one.dir })
+      return lines as ReadonlyArray<Body>
+    }
+    for (const where of [["--server", nats.url, "--prefix", "team"], []]) {
+      // The service is there a moment after the link is.
+      let nodes = await listed("nodes", ...where)
+      while (nodes.length < 2) nodes = await listed("nodes", ...where)
+      assert.deepStrictEqual(
+        nodes.map(({ agents, mode, names, node }) => [node, mode, agents, names]),
+        [
+          ["one", "full", 1, ["left"]],
+          ["two", "full", 1, ["right"]]
+        ]
+      )
+      assert.deepStrictEqual(nodes[0]?.["capabilities"], ["go"])
+      const agents = await listed("ps", "--fleet", ...where)
+      assert.deepStrictEqual(
+        agents.map(({ agent, node, state }) => [agent, node, state]),
+        [
+          ["left", "one", "idle"],
+          ["right", "two", "idle"]
+        ]
+      )
+    }
+    // Those of another prefix are another fleet.
+    const nobody = await finish(["nodes", "--server", nats.url], { cwd: one.dir })
+    assert.strictEqual(nobody.code, 1)
+    assert.include(nobody.stderr, "no JetStream")
+  }, 120_000)
+
   it("believes only whom it trusts, and signs what it says", async () => {
     await using nats = await server()
     await using it = await fleet()
