@@ -15,7 +15,7 @@ export const make = Effect.fnUntraced(function* (
   { expire, replicas }: Pick<FleetSettings, "expire" | "replicas">,
   node: string
 ) {
-  const context = yield* Layer.build(NatsTransport.layer(settings, { name: node }))
+  const context = yield* Layer.build(NatsTransport.layer(settings, { name: node, logs: false }))
   const transport = Context.get(context, Transport)
   const { control } = Context.get(context, NatsTransport.NatsConnections)
   const bus = yield* EventBus

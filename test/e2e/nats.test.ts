@@ -229,6 +229,8 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     // What happened meanwhile is told too.
     await Effect.runPromise(nats.kill)
     await node.waitFor("the break", (line) => line.type === "transport.status" && line["is"] === "down")
+    // The event is all that is said of it: no line of the log says it again.
+    assert.notMatch(node.stderr(), /link|server/)
   }, 120_000)
 
   it("two nodes: each knows both, agents of the other are told, and one that is killed goes by itself", async () => {
