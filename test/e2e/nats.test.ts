@@ -334,6 +334,40 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.include(nobody.stderr, "no JetStream")
   }, 120_000)
 
+  it("what is poison is a dead letter with its reason and its bytes, and the agent listens on", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const dead: Array<{ readonly reason: string; readonly subject: string; readonly data: string }> = []
+    client.subscribe("dead.>", {
+      callback: (_, message) => {
+        const { body } = message.json<{ body: (typeof dead)[number] }>()
+        assert.strictEqual(message.subject, `dead.${body.reason}`)
+        dead.push(body)
+      }
+    })
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", ledger: "own" } }) }, "--json")
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const pause = { version: 1, id: "1", type: "AgentCommand", body: { command: "pause" } }
+    const poison: ReadonlyArray<readonly [reason: string, text: string]> = [
+      ["unreadable", "{".repeat(1000)],
+      ["unreadable", JSON.stringify({ ...pause, body: { command: "explode" } })],
+      ["unreadable", "\u0000\uFFFF"],
+      ["unknown", JSON.stringify({ ...pause, version: 2 })],
+      ["unknown", JSON.stringify({ ...pause, type: "AgentCommandment" })],
+      ["unknown", JSON.stringify({ ...pause, type: "Done", body: {} })],
+      ["expired", JSON.stringify({ ...pause, sentAt: 1, ttlMillis: 1 })]
+    ]
+    for (const [, text] of poison) client.publish("agents.worker.commands", text)
+    while (dead.length < poison.length) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.deepStrictEqual(
+      dead.map(({ data, reason, subject }) => [reason, subject, Buffer.from(data, "base64").toString()]),
+      poison.map(([reason, text]) => [reason, "agents.worker.commands", text])
+    )
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { agent: "worker", state: "idle" })
+  })
+
   it("believes only whom it trusts, and signs what it says", async () => {
     await using nats = await server()
     await using it = await fleet()
