@@ -50,6 +50,7 @@ import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
 import * as FleetLedger from "./fleet/FleetLedger.ts"
 import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
+import * as FleetState from "./fleet/FleetState.ts"
 import * as Placing from "./fleet/Placing.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
@@ -214,6 +215,8 @@ export class MisterSmith extends Context.Service<
         })
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
+      Layer.provideMerge(FleetState.layerLease(self, sharesLedger(config.transport.kind, config.fleet))),
+      Layer.provideMerge(FleetState.layerState(self)),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(FleetHome.layer(config.transport, config.fleet, self.node)),
       Layer.provideMerge(ProcessTree.layer),
