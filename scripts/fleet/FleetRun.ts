@@ -5,6 +5,7 @@
  * Tasks are handed in by a client without any code of the runtime's: half of them published to `tasks.task.queue`, half sent to
  * the socket of whatever node answers; again and again until they are acknowledged.
  */
+import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection } from "nats"
@@ -51,8 +52,8 @@ export interface FleetReport {
 }
 
 /** How long all that is left may take when nothing befalls anybody any more, in milliseconds; and for each task. */
-const PATIENCE = 180_000
-const PATIENCE_EACH = 2_000
+const PATIENCE = 120_000
+const PATIENCE_EACH = 1_000
 /** Between two looks whether all is done, in milliseconds. */
 const LOOK = 500
 /** What a guardian may take to end what a killed node has started, in milliseconds. */
@@ -87,9 +88,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   const members: Array<Member> = []
   const placeOf = () => (network === undefined ? Promise.resolve(ON_LOOPBACK) : network.place())
   let client: NatsConnection | undefined
+  let servers: ReadonlyArray<Server> = []
 
   try {
-    const servers = await startServers()
+    servers = await startServers()
     const urls = servers.map(({ url }) => url)
     const replicas = Math.min(options.servers, MAX_REPLICAS)
     for (let number = 1; number <= options.nodes; number++) {
@@ -130,6 +132,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       problems: [...problems, ...left, ...report.problems]
     }
   } finally {
+    for (const { log, name } of servers) writeFileSync(join(dir, `${name}.log`), log())
     await client?.close()
     for (const member of members) await member.end()
     await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -154,17 +157,23 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   async function submit(client: NatsConnection) {
     const chance = Random.make(seed + 1)
     const acknowledged = new Map<string, ReadonlyArray<string>>()
+    const until = performance.now() + PATIENCE + rounds * takeover * 4
+    /** False when it has waited too long. */
+    const again = async (id: string) => {
+      await sleep(100)
+      if (performance.now() < until) return true
+      problems.push(`${id} was not acknowledged in time`)
+      return false
+    }
     const gap = (rounds * takeover) / tasks.length / 2
     for (const { after, ...task } of tasks) {
       const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
       const viaServer = chance.chance(0.5)
       // What is published is in the ledger only when a node has taken it.
-      for (const other of after ?? []) while (!(await isThere(client, other))) await sleep(100)
-      for (;;) {
-        const done = await (viaServer ? publish(client, spec) : send(spec, chance))
-        if (done) break
-        await sleep(100)
-      }
+      for (const other of after ?? [])
+        while (!(await isThere(client, other))) if (!(await again(other))) return acknowledged
+      while (!(await (viaServer ? publish(client, spec) : send(spec, chance))))
+        if (!(await again(task.id))) return acknowledged
       acknowledged.set(task.id, after ?? [])
       if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
       await sleep(gap * chance.next())

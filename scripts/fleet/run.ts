@@ -50,6 +50,7 @@ const outside = async () => {
   ])
   const [program = "", ...args] = command
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: "inherit" })
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => child.kill(signal))
   return new Promise<number>((resolve) => child.once("exit", (code) => resolve(code ?? 2)))
 }
 

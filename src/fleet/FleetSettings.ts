@@ -5,6 +5,7 @@ import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quanti
 import { SigningSettings } from "../message/SigningSettings.ts"
 import { FailureSettings } from "../task/FailureSettings.ts"
 import { AuctionSettings, PlacedBy, Sticky } from "../task/PlacementSettings.ts"
+import { EdgeSettings } from "./EdgeSettings.ts"
 
 /** Beats that may be missed before a node counts as gone: fewer, and a pause would be a death. */
 export const MISSED = 2
@@ -48,6 +49,9 @@ export const FleetSettings = Schema.Struct({
   }),
   failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How it is judged whether another node of the shared ledger is dead"
+  }),
+  edge: EdgeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What this node does while it is cut off from the shared ledger"
   }),
   placement: PlacedBy,
   sticky: Sticky,

@@ -56,6 +56,8 @@ export interface StoreOptions {
   readonly peers: PeerSettings
   /** Told that another one of this name is looked after. */
   readonly waits: (who: string) => void
+  /** False while there is no connection: what cannot succeed is not begun. */
+  readonly linked: () => boolean
   readonly at?: ((step: Step) => void) | undefined
 }
 
@@ -71,6 +73,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
+  private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
   private visiting = false
@@ -85,8 +88,9 @@ export class JetStreamStore implements LedgerStore {
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
 
-  private constructor(bucket: JetStreamBucket, { at, home, node, peers, waits }: StoreOptions) {
+  private constructor(bucket: JetStreamBucket, { at, home, linked, node, peers, waits }: StoreOptions) {
     this.bucket = bucket
+    this.linked = linked
     this.peers = new JetStreamPeers(node, peers)
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
@@ -95,8 +99,10 @@ export class JetStreamStore implements LedgerStore {
     this.shared = {
       node,
       transact: (work) => this.transaction(work),
-      refresh: Effect.promise(() => this.refresh().catch(() => undefined)),
-      reachable: () => bucket.reachable(),
+      refresh: Effect.suspend(() =>
+        linked() ? Effect.promise(() => this.refresh().catch(() => undefined)) : Effect.void
+      ),
+      reachable: () => linked() && bucket.reachable(),
       listen: (heard) => this.mirror.listen(heard)
     }
   }
@@ -240,6 +246,10 @@ export class JetStreamStore implements LedgerStore {
     }
   }
 
+  entry(id: string): Entry | undefined {
+    return this.mirror.entry(id)
+  }
+
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
     for (const { key, tx } of [...this.mirror.locks()]) await this.commit.unlock(key, tx)
@@ -280,6 +290,8 @@ export class JetStreamStore implements LedgerStore {
       }
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
+      if (!this.linked())
+        return Effect.fail(explain(this.bucket.where, new Error("there is no connection to a server")))
       return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
     })
   }
