@@ -1,5 +1,7 @@
 /** Two nodes and one nats-server: compiled binaries with the real CLI, one ledger, and a plain NATS client beside them. */
 import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection, RequestStrategy } from "nats"
 import { assert, describe, it } from "vitest"
@@ -211,6 +213,35 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     assert.sameMembers([...nodes], ["edge-1", "edge-2"])
   })
 
+  it("does what goes on with a conversation, or comes with files, where these are", async () => {
+    await using nats = await server()
+    await using one = await fleet()
+    await using other = await fleet()
+    const a = one.run(member(nats.url, "edge-1"), "--json")
+    await a.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const first = await finish(["submit", fake({ text: "first" }), "--id", "first", "--wait"], { cwd: one.dir })
+    assert.strictEqual(first.code, 0, first.stderr)
+    // Both have an agent of this name, and the one here is as free as the other.
+    const b = other.run(member(nats.url, "edge-2"), "--json")
+    await b.waitFor("its CLI", ({ type }) => type === "session.ready")
+    writeFileSync(join(one.dir, "note.txt"), "read me")
+    const filed = ["submit", fake({ text: "read" }), "--id", "filed", "--input", join(one.dir, "note.txt"), "--wait"]
+    const on = ["submit", fake({ text: "on" }), "--id", "on", "--session", "first", "--wait"]
+    // The conversation is gone on with from the other node.
+    const [read, went] = await Promise.all([finish(filed, { cwd: one.dir }), finish(on, { cwd: other.dir })])
+    assert.strictEqual(read.code, 0, read.stderr)
+    assert.strictEqual(went.code, 0, went.stderr)
+    const told = await finish(["tasks", "--json"], { cwd: other.dir })
+    assert.deepStrictEqual(
+      told.lines.map(({ agent, id, node, state }) => [id, state, agent, node]),
+      ["first", "filed", "on"].map((id) => [id, "succeeded", "worker", "edge-1"]),
+      told.stdout
+    )
+    const session = async (id: string) =>
+      JSON.parse((await finish(["task", id, "--json"], { cwd: other.dir })).stdout).result.session
+    assert.strictEqual(await session("on"), await session("first"))
+  })
+
   it("is given tasks, asked and told over its servers where no node runs", async () => {
     await using nats = await server()
     await using it = await fleet()
@@ -238,6 +269,11 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     assert.match(listed.stdout, /^TASK +STATE +TYPE +AGENT +NODE/m)
     assert.match(listed.stdout, /^t1 +succeeded +task +worker +edge-1 /m)
     assert.match(listed.stdout, /^t2 +queued /m)
+    const on = await asked("tasks", "--node", "edge-1", "--json")
+    assert.deepStrictEqual(
+      on.lines.map(({ id }) => id),
+      ["t1"]
+    )
     const one = JSON.parse((await asked("task", "t1", "--json")).stdout)
     assert.deepInclude(one, { id: "t1", node: "edge-1", state: "succeeded" })
     assert.deepInclude(one.history[0], { attempt: 1, agent: "worker", node: "edge-1" })
