@@ -127,7 +127,8 @@ export class JetStreamStore implements LedgerStore {
       home: undefined,
       linked: () => true,
       peers: peersAfter(BACK),
-      waits: () => {}
+      waits: () => {},
+      linked: () => true
     })
     store.visiting = true
     await store.read()
