@@ -127,8 +127,7 @@ export class JetStreamStore implements LedgerStore {
       home: undefined,
       linked: () => true,
       peers: peersAfter(BACK),
-      waits: () => {},
-      linked: () => true
+      waits: () => {}
     })
     store.visiting = true
     await store.read()
