@@ -18,6 +18,7 @@ import { KEPT, type Kept } from "../task/LedgerStore.ts"
 import * as Outbox from "../task/Outbox.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import type { TaskFilter } from "../task/TaskRecord.ts"
 import { Edge } from "./Edge.ts"
 import * as EdgeLink from "./EdgeLink.ts"
 import type { Self } from "./Fleet.ts"
@@ -51,6 +52,9 @@ const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
     TaskLedger,
     Effect.map(TaskLedger, (ledger) => ({
       ...ledger,
+      // All that stands in it is of this node, which is written nowhere.
+      list: ({ node, ...filter }: TaskFilter = {}) =>
+        node === undefined || node === self.node ? ledger.list(filter) : Effect.succeed([]),
       here: { node: self.node, shared: false, lastNode: () => undefined }
     }))
   ).pipe(
