@@ -14,6 +14,12 @@ export interface EdgeState {
   readonly events: number
 }
 
+/** As it is said: a node that shares no ledger says nothing. */
+export interface Standing {
+  readonly mode?: EdgeMode | "draining"
+  readonly waiting?: Omit<EdgeState, "mode">
+}
+
 export class Edge extends Context.Service<
   Edge,
   {

@@ -31,7 +31,10 @@ const stored = async (client: NatsConnection, stream: string): Promise<ReadonlyA
   const all: Array<Stored> = []
   for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
     const message = await jsm.streams.getMessage(stream, { seq })
-    all.push({ subject: message.subject, body: (JSON.parse(new TextDecoder().decode(message.data)) as { body: Body }).body })
+    all.push({
+      subject: message.subject,
+      body: (JSON.parse(new TextDecoder().decode(message.data)) as { body: Body }).body
+    })
   }
   return all
 }
@@ -58,7 +61,9 @@ const isEmptied = (line: Line) => isMode("full")(line)
 const assertAll = (results: ReadonlyArray<Stored>) => {
   assert.deepEqual(
     results.map(({ body, subject }) => `${subject} ${body["text"]}`).sort(),
-    twenty().map(({ id }, index) => `tasks.${id}.result done ${index}`).sort()
+    twenty()
+      .map(({ id }, index) => `tasks.${id}.result done ${index}`)
+      .sort()
   )
 }
 
