@@ -5,7 +5,7 @@
  * Tasks are handed in by a client without any code of the runtime's: half of them published to `tasks.task.queue`, half sent to
  * the socket of whatever node answers; again and again until they are acknowledged.
  */
-import { writeFileSync } from "node:fs"
+import { appendFileSync, cpSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection } from "nats"
@@ -52,7 +52,7 @@ export interface FleetReport {
 }
 
 /** How long all that is left may take when nothing befalls anybody any more, in milliseconds; and for each task. */
-const PATIENCE = 120_000
+const PATIENCE = 60_000
 const PATIENCE_EACH = 1_000
 /** Between two looks whether all is done, in milliseconds. */
 const LOOK = 500
@@ -87,6 +87,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   const scope = Effect.runSync(Scope.make())
   const members: Array<Member> = []
   const placeOf = () => (network === undefined ? Promise.resolve(ON_LOOPBACK) : network.place())
+  const closing: Array<() => Promise<void>> = []
   let client: NatsConnection | undefined
   let servers: ReadonlyArray<Server> = []
 
@@ -107,6 +108,22 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       member.start()
     }
     client = await connect({ servers: urls, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true })
+    const history = join(dir, "history")
+    const witness = await connect({
+      servers: urls,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      waitOnFirstConnect: true
+    })
+    for (const subject of [`$KV.${BUCKET}.>`, "tasks.*.queue", "tasks.*.result", "fence.>"])
+      witness.subscribe(subject, {
+        callback: (_, { data, headers: given, subject }) =>
+          appendFileSync(
+            history,
+            `${new Date().toISOString()} ${subject} ${[...(given ?? [])].join(" ")} ${new TextDecoder().decode(data.subarray(0, 400))}\n`
+          )
+      })
+    closing.push(() => witness.close())
     const submitting = submit(client)
     const count = await befall(servers, client)
     log(`all is well again, ${seconds()} s`)
@@ -132,8 +149,9 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       problems: [...problems, ...left, ...report.problems]
     }
   } finally {
-    for (const { log, name } of servers) writeFileSync(join(dir, `${name}.log`), log())
+    for (const { dir: store, name } of servers) cpSync(store, join(dir, name), { recursive: true })
     await client?.close()
+    for (const close of closing) await close()
     for (const member of members) await member.end()
     await Effect.runPromise(Scope.close(scope, Exit.void))
   }
@@ -312,10 +330,25 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       }
       if (performance.now() > until) {
         problems.push("not all was done in time")
+        await describe(client)
         return records ?? undefined
       }
       await sleep(LOOK)
     }
+  }
+
+  /** For whoever looks for the reason: the streams, their consumers, and what each node knows. */
+  async function describe(client: NatsConnection) {
+    const say = (name: string, what: unknown) =>
+      writeFileSync(join(dir, `${name}.json`), JSON.stringify(what, undefined, 1))
+    const nothing = (error: unknown) => String(error)
+    const manager = await client.jetstreamManager({ checkAPI: false })
+    const streams = await manager.streams.list().next().catch(nothing)
+    say("streams", streams)
+    say("consumers", await manager.consumers.list(`KV_${BUCKET}`).next().catch(nothing))
+    say("records", await read(client, BUCKET).catch(nothing))
+    for (const { dataDir, name } of members)
+      say(name, await Promise.race([Node.ask(dataDir, "GET", "/tasks?limit=1000"), sleep(LOOK * 10)]))
   }
 
   /** A sentence for each that is. */
