@@ -230,7 +230,7 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: runningErrors
     }).annotateMerge(
-      described("Gives an agent another model, from its next model call until its next life. Any name is taken")
+      described("Gives an agent another model, from its next turn until its next life. Any name is taken")
     ),
     HttpApiEndpoint.post("tellAgent", "/agents/:id/tell", {
       params: id,

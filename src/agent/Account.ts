@@ -78,6 +78,8 @@ const make = Effect.fnUntraced(function* (node: string) {
   const heardOf = new Map<string, number>()
   /** Waits in a row whose length the API has not said. */
   const inARow = new Map<string, number>()
+  /** Somebody here uses an account that has a name. */
+  let named = false
   /** Not in the shared store yet. */
   const unsaid = new Set<string>()
   const reviewers = new Set<Effect.Effect<void>>()
@@ -167,7 +169,7 @@ const make = Effect.fnUntraced(function* (node: string) {
   )
   if (shared !== undefined) {
     let said = false
-    const again = look(shared).pipe(
+    const again = Effect.suspend(() => (named ? look(shared) : Effect.void)).pipe(
       Effect.andThen(Effect.sync(() => (said = false))),
       Effect.catch(({ message }) =>
         Effect.suspend(() => {
@@ -181,7 +183,10 @@ const make = Effect.fnUntraced(function* (node: string) {
   }
 
   return Accounts.of({
-    limitOf: (account = OWN) => limits.get(account),
+    limitOf: (account = OWN) => {
+      named ||= account !== OWN
+      return limits.get(account)
+    },
     limits: () => [...limits.values()],
     limited: Effect.fnUntraced(function* (account = OWN, { resetsAt, why }) {
       const now = yield* Clock.currentTimeMillis

@@ -17,6 +17,7 @@ import * as Commands from "./Commands.ts"
 import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
+import { Lease } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
 import * as Roster from "./Roster.ts"
 import * as Speech from "./Speech.ts"
@@ -85,6 +86,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const bus = yield* EventBus
   const { registry, wire } = yield* FleetHome
   const { roster, speech } = yield* FleetVoice
+  const lease = yield* Lease
   const steered = yield* Steered
   const ledger = yield* TaskLedger
   const random = yield* SecureRandom
@@ -93,6 +95,8 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const scope = yield* Effect.scope
   let beat = 0
   let draining = false
+  /** The epoch in which this node leads others. */
+  let leads: number | undefined
 
   const look = Effect.gen(function* () {
     draining = yield* steered.draining
@@ -123,6 +127,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
       agents: agents.length,
       slots: { total: up.length, free: draining ? 0 : up.filter(({ state }) => state === "idle").length },
       running: roster.running(),
+      ...(leads === undefined ? {} : { leads }),
       taskTypes: anyType ? [] : distinct(up.flatMap(({ taskTypes }) => taskTypes)),
       capabilities: distinct(up.flatMap(({ capabilities }) => capabilities))
     }
@@ -228,6 +233,14 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.ignore(Effect.timeoutOption(Effect.interruptible(registry.leave(node, life)), LEAVE))
   )
   const events = yield* bus.subscribe
+  // Who is alone leads nobody.
+  if (wire !== undefined)
+    yield* Effect.forkScoped(
+      Stream.runForEach(lease.changes, ({ epoch, leader, mine }) => {
+        leads = mine ? epoch : undefined
+        return epoch === 0 ? Effect.void : bus.publish({ type: "fleet.leader", leader, epoch, mine })
+      })
+    )
   // The subscriptions for commands are there when the Layer is.
   yield* attend
   if (speaking !== undefined) {
@@ -255,6 +268,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Stream.filter(
       (event) =>
         event.type === "reload.done" ||
+        event.type === "fleet.leader" ||
         (event.type === "transport.status" && event.is === "up" && event.lane === "control")
     ),
     Stream.as(undefined)

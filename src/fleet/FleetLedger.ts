@@ -1,24 +1,28 @@
 /**
  * Which ledger a node works on: its own file, or the one that it shares with its fleet. The only place where this is decided.
  *
- * Promises: a node whose servers are not there yet waits for them, says so, and can be stopped meanwhile; what no waiting
+ * Promises: a node whose servers are not there yet waits for them, says so, and can be stopped meanwhile, unless it may work
+ * without them (`fleet.edge`); what no waiting
  * cures (permissions, a stream that is set up otherwise) fails the start. The client of NATS is loaded by those only who need it.
  */
 import { hostname } from "node:os"
 import { join, resolve } from "node:path"
-import { Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { EventBus } from "../event/EventBus.ts"
 import * as Subject from "../message/Subject.ts"
 import { StateStore } from "../state/StateStore.ts"
+import * as EdgeLedger from "../task/EdgeLedger.ts"
 import { peersOf } from "../task/FailureSettings.ts"
-import type { Kept } from "../task/LedgerStore.ts"
+import { KEPT, type Kept } from "../task/LedgerStore.ts"
+import * as Outbox from "../task/Outbox.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
-import type { LedgerUnusable } from "../task/TaskError.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import { Edge } from "./Edge.ts"
+import * as EdgeLink from "./EdgeLink.ts"
 import type { Self } from "./Fleet.ts"
 import { FleetHome } from "./FleetHome.ts"
-import { tokenOf } from "./FleetSettings.ts"
+import { ledgerBucketOf } from "./FleetSettings.ts"
 
 export interface FleetLedgerOptions {
   readonly self: Self
@@ -31,13 +35,14 @@ export interface FleetLedgerOptions {
 
 /** Characters of results that a fleet keeps: each node has them all in memory. */
 const SHARED_TEXT = 64 * 1024 * 1024
+/** In the data directory: the tasks that a node accepts while it is cut off. */
+const CUT_OFF = "cutoff.db"
+/** How long the start of a node that could do without waits for its servers. */
+const FIRST = Duration.seconds(2)
 /** A start that waits so long for its servers says so. */
 const SILENCE = Duration.seconds(2)
 /** Before the servers are asked again. */
 const AGAIN = Duration.seconds(1)
-
-/** The bucket in which the tasks of a fleet stand, by its prefix. No two prefixes have the same. */
-export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
 
 export const layer = (options: FleetLedgerOptions) => (options.shared ? shared(options) : own(options))
 
@@ -48,46 +53,53 @@ const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       ...ledger,
       here: { node: self.node, shared: false, lastNode: () => undefined }
     }))
-  ).pipe(Layer.provide(SqliteLedger.layer(join(dataDir, SqliteLedger.FILE), { kept, bounds })))
+  ).pipe(
+    Layer.provide(SqliteLedger.layer(join(dataDir, SqliteLedger.FILE), { kept, bounds })),
+    Layer.merge(Edge.layerNone)
+  )
 
 const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
-  Layer.effect(
-    TaskLedger,
+  Layer.effectContext(
     Effect.gen(function* () {
       const { wire } = yield* FleetHome
       const bus = yield* EventBus
       const { node, prefix, settings } = self
       if (wire?.connections === undefined) return yield* Effect.die("a node without servers shares no ledger")
       const { connections } = wire
+      const { edge } = settings
+      const around = yield* Effect.context<EventBus | SecureRandom>()
+      const storesAndForwards = edge.whenCutOff === "storeAndForward"
       const home = yield* homeOf(dataDir)
       let awaited = "no server has answered yet"
       const outsiders = yield* Effect.orDie(Effect.fromResult(Subject.make(prefix)))
-      const ledger = yield* Effect.promise(() => import("../task/JetStreamLedger.ts")).pipe(
-        Effect.map(({ layer }) =>
-          layer({
-            node,
-            home,
-            waits: (who) => {
-              awaited = `${who} has the name "${node}", and it is looked whether that one lives`
+      const link = yield* EdgeLink.make(wire.transport, storesAndForwards ? Effect.sleep(FIRST) : Effect.never)
+      const { make } = yield* Effect.promise(() => import("../task/JetStreamLedger.ts"))
+      const bucket = ledgerBucketOf(prefix)
+      const fleets = attempt(
+        make({
+          node,
+          home,
+          waits: (who) => {
+            awaited = `${who} has the name "${node}", and it is looked whether that one lives`
+          },
+          bucket,
+          replicas: settings.replicas,
+          ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
+          failure: peersOf(settings),
+          // What a reload changes is read anew each time.
+          kept: {
+            get tasks() {
+              return kept.tasks
             },
-            bucket: ledgerBucketOf(prefix),
-            replicas: settings.replicas,
-            ...(settings.ledgerSize === undefined ? {} : { maxBytes: settings.ledgerSize }),
-            failure: peersOf(settings),
-            // What a reload changes is read anew each time.
-            kept: {
-              get tasks() {
-                return kept.tasks
-              },
-              get dead() {
-                return kept.dead
-              },
-              text: Math.min(kept.text, SHARED_TEXT)
+            get dead() {
+              return kept.dead
             },
-            bounds,
-            outsiders
-          }).pipe(Layer.provide(connections))
-        )
+            text: Math.min(kept.text, SHARED_TEXT)
+          },
+          bounds,
+          linked: link.isUp,
+          outsiders
+        }).pipe(Effect.provide(connections))
       )
       /** Told when it changes. */
       let told = ""
@@ -99,20 +111,46 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
             type: "fleet.trouble",
             kind: "LedgerAwaited",
             message: `this node begins when it has the ledger of its fleet: ${why}`,
-            hint: "it is tried until it is there; `fleet.ledger` own is for a node that keeps its tasks for itself"
+            hint: "it is tried until it is there; `fleet.ledger` own is for a node that keeps its tasks for itself, `fleet.edge` for one that is cut off at times"
           })
         })
-      const built: Effect.Effect<TaskLedger["Service"], LedgerUnusable, Scope.Scope | EventBus | SecureRandom> =
-        Effect.catchTag(attempt(ledger), "LedgerUnusable", (error) =>
-          error.recovery === "retry"
-            ? tell(error.message).pipe(Effect.andThen(Effect.sleep(AGAIN)), Effect.andThen(Effect.suspend(() => built)))
-            : Effect.fail(error)
-        )
+      const built: typeof fleets = Effect.catchTag(fleets, "LedgerUnusable", (error) =>
+        error.recovery === "retry"
+          ? tell(error.message).pipe(Effect.andThen(Effect.sleep(AGAIN)), Effect.andThen(Effect.suspend(() => built)))
+          : Effect.fail(error)
+      )
       const late = Effect.andThen(
         Effect.sleep(SILENCE),
         Effect.suspend(() => tell(awaited))
       )
-      return yield* Effect.raceFirst(built, Effect.andThen(late, Effect.never))
+      // Who may begin nothing without the fleet waits for it.
+      const first = storesAndForwards ? undefined : yield* Effect.raceFirst(built, Effect.andThen(late, Effect.never))
+      const local = Context.get(
+        yield* Layer.build(
+          SqliteLedger.layer(join(dataDir, CUT_OFF), {
+            // What the fleet does not have yet is never forgotten.
+            kept: { ...KEPT, tasks: edge.outbox.tasks + KEPT.tasks, dead: edge.outbox.tasks + KEPT.dead },
+            bounds
+          })
+        ),
+        TaskLedger
+      )
+      const outbox = yield* Outbox.open(join(dataDir, Outbox.FILE), { events: edge.outbox.events })
+      const made = yield* EdgeLedger.make({
+        node,
+        local,
+        outbox,
+        link,
+        open: first === undefined ? Effect.provideContext(fleets, around) : Effect.succeed(first),
+        whenCutOff: edge.whenCutOff,
+        tasks: edge.outbox.tasks
+      })
+      return Context.make(TaskLedger, made.ledger).pipe(
+        Context.add(Edge, {
+          state: () => ({ mode: made.mode(), ...made.waiting(), events: outbox.counts().events }),
+          events: edge.outbox.events === 0 ? undefined : { outbox, stream: `${bucket}-events` }
+        })
+      )
     })
   )
 
@@ -131,11 +169,10 @@ const homeOf = Effect.fnUntraced(function* (dataDir: string) {
 })
 
 /** One try, of which nothing is left when it fails. */
-const attempt = <E, R>(ledger: Layer.Layer<TaskLedger, E, R>) =>
+const attempt = <A, E, R>(work: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const scope = yield* Scope.fork(yield* Effect.scope)
-    const context = yield* Effect.onExit(Layer.buildWithScope(ledger, scope), (exit) =>
+    return yield* Effect.onExit(Scope.provide(work, scope), (exit) =>
       Exit.isSuccess(exit) ? Effect.void : Scope.close(scope, exit)
     )
-    return yield* Effect.provideContext(TaskLedger, context)
   })

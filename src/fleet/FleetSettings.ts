@@ -5,6 +5,7 @@ import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quanti
 import { SigningSettings } from "../message/SigningSettings.ts"
 import { FailureSettings } from "../task/FailureSettings.ts"
 import { AuctionSettings, PlacedBy, Sticky } from "../task/PlacementSettings.ts"
+import { EdgeSettings } from "./EdgeSettings.ts"
 
 /** Beats that may be missed before a node counts as gone: fewer, and a pause would be a death. */
 export const MISSED = 2
@@ -49,6 +50,9 @@ export const FleetSettings = Schema.Struct({
   failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How it is judged whether another node of the shared ledger is dead"
   }),
+  edge: EdgeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "What this node does while it is cut off from the shared ledger"
+  }),
   placement: PlacedBy,
   sticky: Sticky,
   auction: AuctionSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
@@ -67,6 +71,9 @@ export const sharesLedger = (kind: "memory" | "nats", { ledger }: Pick<FleetSett
 /** What the name of a fleet's bucket ends with, by its prefix. No two prefixes have the same. */
 export const tokenOf = (prefix = ""): string =>
   prefix === "" ? "" : `-${prefix.replaceAll("_", "_u").replaceAll(".", "_d")}`
+
+/** The bucket in which the tasks of a fleet stand, by its prefix. */
+export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
 
 /** A name for who has not been given one. */
 export const nodeIdOf = (name: string, host: string): string =>

@@ -52,6 +52,13 @@ export interface LeaseShape {
 export class Lease extends Context.Service<Lease, LeaseShape>()("mister-smith/fleet/Lease") {
   /** A node alone: it leads as long as it lives. */
   static readonly layerMemory = (node: string) => Layer.effect(this, memory(node))
+  /** Where there is nothing to lead: nobody does. */
+  static readonly layerNone = Layer.succeed(this, {
+    held: Effect.succeed({ leader: undefined, epoch: 0, mine: false }),
+    changes: Stream.never,
+    get: () => Effect.succeed(undefined),
+    whileLeader: () => Effect.never
+  })
 }
 
 export const nobody: Held = { leader: undefined, epoch: 0, mine: false }

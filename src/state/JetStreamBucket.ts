@@ -148,6 +148,13 @@ export class JetStreamBucket {
     return bucket
   }
 
+  /** One that is there, as it is. Nothing is made. */
+  static async find(options: Omit<BucketOptions, "replicas" | "maxBytes">): Promise<JetStreamBucket> {
+    const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
+    const { config } = await jsm.streams.info(`KV_${options.name}`)
+    return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
+  }
+
   /** False while a write is tried again and again. */
   reachable(): boolean {
     return this.unanswered === 0

@@ -24,7 +24,7 @@ import type { TaskRecord } from "./TaskRecord.ts"
 type Ledger = TaskLedger["Service"]
 
 /** The fleet's ledger, as a node at its edge needs it. */
-export interface FleetLedger {
+export interface SharedLedger {
   readonly ledger: Ledger
   /** Whether it has this task, as far as it is known here. */
   readonly knows: (id: string) => boolean
@@ -51,7 +51,13 @@ export const tell = (ledger: Ledger, { attempt, report, task }: Letter) => {
   }
 }
 
-export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, tasks: EdgeTasks) {
+export const make = Effect.fnUntraced(function* (
+  local: Ledger,
+  outbox: Outbox,
+  tasks: EdgeTasks,
+  /** What this node is called. */
+  node: string | undefined
+) {
   const bus = yield* EventBus
 
   const refused = (task: string, attempt: number, fault: Fault) =>
@@ -59,7 +65,7 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
 
   /** Has it arrived before? Or can it be made good? */
   const again = Effect.fnUntraced(function* (
-    { ledger }: FleetLedger,
+    { ledger }: SharedLedger,
     letter: Kept,
     refusal: AttemptSuperseded
   ): Effect.fn.Return<void, AttemptSuperseded | TaskUnknown | LedgerUnusable> {
@@ -77,7 +83,7 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
     yield* tell(ledger, { ...letter, attempt: claimed.attempt })
   })
 
-  const deliver = Effect.fnUntraced(function* (fleet: FleetLedger, letter: Kept) {
+  const deliver = Effect.fnUntraced(function* (fleet: SharedLedger, letter: Kept) {
     const { attempt, task } = letter
     crashPoint("edge.deliver.before")
     yield* tell(fleet.ledger, letter).pipe(
@@ -92,7 +98,7 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
     crashPoint("edge.deliver.after")
   })
 
-  const reports = Effect.fnUntraced(function* (fleet: FleetLedger) {
+  const reports = Effect.fnUntraced(function* (fleet: SharedLedger) {
     for (;;) {
       const letters = yield* outbox.reports(BATCH)
       for (const letter of letters) yield* deliver(fleet, letter)
@@ -100,10 +106,11 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
     }
   })
 
-  const adopt = Effect.fnUntraced(function* (fleet: FleetLedger, record: TaskRecord) {
+  const adopt = Effect.fnUntraced(function* (fleet: SharedLedger, record: TaskRecord) {
     const { attempt, id, state } = record
+    const done = node === undefined || attempt === 0 ? record : { ...record, node }
     const history = isFinal(state) ? yield* Effect.orElseSucceed(local.history(id), () => []) : []
-    yield* fleet.ledger.adopt({ record, history }).pipe(
+    yield* fleet.ledger.adopt({ record: done, history }).pipe(
       Effect.andThen(Effect.sync(() => crashPoint("edge.adopt.within"))),
       Effect.andThen(isFinal(state) ? fleet.published(id) : Effect.void),
       Effect.catchTag(["AttemptSuperseded", "TaskConflict"], (fault) => refused(id, attempt, fault))
@@ -113,7 +120,7 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
   })
 
   /** One task of this node, where it may go now. */
-  const handOver = Effect.fnUntraced(function* (fleet: FleetLedger, id: string) {
+  const handOver = Effect.fnUntraced(function* (fleet: SharedLedger, id: string) {
     const away = tasks.leaving(id)
     if (away !== undefined) return yield* adopt(fleet, away)
     const record = yield* Effect.catchTag(local.get(id), "TaskUnknown", () => Effect.undefined)
@@ -136,7 +143,7 @@ export const make = Effect.fnUntraced(function* (local: Ledger, outbox: Outbox, 
   return {
     /** All that can be delivered now, in order. Fails where the fleet cannot be reached, and goes on from there the next time. */
     all: Effect.fnUntraced(
-      function* (fleet: FleetLedger) {
+      function* (fleet: SharedLedger) {
         yield* reports(fleet)
         for (const id of tasks.ids()) yield* handOver(fleet, id)
       },

@@ -20,8 +20,9 @@ import { inModule } from "../observability/Log.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import { hasLeft } from "./Adopting.ts"
 import { edgesOf } from "./After.ts"
-import type { FleetLedger } from "./EdgeDelivery.ts"
+import type { SharedLedger } from "./EdgeDelivery.ts"
 import * as EdgeDelivery from "./EdgeDelivery.ts"
+import * as EdgeHere from "./EdgeHere.ts"
 import * as EdgeTasks from "./EdgeTasks.ts"
 import { DEFAULT_LIMIT } from "./MemoryStore.ts"
 import type { Letter, Outbox } from "./Outbox.ts"
@@ -60,10 +61,12 @@ export interface EdgeOptions {
   readonly outbox: Outbox
   readonly link: Link
   /** Asked for while the link is up, until it succeeds. What else than a lack of connection makes it fail at the start ends the start. */
-  readonly open: Effect.Effect<FleetLedger, LedgerUnusable, Scope.Scope>
+  readonly open: Effect.Effect<SharedLedger, LedgerUnusable, Scope.Scope>
   readonly whenCutOff: "noNewWork" | "storeAndForward"
   /** Tasks of this node that may wait for the fleet. */
   readonly tasks: number
+  /** What this node is called. */
+  readonly node?: string
 }
 
 export interface Edge {
@@ -78,6 +81,7 @@ const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && e
 export const make = Effect.fnUntraced(function* ({
   link,
   local,
+  node,
   open,
   outbox,
   tasks: bound,
@@ -86,14 +90,15 @@ export const make = Effect.fnUntraced(function* ({
   const bus = yield* EventBus
   const scope = yield* Effect.scope
   const tasks = yield* EdgeTasks.make(local, outbox)
-  const delivery = yield* EdgeDelivery.make(local, outbox, tasks)
+  const delivery = yield* EdgeDelivery.make(local, outbox, tasks, node)
   const delivering = yield* Semaphore.make(1)
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const othersChanged = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
 
-  let fleet: FleetLedger | undefined
+  let fleet: SharedLedger | undefined
   let recovered = false
   /** Where the fleet's ledger is to be had: undefined while it is not. */
-  let there: FleetLedger | undefined
+  let there: SharedLedger | undefined
   let lost = Deferred.makeUnsafe<void>()
   let why = "the fleet was not reached yet"
 
@@ -369,9 +374,29 @@ export const make = Effect.fnUntraced(function* ({
     result,
     released: (id, attempt) =>
       Effect.suspend(() => (isHere(id) ? local : (fleet?.ledger ?? local)).released(id, attempt)),
-    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription),
+    ...(node === undefined
+      ? {}
+      : {
+          here: EdgeHere.make({
+            node,
+            holds: tasks.has,
+            fleets: () => fleet?.ledger.here,
+            changes: Effect.map(PubSub.subscribe(othersChanged), Stream.fromSubscription)
+          })
+        })
   }
 
+  /** How the others are is told on, too. */
+  const followOthers = ({ here }: Ledger) =>
+    here?.others === undefined
+      ? Effect.void
+      : Effect.flatMap(here.others.changes, (changes) =>
+          Effect.forkIn(
+            Stream.runForEach(changes, () => PubSub.publish(othersChanged, undefined)),
+            scope
+          )
+        ).pipe(Effect.provideService(Scope.Scope, scope))
   const follow = (ledger: Ledger) =>
     Effect.flatMap(ledger.changes, (changes) =>
       Effect.forkIn(
@@ -382,7 +407,9 @@ export const make = Effect.fnUntraced(function* ({
 
   /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
   const mend = Effect.gen(function* () {
-    fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) => follow(ledger))
+    fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
+      Effect.andThen(follow(ledger), followOthers(ledger))
+    )
     yield* fleet.reach
     yield* delivery.all(fleet)
     if (!recovered) yield* fleet.ledger.recover

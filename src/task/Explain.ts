@@ -35,8 +35,9 @@ const time = (millis: number) => {
   return Number.isNaN(date.getTime()) ? "a time that no calendar has" : date.toISOString()
 }
 
-const doing = ({ id, state }: AgentSnapshot, { performs }: Around): string => {
+const doing = ({ id, limitedUntil, state }: AgentSnapshot, { performs }: Around): string => {
   const task = performs.get(id)
+  if (state === "throttled" && limitedUntil !== undefined) return `waits with its account until ${time(limitedUntil)}`
   return state === "busy" && task !== undefined ? `performs "${task}"` : `is ${state}`
 }
 

@@ -123,7 +123,7 @@ export const specOf = (bytes: Uint8Array, taskType: string, otherwise: string): 
 export class JetStreamIntake {
   private readonly options: IntakeOptions
   private readonly wanted: ReturnType<typeof streams>
-  private readonly results: Array<{ readonly entry: Entry; readonly again: boolean }> = []
+  private readonly results: Array<{ readonly entry: Entry; again: boolean }> = []
   private publishing = false
   private stopped = false
 
@@ -205,6 +205,11 @@ export class JetStreamIntake {
     if (!this.publishing) void this.publishAll()
   }
 
+  /** Completes when this end is in the stream, be it already. */
+  async publishedOnce(entry: Entry | undefined): Promise<void> {
+    if (entry !== undefined) await this.publishResult(entry, true)
+  }
+
   private async publishAll(): Promise<void> {
     this.publishing = true
     try {
@@ -213,6 +218,8 @@ export class JetStreamIntake {
           await this.publishResult(next.entry, next.again)
           this.results.shift()
         } catch {
+          // It may have arrived, and be forgotten as such before it is tried again.
+          next.again = true
           if (this.options.connection.isClosed()) return
           await pause(PAUSE)
         }

@@ -10,11 +10,14 @@
  *
  * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, type Scope } from "effect"
+import type { SecureRandom } from "effect/crypto/SecureRandom"
+import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
+import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
@@ -23,6 +26,7 @@ import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
+import type { LedgerUnusable } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 
 /** The bucket of a fleet that names none. */
@@ -54,6 +58,8 @@ export interface JetStreamLedgerOptions {
   readonly kept?: Kept
   /** How often a task may be broken off. */
   readonly bounds?: { readonly interruptions: number }
+  /** Whether there is a connection to the servers: without one nothing is waited for. Left out: there is one. */
+  readonly linked?: () => boolean
   /** Where those who are no node hand in tasks and hear how they end; left out, they cannot. */
   readonly outsiders?: Subjects
   /** For tests: told of each step of a move of several keys; what it throws ends the move there. */
@@ -63,72 +69,86 @@ export interface JetStreamLedgerOptions {
 export const layer = (options: JetStreamLedgerOptions) =>
   Layer.effect(
     TaskLedger,
-    Effect.gen(function* () {
-      const { bounds, kept = KEPT, lease = LEASE, node } = options
-      const { failure = peersAfter(lease) } = options
-      const name = options.bucket ?? BUCKET
-      const connections = yield* NatsConnections
-      const opening = Effect.tryPromise({
+    Effect.map(make(options), ({ ledger }) => ledger)
+  )
+
+/** The same, with what a node at the edge of the fleet asks besides. */
+export const make = (
+  options: JetStreamLedgerOptions
+): Effect.Effect<SharedLedger, LedgerUnusable, NatsConnections | EventBus | SecureRandom | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { bounds, kept = KEPT, lease = LEASE, node } = options
+    const { failure = peersAfter(lease) } = options
+    const name = options.bucket ?? BUCKET
+    const connections = yield* NatsConnections
+    let bucket: JetStreamBucket | undefined
+    const opening = Effect.tryPromise({
+      try: async (signal) => {
+        const [control, bulk] = await Promise.all([
+          Effect.runPromise(connections.control, { signal }),
+          Effect.runPromise(connections.bulk, { signal })
+        ])
+        const { maxBytes = -1, patience, replicas = 1 } = options
+        bucket = await JetStreamBucket.open({
+          control,
+          bulk,
+          name,
+          replicas,
+          maxBytes,
+          ...(patience === undefined ? {} : { patience })
+        })
+        return JetStreamStore.open(bucket, {
+          node,
+          home: options.home,
+          peers: failure,
+          waits: options.waits ?? (() => {}),
+          linked: options.linked ?? (() => true),
+          at: options.at
+        })
+      },
+      catch: (error) => explain(`in the bucket ${name}`, error)
+    })
+    const store = yield* Effect.acquireRelease(
+      opening,
+      (store) =>
+        Effect.promise(() => store.leave()).pipe(
+          Effect.timeout(GOOD_BYE),
+          Effect.catchCause(() => Effect.void),
+          Effect.andThen(Effect.sync(() => store.stop()))
+        ),
+      // Whoever waits for a server can be stopped.
+      { interruptible: true }
+    )
+    const others = yield* watching(store)
+    const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+    yield* again(store, Effect.as(tidying, failure.every), failure.every)
+    const made = yield* Ledger.make(() => store, kept, bounds)
+    const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
+    const reach = Effect.tryPromise({ try: async () => bucket?.last(), catch: (error) => store.unusable(error) })
+    const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
+    const { outsiders } = options
+    if (outsiders === undefined) return { ...shared, published: () => Effect.void }
+    const intake = yield* Effect.acquireRelease(
+      Effect.tryPromise({
         try: async (signal) => {
-          const [control, bulk] = await Promise.all([
-            Effect.runPromise(connections.control, { signal }),
-            Effect.runPromise(connections.bulk, { signal })
-          ])
-          const { maxBytes = -1, patience, replicas = 1 } = options
-          const bucket = await JetStreamBucket.open({
-            control,
-            bulk,
-            name,
-            replicas,
-            maxBytes,
-            ...(patience === undefined ? {} : { patience })
-          })
-          return JetStreamStore.open(bucket, {
+          const connection = await Effect.runPromise(connections.bulk, { signal })
+          return JetStreamIntake.open({
+            connection,
+            subjects: outsiders,
+            bucket: name,
             node,
-            home: options.home,
-            peers: failure,
-            waits: options.waits ?? (() => {}),
-            at: options.at
+            replicas: options.replicas ?? 1
           })
         },
-        catch: (error) => explain(`in the bucket ${name}`, error)
-      })
-      const store = yield* Effect.acquireRelease(
-        opening,
-        (store) =>
-          Effect.promise(() => store.leave()).pipe(
-            Effect.timeout(GOOD_BYE),
-            Effect.catchCause(() => Effect.void),
-            Effect.andThen(Effect.sync(() => store.stop()))
-          ),
-        // Whoever waits for a server can be stopped.
-        { interruptible: true }
-      )
-      const others = yield* watching(store)
-      const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
-      yield* again(store, Effect.as(tidying, failure.every), failure.every)
-      const made = yield* Ledger.make(() => store, kept, bounds)
-      const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
-      const { outsiders } = options
-      if (outsiders === undefined) return ledger
-      const intake = yield* Effect.acquireRelease(
-        Effect.tryPromise({
-          try: async (signal) => {
-            const connection = await Effect.runPromise(connections.bulk, { signal })
-            return JetStreamIntake.open({
-              connection,
-              subjects: outsiders,
-              bucket: name,
-              node,
-              replicas: options.replicas ?? 1
-            })
-          },
-          catch: (error) => store.unusable(error)
-        }),
-        (intake) => Effect.sync(() => intake.stop())
-      )
-      store.onEnd((entry, again) => intake.told(entry, again))
-      yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
-      return ledger
-    })
-  )
+        catch: (error) => store.unusable(error)
+      }),
+      (intake) => Effect.sync(() => intake.stop())
+    )
+    store.onEnd((entry, again) => intake.told(entry, again))
+    yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+    return {
+      ...shared,
+      published: (id: string) =>
+        Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
+    }
+  })

@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
@@ -31,6 +32,9 @@ const BACK = 2_000
 /** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
 const ORPHANED = 2
 
+/** In the place of a node's name, where there is none: no node is called so. */
+const VISITOR = "-"
+
 const wasFinal = (before: unknown) => before !== undefined && isFinal((before as Entry).record.state)
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
@@ -52,6 +56,8 @@ export interface StoreOptions {
   readonly peers: PeerSettings
   /** Told that another one of this name is looked after. */
   readonly waits: (who: string) => void
+  /** False while there is no connection: what cannot succeed is not begun. */
+  readonly linked: () => boolean
   readonly at?: ((step: Step) => void) | undefined
 }
 
@@ -67,8 +73,10 @@ export class JetStreamStore implements LedgerStore {
   private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
+  private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
+  private visiting = false
   private draft: JetStreamDraft | undefined
   /** What this process holds without a lease, by task. */
   private readonly mine = new Map<string, number>()
@@ -80,8 +88,9 @@ export class JetStreamStore implements LedgerStore {
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
 
-  private constructor(bucket: JetStreamBucket, { at, home, node, peers, waits }: StoreOptions) {
+  private constructor(bucket: JetStreamBucket, { at, home, linked, node, peers, waits }: StoreOptions) {
     this.bucket = bucket
+    this.linked = linked
     this.peers = new JetStreamPeers(node, peers)
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
@@ -90,8 +99,10 @@ export class JetStreamStore implements LedgerStore {
     this.shared = {
       node,
       transact: (work) => this.transaction(work),
-      refresh: Effect.promise(() => this.refresh().catch(() => undefined)),
-      reachable: () => bucket.reachable(),
+      refresh: Effect.suspend(() =>
+        linked() ? Effect.promise(() => this.refresh().catch(() => undefined)) : Effect.void
+      ),
+      reachable: () => linked() && bucket.reachable(),
       listen: (heard) => this.mirror.listen(heard)
     }
   }
@@ -99,16 +110,7 @@ export class JetStreamStore implements LedgerStore {
   /** Completes when all that was there is known. */
   static async open(bucket: JetStreamBucket, options: StoreOptions): Promise<JetStreamStore> {
     const store = new JetStreamStore(bucket, options)
-    await new Promise<void>((complete) => {
-      store.watch = bucket.watch(
-        (heard) => store.hear(heard),
-        () => {
-          store.mirror.complete()
-          store.peers.complete()
-          complete()
-        }
-      )
-    })
+    await store.read()
     try {
       await store.name.take()
     } catch (error) {
@@ -116,6 +118,32 @@ export class JetStreamStore implements LedgerStore {
       throw error
     }
     return store
+  }
+
+  /** For who is no node: it has no name, and does nothing of itself. */
+  static async visit(bucket: JetStreamBucket): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, {
+      node: VISITOR,
+      home: undefined,
+      peers: peersAfter(BACK),
+      waits: () => {}
+    })
+    store.visiting = true
+    await store.read()
+    return store
+  }
+
+  private read(): Promise<void> {
+    return new Promise<void>((complete) => {
+      this.watch = this.bucket.watch(
+        (heard) => this.hear(heard),
+        () => {
+          this.mirror.complete()
+          this.peers.complete()
+          complete()
+        }
+      )
+    })
   }
 
   /** Hears of each end that this node writes, and now of those of late. */
@@ -164,7 +192,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async refresh(): Promise<void> {
-    if (await this.heard(await this.name.sign())) return
+    const mark = this.visiting ? (await this.bucket.last()).revision : await this.name.sign()
+    if (await this.heard(mark)) return
     this.watch?.again()
     await this.heard(this.seen + 1)
   }
@@ -217,6 +246,10 @@ export class JetStreamStore implements LedgerStore {
     }
   }
 
+  entry(id: string): Entry | undefined {
+    return this.mirror.entry(id)
+  }
+
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
     for (const { key, tx } of [...this.mirror.locks()]) await this.commit.unlock(key, tx)
@@ -257,6 +290,8 @@ export class JetStreamStore implements LedgerStore {
       }
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
+      if (!this.linked())
+        return Effect.fail(explain(this.bucket.where, new Error("there is no connection to a server")))
       return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
     })
   }
@@ -359,9 +394,11 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.unleased().filter(({ id }) => this.mirror.entry(id)?.owner === this.node)
   }
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    if (this.visiting) return []
     return this.mirror.due(now, limit)
   }
   nextDue(): number | undefined {
+    if (this.visiting) return undefined
     return (this.draft ?? this.mirror).nextDue()
   }
   setBack(now: number): void {

@@ -240,7 +240,8 @@ export const make = Effect.fnUntraced(function* (
     allDue.pipe(
       Effect.flatMap(() => askAt(() => store.nextDue())),
       Effect.catch((error) =>
-        inModule("task")(Effect.logError(error.message)).pipe(
+        // That there is no connection others say.
+        (store.shared?.reachable() === false ? Effect.void : inModule("task")(Effect.logError(error.message))).pipe(
           Effect.andThen(Clock.currentTimeMillis),
           Effect.map((now) => now + AGAIN)
         )

@@ -4,7 +4,7 @@
  * and nobody hears of it.
  */
 import { Deferred, Effect } from "effect"
-import type { FleetLedger } from "../../src/task/EdgeDelivery.ts"
+import type { SharedLedger } from "../../src/task/EdgeDelivery.ts"
 import type { Link } from "../../src/task/EdgeLedger.ts"
 import type { LedgerStore } from "../../src/task/LedgerStore.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
@@ -58,7 +58,7 @@ export class CutLink implements Link {
   )
   private readonly reach = Effect.suspend(() => (this.up ? Effect.void : this.gone))
 
-  fleet(ledger: TaskLedger["Service"], store: LedgerStore): FleetLedger {
+  fleet(ledger: TaskLedger["Service"], store: LedgerStore): SharedLedger {
     const writes = Object.fromEntries(
       WRITES.map((name) => [
         name,

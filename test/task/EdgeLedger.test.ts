@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, type Scope, Stream } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
+import { TestClock } from "effect/testing"
 import { TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
@@ -51,7 +52,8 @@ const make = Effect.fnUntraced(function* ({ tasks = 100, up, whenCutOff = "store
   yield* Effect.forkScoped(Stream.runForEach(events, (event) => Effect.sync(() => void heard.push(event))))
   /** Completes when the node says that it does this. */
   const becomes = Effect.fnUntraced(function* (mode: EdgeLedger.EdgeMode) {
-    while (edge.mode() !== mode) yield* Effect.yieldNow
+    // It may have failed once more, and wait before it tries again.
+    while (edge.mode() !== mode) yield* TestClock.adjust("1 second")
   })
   return {
     edge,
@@ -342,7 +344,7 @@ describe("a node that stores and forwards", () => {
       ] as const) {
         yield* link.loseAnswer(nth)
         yield* link.mend
-        while (link.isUp()) yield* Effect.yieldNow
+        while (link.isUp()) yield* TestClock.adjust("1 second")
         assert.strictEqual((yield* fleet.get(lost)).id, lost)
         assert.isEmpty(yield* ledger.heads().pipe(Effect.map((heads) => heads.filter(({ id }) => id === lost))))
         if (lost === "fresh") assert.strictEqual((yield* ledger.get("fresh")).state, "queued")

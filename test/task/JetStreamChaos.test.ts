@@ -177,7 +177,11 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
         })
         yield* killing
         over = true
-        yield* Fiber.join(working).pipe(Effect.timeout("60 seconds"), Effect.result, Effect.tap((r) => Effect.sync(() => console.info(String(r._tag)))))
+        yield* Fiber.join(working).pipe(
+          Effect.timeout("60 seconds"),
+          Effect.result,
+          Effect.tap((r) => Effect.sync(() => console.info(String(r._tag))))
+        )
         yield* whole
         const kept = yield* reader(outside, bucket)
         const ids = [...accepted]
@@ -190,7 +194,9 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
           for (const [id, value] of kept) {
             const record = byId.get(id)
             if (record?.state !== value.now?.record.state || record?.attempt !== value.now?.record.attempt)
-              wrong.push(`${id}: ${record?.state} ${record?.attempt}, and the bucket has ${value.now?.record.state} ${value.now?.record.attempt}${value.lock===undefined?"":" locked"}`)
+              wrong.push(
+                `${id}: ${record?.state} ${record?.attempt}, and the bucket has ${value.now?.record.state} ${value.now?.record.attempt}${value.lock === undefined ? "" : " locked"}`
+              )
           }
           console.info(node, list.length, wrong.slice(0, 20))
         }
@@ -208,7 +214,10 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
             [...kept.values()].map(({ now }) => `${now?.record.id} ${now?.record.state} ${now?.record.attempt}`).sort(),
             node
           )
-          assert.deepStrictEqual(list.filter(({ state }) => !isFinal(state)), [])
+          assert.deepStrictEqual(
+            list.filter(({ state }) => !isFinal(state)),
+            []
+          )
           assert.deepStrictEqual(yield* ledger.heads(), [])
         }
       }).pipe(Effect.scoped),

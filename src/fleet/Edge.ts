@@ -1,0 +1,30 @@
+/**
+ * What this node does among others at the moment, and what it keeps for them while it cannot reach them. A node that shares
+ * no ledger is always itself.
+ */
+import { Context, Layer } from "effect"
+import type { EdgeMode } from "../task/EdgeLedger.ts"
+import type { Outbox } from "../task/Outbox.ts"
+
+export interface EdgeState {
+  readonly mode: EdgeMode
+  /** Ends of attempts, tasks of its own and events that wait for the fleet. */
+  readonly reports: number
+  readonly tasks: number
+  readonly events: number
+}
+
+export class Edge extends Context.Service<
+  Edge,
+  {
+    readonly state: () => EdgeState
+    /** Where events are kept, and the stream in which the fleet has them. */
+    readonly events: { readonly outbox: Outbox; readonly stream: string } | undefined
+  }
+>()("mister-smith/fleet/Edge") {
+  static readonly none = Edge.of({
+    state: () => ({ mode: "full", reports: 0, tasks: 0, events: 0 }),
+    events: undefined
+  })
+  static readonly layerNone = Layer.succeed(Edge, Edge.none)
+}
