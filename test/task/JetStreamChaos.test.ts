@@ -106,6 +106,7 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
         const accepted = new Set<string>()
         const ended: Array<string> = []
         let over = false
+        const who: Array<string> = []
         const submit = ({ ledger, node }: { readonly node: string; readonly ledger: Ledger }) =>
           Effect.gen(function* () {
             for (let n = 0; !over; n++) {
@@ -137,7 +138,11 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
                   while: ({ _tag }) => _tag === "LedgerUnusable"
                 })
               )
-              if (Result.isSuccess(end)) ended.push(id)
+              if (Result.isSuccess(end)) {
+                if (ended.includes(id)) console.error(`TWICE ${id} ${attempt} ${node}`)
+                ended.push(id)
+                who.push(`${id} ${attempt} ${node} ${Date.now()}`)
+              } else console.error(`NOT ${id} ${attempt} ${node} ${end.failure.message}`)
             }
           })
         const working = yield* Effect.forkChild(
@@ -177,22 +182,40 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
         })
         yield* killing
         over = true
-        yield* Fiber.join(working).pipe(Effect.timeout("60 seconds"), Effect.result, Effect.tap((r) => Effect.sync(() => console.info(String(r._tag)))))
+        yield* Fiber.join(working).pipe(
+          Effect.timeout("60 seconds"),
+          Effect.result,
+          Effect.tap((r) => Effect.sync(() => console.info(String(r._tag))))
+        )
         yield* whole
         const kept = yield* reader(outside, bucket)
         const ids = [...accepted]
         const missing = ids.filter((id) => !kept.has(id))
         console.info({ accepted: accepted.size, ended: ended.length, kept: kept.size, missing })
+        const t0 = Date.now()
+        for (const id of new Set(ended))
+          if (ended.filter((x) => x === id).length > 1)
+            console.error(
+              "DOUBLE",
+              who.filter((x) => x.startsWith(`${id} `)),
+              JSON.stringify(kept.get(id))
+            )
         for (const { ledger, node } of nodes) {
-          const list = yield* ledger.list({ limit: 10_000 })
-          const byId = new Map(list.map((record) => [record.id as string, record]))
-          const wrong: Array<string> = []
-          for (const [id, value] of kept) {
-            const record = byId.get(id)
-            if (record?.state !== value.now?.record.state || record?.attempt !== value.now?.record.attempt)
-              wrong.push(`${id}: ${record?.state} ${record?.attempt}, and the bucket has ${value.now?.record.state} ${value.now?.record.attempt}${value.lock===undefined?"":" locked"}`)
+          for (let round = 0; round < 15; round++) {
+            const list = yield* ledger.list({ limit: 10_000 })
+            const byId = new Map(list.map((record) => [record.id as string, record]))
+            const wrong: Array<string> = []
+            for (const [id, value] of kept) {
+              const record = byId.get(id)
+              if (record?.state !== value.now?.record.state || record?.attempt !== value.now?.record.attempt)
+                wrong.push(
+                  `${id}: ${record?.state} ${record?.attempt}, and the bucket has ${value.now?.record.state} ${value.now?.record.attempt}${value.lock === undefined ? "" : " locked"}`
+                )
+            }
+            console.info(`@${Date.now() - t0}`, node, list.length, wrong.length, wrong.slice(0, 3))
+            if (wrong.length === 0) break
+            yield* Effect.sleep(1000)
           }
-          console.info(node, list.length, wrong.slice(0, 20))
         }
         assert.sameMembers([...kept.keys()], ids)
         for (const [id, { lock, now }] of kept) {
@@ -208,7 +231,10 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
             [...kept.values()].map(({ now }) => `${now?.record.id} ${now?.record.state} ${now?.record.attempt}`).sort(),
             node
           )
-          assert.deepStrictEqual(list.filter(({ state }) => !isFinal(state)), [])
+          assert.deepStrictEqual(
+            list.filter(({ state }) => !isFinal(state)),
+            []
+          )
           assert.deepStrictEqual(yield* ledger.heads(), [])
         }
       }).pipe(Effect.scoped),

@@ -81,6 +81,14 @@ export interface ServerOptions {
 /** How long a server may take to start, at most. */
 const START_TIME = 20_000
 
+const isZombie = (pid: number | undefined) => {
+  try {
+    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
 const make = (dir: string, name: string, port: number, config: string): NatsServer & { stop: () => Promise<void> } => {
   let child: ChildProcess | undefined
   let gone: Promise<void> = Promise.resolve()
@@ -114,7 +122,10 @@ const make = (dir: string, name: string, port: number, config: string): NatsServ
   }
   const stop = async () => {
     signal("SIGKILL")
-    await gone
+    // Not every runtime tells of every end when several come at once.
+    const ended = gone.then(() => true)
+    while (!(await Promise.race([ended, new Promise<false>((resolve) => setTimeout(() => resolve(false), 100))])))
+      if (isZombie(child?.pid)) return
   }
   return {
     name,
