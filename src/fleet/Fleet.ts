@@ -19,6 +19,7 @@ import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import { Lease } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
+import * as Registry from "./Registry.ts"
 import * as Roster from "./Roster.ts"
 import * as Speech from "./Speech.ts"
 import { Steered } from "./Steered.ts"
@@ -248,9 +249,11 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     const heartbeat = speech.subjects.heartbeat(node)
     yield* wire.serve(() => {
       const all = roster.all()
-      const { capabilities, mode, running, slots, taskTypes } = statusNow(all)
+      const { capabilities, everyMillis, mode, running, slots, taskTypes } = statusNow(all)
       return {
         node,
+        life,
+        everyMillis,
         startedAt,
         prefix,
         agents: all.map(({ agent }) => agent),
@@ -280,12 +283,20 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.forkScoped
   )
   const standing = (name: string) => ledger.here?.others?.standing(name)
-  return { node, nodes: Effect.map(registry.list, (all) => all.map((listed) => judged(listed, standing))) }
+  const ping = speaking === undefined ? undefined : speaking.wire.ping({ prefix, ask: asking(speaking) })
+  const list = ping === undefined ? registry.list : Registry.orElse(registry.list, ping)
+  return { node, nodes: Effect.map(list, (all) => all.map((listed) => judged(listed, standing))) }
 })
 
 const judged = (listed: Listed, standing: (node: string) => PeerState | undefined): Listed => {
   const state = standing(listed.status.node)
   return state === "suspected" || state === "dead" ? { ...listed, standing: state } : listed
 }
+
+/** Each agent by its own word. */
+const asking =
+  ({ router, speech: { subjects } }: { readonly router: RouterShape; readonly speech: Speech.Speech }) =>
+  (agent: string) =>
+    Speech.statusOf(router, subjects, agent)
 
 const distinct = (words: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(words)].slice(0, MAX_WORDS)

@@ -5,6 +5,7 @@ import type { KeyInvalid } from "../message/MessageError.ts"
 import type { MessagePort } from "../message/MessagePort.ts"
 import * as MessageRouter from "../message/MessageRouter.ts"
 import * as SigningSettings from "../message/SigningSettings.ts"
+import type { AgentStatus } from "../message/Status.ts"
 import * as Subject from "../message/Subject.ts"
 import type { TransportShape } from "../transport/Transport.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
@@ -38,6 +39,27 @@ export const make = Effect.fnUntraced(function* (
     router: (handlers) => MessageRouter.make(port, { source, subjects, handlers, ...signatures })
   }
 })
+
+/** How long an agent may take to say how it is. */
+const STATUS_TIME = "2 seconds"
+
+/** How an agent of any node is, by its own word; undefined where nobody says so in time. */
+export const statusOf = (
+  router: MessageRouter.RouterShape,
+  subjects: Subject.Subjects,
+  agent: string
+): Effect.Effect<AgentStatus | undefined> =>
+  Effect.fromResult(subjects.commands(agent)).pipe(
+    Effect.flatMap((subject) =>
+      router.request(
+        subject,
+        { type: "AgentCommand", body: { command: "status" }, target: `agent:${agent}` },
+        { answer: "CommandReply", deadline: STATUS_TIME }
+      )
+    ),
+    Effect.map(({ body }) => (body.done ? body.status : undefined)),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 /** What is much goes by the bulk link, so that it never stands in the way of what is urgent. */
 const portOf = (transport: TransportShape, subjects: Subject.Subjects): MessagePort => ({
