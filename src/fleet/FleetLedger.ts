@@ -71,6 +71,8 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       if (wire?.connections === undefined) return yield* Effect.die("a node without servers shares no ledger")
       const { connections } = wire
       const { edge } = settings
+      // Of one that does nothing by itself there is little to be told late.
+      const keepsEvents = edge.whenCutOff === "storeAndForward" && edge.outbox.events > 0
       const around = yield* Effect.context<EventBus | SecureRandom>()
       const storesAndForwards = edge.whenCutOff === "storeAndForward"
       const home = yield* homeOf(dataDir)
@@ -102,6 +104,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
           },
           bounds,
           linked: link.isUp,
+          events: keepsEvents,
           outsiders
         }).pipe(Effect.provide(connections))
       )
@@ -152,7 +155,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       return Context.make(TaskLedger, made.ledger).pipe(
         Context.add(Edge, {
           state: () => ({ mode: made.mode(), ...made.waiting(), events: outbox.counts().events }),
-          events: edge.outbox.events === 0 ? undefined : { outbox, stream: `${bucket}-events` }
+          events: keepsEvents ? { outbox } : undefined
         })
       )
     })
