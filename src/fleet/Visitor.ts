@@ -18,6 +18,8 @@ import * as BucketRegistry from "./BucketRegistry.ts"
 import { FleetUnreachable } from "./FleetError.ts"
 import { ledgerBucketOf } from "./FleetSettings.ts"
 import type { Listed } from "./NodeRecord.ts"
+import * as Pinged from "./Pinged.ts"
+import * as Registry from "./Registry.ts"
 import * as Speech from "./Speech.ts"
 
 /** How long a server may take to be there. */
@@ -56,7 +58,13 @@ export const make = Effect.fnUntraced(function* (
   const { control } = connections
   return {
     ledger: visit(connections, ledgerBucketOf(settings.prefix)).pipe(Effect.provide(EventBus.layer)),
-    nodes: BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix) }).list,
+    nodes: Registry.orElse(
+      BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix) }).list,
+      Pinged.list(control, {
+        prefix: settings.prefix,
+        ask: (agent) => Speech.statusOf(voice, subjects, agent)
+      })
+    ),
     tell: Effect.fnUntraced(function* (agent, body): Effect.fn.Return<AgentStatus | undefined, Fault> {
       const subject = yield* Effect.fromResult(subjects.commands(agent))
       const { body: reply } = yield* voice.request(

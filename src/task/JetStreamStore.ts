@@ -125,6 +125,7 @@ export class JetStreamStore implements LedgerStore {
     const store = new JetStreamStore(bucket, {
       node: VISITOR,
       home: undefined,
+      linked: () => true,
       peers: peersAfter(BACK),
       waits: () => {}
     })

@@ -102,7 +102,11 @@ const beside = Effect.fnUntraced(function* (
     FleetHome,
     Effect.gen(function* () {
       const transport = yield* end
-      return { registry, wire: { transport, serve: () => Effect.void }, events: yield* bus.subscribe }
+      return {
+        registry,
+        wire: { transport, serve: () => Effect.void, ping: () => Effect.succeed([]) },
+        events: yield* bus.subscribe
+      }
     })
   )
   yield* Layer.build(
