@@ -52,6 +52,7 @@ import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
 import * as FleetLedger from "./fleet/FleetLedger.ts"
 import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
+import * as FleetState from "./fleet/FleetState.ts"
 import * as Placing from "./fleet/Placing.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
@@ -151,7 +152,7 @@ export class MisterSmith extends Context.Service<
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
     /** Breaks off what the agent does. Its task goes on after a pause, in the same conversation, as one whose agent was stopped. */
     interruptAgent(agent: string): Effect.Effect<void, InterruptError>
-    /** Another model, from the next model call on, until the agent's life ends. Whether there is such a model shows then. */
+    /** Another model, from the next turn on, until the agent's life ends. Whether there is such a model shows then. */
     setModel(agent: string, model: string): Effect.Effect<void, ModelError>
     /** Tells an agent something: in the turn that it is in, or with its next one. Costs no turn of its own while it is idle. */
     tellAgent(agent: string, text: string): Effect.Effect<Heard, TellError>
@@ -218,6 +219,8 @@ export class MisterSmith extends Context.Service<
         })
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
+      Layer.provideMerge(FleetState.layerLease(self, sharesLedger(config.transport.kind, config.fleet))),
+      Layer.provideMerge(FleetState.layerState(self)),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(FleetHome.layer(config.transport, config.fleet, self.node)),
       Layer.provideMerge(ProcessTree.layer),

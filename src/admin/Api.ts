@@ -141,6 +141,7 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        node: Schema.optionalKey(Schema.String),
         label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },
@@ -230,7 +231,7 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: runningErrors
     }).annotateMerge(
-      described("Gives an agent another model, from its next model call until its next life. Any name is taken")
+      described("Gives an agent another model, from its next turn until its next life. Any name is taken")
     ),
     HttpApiEndpoint.post("tellAgent", "/agents/:id/tell", {
       params: id,

@@ -62,14 +62,16 @@ const tasks = (closing: Deferred.Deferred<void>) =>
               Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
             )
         },
-        tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
-          operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
-            Effect.map((found) => ({
-              tasks: found.slice(0, limit).reverse().map(summaryOf),
-              more: found.length > limit
-            })),
-            Effect.mapError(only(LedgerUnusable))
-          ),
+        tasks: ({ query: { agent, label = [], limit = LISTED, node, state, type } }) =>
+          operated
+            .tasks({ agent, node, labels: labelsOf(label), limit: limit + 1, states: state && [state], type })
+            .pipe(
+              Effect.map((found) => ({
+                tasks: found.slice(0, limit).reverse().map(summaryOf),
+                more: found.length > limit
+              })),
+              Effect.mapError(only(LedgerUnusable))
+            ),
         task: ({ params: { id } }) =>
           Effect.zipWith(operated.task(id), operated.attempts(id), storyOf).pipe(
             Effect.mapError(only(TaskUnknown, LedgerUnusable))

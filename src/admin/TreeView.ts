@@ -100,6 +100,10 @@ export const AgentView = Schema.Struct({
   holds: Schema.optional(Schema.String),
   /** The conversation that it is busy with, as the CLI calls it. */
   session: Schema.optional(Schema.String),
+  /** The account that it shares with others, where it is named. */
+  account: Schema.optional(Schema.String),
+  /** Until when its account must wait, in milliseconds since the epoch. */
+  limitedUntil: Schema.optional(Schema.Finite),
   /** What its attempts have cost in this run. */
   costUsd: Schema.optional(Schema.Finite),
   usage: Schema.optional(UsageView)

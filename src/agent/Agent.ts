@@ -18,7 +18,7 @@ import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
-import { Accounts } from "./Account.ts"
+import { Accounts, type Limit } from "./Account.ts"
 import {
   type AgentDefect,
   AgentGone,
@@ -135,6 +135,8 @@ export interface Agent {
   readonly holds: () => string | undefined
   /** The conversation that it is busy with, as the CLI calls it, where it has said so. */
   readonly session: () => string | undefined
+  /** What its account waits for. */
+  readonly limited: () => Limit | undefined
   /** Dollars that its attempts have cost in this run, by the CLI's own estimate. */
   readonly spent: () => number
   /** How this task has ended is written down: unless the agent is to go on with it, its conversation need not be kept. */
@@ -159,7 +161,7 @@ export interface Agent {
    * task/'s business. Completes when it has ended.
    */
   readonly interrupt: Effect.Effect<void, AgentNotPerforming>
-  /** From its next model call on, until it is changed or its life ends. */
+  /** From its next turn on, until it is changed or its life ends. */
   setModel(model: string): Effect.Effect<void, AgentNotRunning | ClaudeFailure>
   /** The model it has been given, or is set to. Undefined: the CLI's own. */
   readonly model: () => string | undefined
@@ -236,6 +238,8 @@ export const make = Effect.fn("Agent.make")(function* (
   let underneath: AgentState | undefined
 
   const accounts = yield* Accounts
+  // So that it is known before there is a CLI.
+  accounts.limitOf(spec.account)
   /** Who is ready, but may not begin: its account must wait. */
   const orThrottled = (to: AgentState, reason: string): readonly [AgentState, string] => {
     const limit = to === "idle" ? accounts.limitOf(current.spec.account) : undefined
@@ -384,6 +388,7 @@ export const make = Effect.fn("Agent.make")(function* (
     gone: () => gone,
     holds: () => memory.conversation?.task,
     session: () => (performing > 0 ? memory.at : undefined),
+    limited: () => accounts.limitOf(current.spec.account),
     spent: () => costUsd,
     terminated: (reason) =>
       Effect.suspend(() => {

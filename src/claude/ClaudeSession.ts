@@ -71,7 +71,7 @@ export interface ClaudeSession {
   say(text: string, uuid: string): Effect.Effect<boolean>
   /** What was said, or was to be, and got into no turn before the last one ended. It is told once. */
   readonly unsaid: Effect.Effect<ReadonlyArray<string>>
-  /** From the next model call on; undefined is the CLI's own. The CLI takes any name: whether there is such a model shows then. */
+  /** From the next turn on; undefined is the CLI's own. The CLI takes any name: whether there is such a model shows then. */
   setModel(model: string | undefined): Effect.Effect<void, ClaudeFailure>
   /** Forgets the conversation and begins another in the same process, without a model call. */
   readonly clear: Effect.Effect<void, ClaudeFailure>

@@ -46,6 +46,20 @@ const text = (name: string, metavar: string, description: string) =>
 const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
+/** What has to do with the tasks of a fleet, over its servers. */
+const toFleet = Flag.Boolean("fleet").pipe(
+  Flag.withDescription("With the tasks that all nodes share, over the servers of --server or --config"),
+  Flag.withDefault(false)
+)
+/** Who names a server means its fleet. */
+const isForFleet = ({ fleet, whole }: { readonly whole: boolean; readonly fleet: FleetWhere }) =>
+  whole || Option.isSome(fleet.server)
+const inFleet = <A, E, R>(use: (commands: typeof import("./FleetTasks.ts")) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./FleetTasks.ts")),
+    use
+  )
+
 const submit = Command.make(
   "submit",
   {
@@ -58,14 +72,18 @@ const submit = Command.make(
     ...taskFlags,
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
+    whole: toFleet,
+    fleet,
     json,
     where
   },
   (input) =>
-    Effect.flatMap(
-      Effect.promise(() => import("./submit.ts")),
-      ({ submit }) => submit(input)
-    )
+    isForFleet(input)
+      ? inFleet(({ submitToFleet }) => submitToFleet(input))
+      : Effect.flatMap(
+          Effect.promise(() => import("./submit.ts")),
+          ({ submit }) => submit(input)
+        )
 ).pipe(
   Command.withDescription("Give a running node a task"),
   Command.withExamples([
@@ -80,6 +98,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    node: text("node", "NODE", "Of a fleet: only those that this node performs, or did last"),
     label: labels("Only those with this label. May be repeated: with all of them"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
@@ -89,21 +108,27 @@ const tasks = Command.make(
       ),
       Flag.withDefault(100)
     ),
+    whole: toFleet,
+    fleet,
     json,
     where
   },
   (input) =>
-    Effect.flatMap(
-      Effect.promise(() => import("./tasks.ts")),
-      ({ tasks }) => tasks(input)
-    )
+    isForFleet(input)
+      ? inFleet(({ tasksOfFleet }) => tasksOfFleet(input))
+      : Effect.flatMap(
+          Effect.promise(() => import("./tasks.ts")),
+          ({ tasks }) => tasks(input)
+        )
 ).pipe(Command.withDescription("List the tasks of a running node"))
 
-const task = Command.make("task", { id: Argument.String("id"), json, where }, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./task.ts")),
-    ({ task }) => task(input)
-  )
+const task = Command.make("task", { id: Argument.String("id"), whole: toFleet, fleet, json, where }, (input) =>
+  isForFleet(input)
+    ? inFleet(({ taskOfFleet }) => taskOfFleet(input))
+    : Effect.flatMap(
+        Effect.promise(() => import("./task.ts")),
+        ({ task }) => task(input)
+      )
 ).pipe(
   Command.withDescription("Tell the whole story of a task, or cancel, retry, replay or drop it"),
   Command.withSubcommands([
@@ -112,14 +137,18 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
       {
         id: Argument.String("id"),
         why: text("why", "TEXT", "The reason that is written down with it"),
+        whole: toFleet,
+        fleet,
         json,
         where
       },
       (input) =>
-        Effect.flatMap(
-          Effect.promise(() => import("./cancelTask.ts")),
-          ({ cancelTask }) => cancelTask(input)
-        )
+        isForFleet(input)
+          ? inFleet(({ cancelInFleet }) => cancelInFleet(input))
+          : Effect.flatMap(
+              Effect.promise(() => import("./cancelTask.ts")),
+              ({ cancelTask }) => cancelTask(input)
+            )
     ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
     Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
       Effect.flatMap(
@@ -215,8 +244,6 @@ const tellable = {
   fleet
 }
 type Told = AgentInput & { readonly whole: boolean; readonly fleet: FleetWhere }
-/** Who names a server means its fleet. */
-const isForFleet = ({ fleet, whole }: Told) => whole || Option.isSome(fleet.server)
 const tellFleet = (input: Told, body: AgentCommand) =>
   Effect.flatMap(
     Effect.promise(() => import("./tellFleet.ts")),

@@ -110,6 +110,11 @@ const stateCell = (child: ChildView, agent: AgentView | undefined): Cell => {
       return [state, "red"]
     case "terminated":
       return [child.status === "stopped" ? "stopped" : state, "dim"]
+    case "throttled":
+      return [
+        agent?.limitedUntil === undefined ? state : `${state} for ${age(agent.limitedUntil - Date.now())}`,
+        "yellow"
+      ]
     default:
       return [state, "yellow"]
   }

@@ -19,7 +19,9 @@ import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import * as LateEvents from "./LateEvents.ts"
+import { Lease } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
+import * as Registry from "./Registry.ts"
 import * as Roster from "./Roster.ts"
 import * as Speech from "./Speech.ts"
 import { Steered } from "./Steered.ts"
@@ -89,6 +91,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const bus = yield* EventBus
   const { registry, wire } = yield* FleetHome
   const { roster, speech } = yield* FleetVoice
+  const lease = yield* Lease
   const steered = yield* Steered
   const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
   const ledger = yield* TaskLedger
@@ -98,6 +101,8 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const scope = yield* Effect.scope
   let beat = 0
   let draining = false
+  /** The epoch in which this node leads others. */
+  let leads: number | undefined
 
   const look = Effect.gen(function* () {
     draining = yield* steered.draining
@@ -131,6 +136,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
         free: draining || edge.state().mode === "no_new_work" ? 0 : up.filter(({ state }) => state === "idle").length
       },
       running: roster.running(),
+      ...(leads === undefined ? {} : { leads }),
       taskTypes: anyType ? [] : distinct(up.flatMap(({ taskTypes }) => taskTypes)),
       capabilities: distinct(up.flatMap(({ capabilities }) => capabilities))
     }
@@ -236,6 +242,14 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.ignore(Effect.timeoutOption(Effect.interruptible(registry.leave(node, life)), LEAVE))
   )
   const events = yield* bus.subscribe
+  // Who is alone leads nobody.
+  if (wire !== undefined)
+    yield* Effect.forkScoped(
+      Stream.runForEach(lease.changes, ({ epoch, leader, mine }) => {
+        leads = mine ? epoch : undefined
+        return epoch === 0 ? Effect.void : bus.publish({ type: "fleet.leader", leader, epoch, mine })
+      })
+    )
   // The subscriptions for commands are there when the Layer is.
   yield* attend
   if (speaking !== undefined) {
@@ -243,9 +257,11 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     const heartbeat = speech.subjects.heartbeat(node)
     yield* wire.serve(() => {
       const all = roster.all()
-      const { capabilities, mode, running, slots, taskTypes } = statusNow(all)
+      const { capabilities, everyMillis, mode, running, slots, taskTypes } = statusNow(all)
       return {
         node,
+        life,
+        everyMillis,
         startedAt,
         prefix,
         agents: all.map(({ agent }) => agent),
@@ -263,6 +279,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Stream.filter(
       (event) =>
         event.type === "reload.done" ||
+        event.type === "fleet.leader" ||
         (event.type === "transport.status" && event.is === "up" && event.lane === "control")
     ),
     Stream.as(undefined)
@@ -274,12 +291,20 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.forkScoped
   )
   const standing = (name: string) => ledger.here?.others?.standing(name)
-  return { node, nodes: Effect.map(registry.list, (all) => all.map((listed) => judged(listed, standing))) }
+  const ping = speaking === undefined ? undefined : speaking.wire.ping({ prefix, ask: asking(speaking) })
+  const list = ping === undefined ? registry.list : Registry.orElse(registry.list, ping)
+  return { node, nodes: Effect.map(list, (all) => all.map((listed) => judged(listed, standing))) }
 })
 
 const judged = (listed: Listed, standing: (node: string) => PeerState | undefined): Listed => {
   const state = standing(listed.status.node)
   return state === "suspected" || state === "dead" ? { ...listed, standing: state } : listed
 }
+
+/** Each agent by its own word. */
+const asking =
+  ({ router, speech: { subjects } }: { readonly router: RouterShape; readonly speech: Speech.Speech }) =>
+  (agent: string) =>
+    Speech.statusOf(router, subjects, agent)
 
 const distinct = (words: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(words)].slice(0, MAX_WORDS)

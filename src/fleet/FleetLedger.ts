@@ -18,11 +18,12 @@ import { KEPT, type Kept } from "../task/LedgerStore.ts"
 import * as Outbox from "../task/Outbox.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import type { TaskFilter } from "../task/TaskRecord.ts"
 import { Edge } from "./Edge.ts"
 import * as EdgeLink from "./EdgeLink.ts"
 import type { Self } from "./Fleet.ts"
 import { FleetHome } from "./FleetHome.ts"
-import { tokenOf } from "./FleetSettings.ts"
+import { ledgerBucketOf } from "./FleetSettings.ts"
 
 export interface FleetLedgerOptions {
   readonly self: Self
@@ -44,9 +45,6 @@ const SILENCE = Duration.seconds(2)
 /** Before the servers are asked again. */
 const AGAIN = Duration.seconds(1)
 
-/** The bucket in which the tasks of a fleet stand, by its prefix. No two prefixes have the same. */
-export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
-
 export const layer = (options: FleetLedgerOptions) => (options.shared ? shared(options) : own(options))
 
 const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
@@ -54,6 +52,9 @@ const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
     TaskLedger,
     Effect.map(TaskLedger, (ledger) => ({
       ...ledger,
+      // All that stands in it is of this node, which is written nowhere.
+      list: ({ node, ...filter }: TaskFilter = {}) =>
+        node === undefined || node === self.node ? ledger.list(filter) : Effect.succeed([]),
       here: { node: self.node, shared: false, lastNode: () => undefined }
     }))
   ).pipe(

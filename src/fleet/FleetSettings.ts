@@ -72,6 +72,9 @@ export const sharesLedger = (kind: "memory" | "nats", { ledger }: Pick<FleetSett
 export const tokenOf = (prefix = ""): string =>
   prefix === "" ? "" : `-${prefix.replaceAll("_", "_u").replaceAll(".", "_d")}`
 
+/** The bucket in which the tasks of a fleet stand, by its prefix. */
+export const ledgerBucketOf = (prefix?: string): string => `mister-smith-tasks${tokenOf(prefix)}`
+
 /** A name for who has not been given one. */
 export const nodeIdOf = (name: string, host: string): string =>
   `${name}-${host}`

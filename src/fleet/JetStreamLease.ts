@@ -13,6 +13,7 @@
  */
 import { Deferred, Duration, Effect, Option, Result, Schema, Semaphore, SubscriptionRef } from "effect"
 import { millis } from "../domain/Monotonic.ts"
+import { inModule } from "../observability/Log.ts"
 import { wordOf } from "../state/BucketKey.ts"
 import { explain, JetStreamBucket, type Value } from "../state/JetStreamBucket.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
@@ -23,8 +24,8 @@ import { LeaseLost, LeaseUnusable } from "./LeaseError.ts"
 export const BUCKET = "mister-smith-lease"
 /** How often it is looked, or renewed, in the time of a lease. */
 const LOOKS = 3
-/** All that a bucket may take, in bytes. */
-const MAX_BYTES = 128 * 1024 * 1024
+/** Before who may not is asked again: each time is told at the servers, and here. */
+const DENIED = Duration.minutes(1)
 /** How long a node that ends may take to hand the lease on. */
 const GOOD_BYE = "1 second"
 /** Who leads. */
@@ -79,7 +80,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
       Effect.mapError(unusable),
       Effect.flatMap(([control, bulk]) =>
         Effect.tryPromise({
-          try: () => JetStreamBucket.open({ control, bulk, name, replicas, maxBytes: MAX_BYTES, patience: lease }),
+          try: () => JetStreamBucket.open({ control, bulk, name, replicas, maxBytes: -1, patience: lease }),
           catch: unusable
         })
       ),
@@ -119,26 +120,39 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
   })
   type Look = Effect.Success<typeof look>
 
+  /** Said once, until it is well again. */
+  let told: string | undefined
+  const tell = ({ message, problem }: LeaseUnusable) =>
+    Effect.suspend(() => {
+      if (told === problem) return Effect.void
+      told = problem
+      return Effect.logWarning(`${message}; until it can be used, this node does not lead`)
+    }).pipe(inModule("fleet"))
+
   /** Until somebody may be succeeded. A look that fails says nothing, and what came before it counts no more. */
   const vacant: Effect.Effect<Look> = Effect.gen(function* () {
     let before: Look | undefined
     let looks = 0
     let deaf = 0
     while (true) {
-      const found = Option.getOrUndefined(yield* Effect.option(look))
+      const answer = yield* Effect.result(look)
+      const found = Result.isSuccess(answer) ? answer.success : undefined
+      if (Result.isFailure(answer)) yield* tell(answer.failure)
       if (found === undefined) {
         looks = 0
         before = undefined
         if (++deaf >= LOOKS) yield* know({ ...(yield* SubscriptionRef.get(holds)), leader: undefined, mine: false })
       } else {
         deaf = 0
+        told = undefined
         if (found.record?.leader === undefined) return found
         yield* know({ leader: found.record.leader, epoch: found.record.epoch, mine: false })
         looks = before?.last === found.last ? looks + 1 : 0
         if (looks >= LOOKS) return found
         before = found
       }
-      yield* Effect.sleep(lease / LOOKS)
+      const denied = Result.isFailure(answer) && answer.failure.problem === "denied"
+      yield* Effect.sleep(denied ? DENIED : lease / LOOKS)
     }
   })
 
@@ -148,7 +162,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
     const epoch = record === undefined ? found + 1 : record.epoch + 1
     let since = yield* millis
     const begun = yield* Effect.result(write(LEADER, { leader: node, epoch }, found))
-    if (Result.isFailure(begun)) return yield* Effect.sleep(lease / LOOKS)
+    if (Result.isFailure(begun)) return yield* Effect.andThen(tell(begun.failure), Effect.sleep(lease / LOOKS))
     if (begun.success === undefined) return
     let last = begun.success
     const over = yield* Deferred.make<void>()
@@ -167,6 +181,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         if (revision === undefined) return yield* Effect.andThen(end, Effect.fail(lost))
         last = revision
         since = now
+        return revision
       },
       // Whoever is interrupted would not know what is last.
       Effect.uninterruptible,
@@ -180,8 +195,9 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         const others = known.has(at) ? 0 : yield* ask((bucket) => othersThan(bucket, at))
         const full = refusal(key, value, others)
         if (full !== undefined) return yield* full
-        yield* next(at, { epoch, value })
+        const place = yield* next(at, { epoch, value })
         known.add(at)
+        return place
       })
     }
     const renewed = Effect.forever(Effect.andThen(Effect.sleep(lease / LOOKS), next(LEADER, { leader: node, epoch })))

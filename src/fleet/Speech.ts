@@ -5,6 +5,7 @@ import type { KeyInvalid } from "../message/MessageError.ts"
 import type { MessagePort } from "../message/MessagePort.ts"
 import * as MessageRouter from "../message/MessageRouter.ts"
 import * as SigningSettings from "../message/SigningSettings.ts"
+import type { AgentStatus } from "../message/Status.ts"
 import * as Subject from "../message/Subject.ts"
 import type { TransportShape } from "../transport/Transport.ts"
 import { Unacknowledged } from "./FleetError.ts"
@@ -43,6 +44,26 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+/** How long an agent may take to say how it is. */
+const STATUS_TIME = "2 seconds"
+
+/** How an agent of any node is, by its own word; undefined where nobody says so in time. */
+export const statusOf = (
+  router: MessageRouter.RouterShape,
+  subjects: Subject.Subjects,
+  agent: string
+): Effect.Effect<AgentStatus | undefined> =>
+  Effect.fromResult(subjects.commands(agent)).pipe(
+    Effect.flatMap((subject) =>
+      router.request(
+        subject,
+        { type: "AgentCommand", body: { command: "status" }, target: `agent:${agent}` },
+        { answer: "CommandReply", deadline: STATUS_TIME }
+      )
+    ),
+    Effect.map(({ body }) => (body.done ? body.status : undefined)),
+    Effect.orElseSucceed(() => undefined)
+  )
 /** How long a stream may take to acknowledge a message. */
 const ACKNOWLEDGED = "5 seconds"
 /** JetStream's own, by which it passes over what it has. */

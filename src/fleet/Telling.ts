@@ -130,16 +130,17 @@ const said = (
       return told
     }
     case "task.state": {
-      const { agent, at, attempt, reason, task, to } = event
+      // Who queues what another node has lost is not who had it.
+      const { agent, at, attempt, node: holder = node, reason, task, to } = event
       if (to !== "queued" && to !== "running" && to !== "parked" && to !== "waiting") return told
       const detail = reason?.message.slice(0, MAX_DETAIL)
-      told.push(progress({ task, attempt, agent, at, doing: to, detail }))
+      told.push(progress({ task, attempt, agent, holder, at, doing: to, detail }))
       return told
     }
     case "task.progress": {
       const { agent, at, detail, doing, task } = event
       const attempt = roster.attemptOf(task)
-      if (attempt !== undefined) told.push(progress({ task, attempt, agent, at, doing, detail }))
+      if (attempt !== undefined) told.push(progress({ task, attempt, agent, holder: node, at, doing, detail }))
       return told
     }
     default:
@@ -152,11 +153,14 @@ const said = (
     attempt,
     detail,
     doing,
+    holder,
     task
   }: {
     readonly task: string
     readonly attempt: number
     readonly agent: string | undefined
+    /** The node of the agent. */
+    readonly holder: string
     readonly at: number
     readonly doing: "queued" | "running" | "parked" | "waiting" | "text" | "tool"
     readonly detail: string | undefined
@@ -164,7 +168,7 @@ const said = (
     const body = {
       task: TaskId.make(task),
       attempt,
-      node,
+      node: holder,
       ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
       doing,
       ...(detail === undefined ? {} : { detail }),

@@ -7,8 +7,8 @@
  * whatever bucket they are in. What is removed leaves nothing behind. Of the bound on keys only so many more may be
  * made as nodes make one at the same moment.
  */
-import { Effect, Layer, Option, Schema } from "effect"
-import { NatsConnections } from "../transport/NatsTransport.ts"
+import { Effect, Option, Schema } from "effect"
+import type { NatsConnection } from "nats"
 import { BucketUnusable } from "./BucketError.ts"
 import { nameOf, wordOf } from "./BucketKey.ts"
 import { explain, JetStreamBucket, type Value } from "./JetStreamBucket.ts"
@@ -37,10 +37,15 @@ export interface JetStreamStateOptions {
   readonly patience?: number
 }
 
+/** Each waits for its first server. */
+export interface Connections {
+  readonly control: Effect.Effect<NatsConnection, unknown>
+  readonly bulk: Effect.Effect<NatsConnection, unknown>
+}
+
 /** Opened when it is first needed: a node begins also while no server is there. */
-export const make = Effect.fnUntraced(function* (options: JetStreamStateOptions = {}) {
+export const make = (connections: Connections, options: JetStreamStateOptions = {}): StateStore["Service"] => {
   const { bucket: name = BUCKET, maxBytes = -1, patience, replicas = 1 } = options
-  const connections = yield* NatsConnections
   const unusable = (error: unknown) => {
     const { detail, problem } = explain(name, error)
     return new StateUnusable({ where: `the bucket ${name}`, problem, detail })
@@ -80,9 +85,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamStateOptions 
       })
     )
   return StateStore.of(service(ask))
-})
-
-export const layer = (options?: JetStreamStateOptions) => Layer.effect(StateStore, make(options))
+}
 
 class Refused extends Error {
   readonly fault: StateConflict | StateFull

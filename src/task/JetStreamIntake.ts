@@ -136,6 +136,8 @@ export class JetStreamIntake {
   private readonly wanted: ReturnType<typeof streams>
   private readonly results: Array<{ readonly entry: Entry; again: boolean }> = []
   private publishing = false
+  /** Completes when nothing is left to be told. */
+  private all: Promise<void> = Promise.resolve()
   private stopped = false
 
   private constructor(options: IntakeOptions) {
@@ -156,6 +158,11 @@ export class JetStreamIntake {
       max_deliver: -1
     })
     return intake
+  }
+
+  /** Completes when the ends that were written have been told. */
+  flush(): Promise<void> {
+    return this.all
   }
 
   stop(): void {
@@ -214,7 +221,7 @@ export class JetStreamIntake {
   told(entry: Entry, again: boolean): void {
     if (this.results.length >= MAX_WAITING) this.results.shift()
     this.results.push({ entry, again })
-    if (!this.publishing) void this.publishAll()
+    if (!this.publishing) this.all = this.publishAll()
   }
 
   /** Completes when this end is in the stream, be it already. */

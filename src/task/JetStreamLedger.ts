@@ -145,7 +145,12 @@ export const make = (
         },
         catch: (error) => store.unusable(error)
       }),
-      (intake) => Effect.sync(() => intake.stop())
+      // Whoever ended a task last would else tell nobody.
+      (intake) =>
+        Effect.promise(() => intake.flush()).pipe(
+          Effect.timeoutOption(GOOD_BYE),
+          Effect.andThen(Effect.sync(() => intake.stop()))
+        )
     )
     store.onEnd((entry, again) => intake.told(entry, again))
     yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))

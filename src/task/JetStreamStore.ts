@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
@@ -30,6 +31,9 @@ const LOOKS = 100
 const BACK = 2_000
 /** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
 const ORPHANED = 2
+
+/** In the place of a node's name, where there is none: no node is called so. */
+const VISITOR = "-"
 
 const wasFinal = (before: unknown) => before !== undefined && isFinal((before as Entry).record.state)
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
@@ -72,6 +76,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
+  private visiting = false
   private draft: JetStreamDraft | undefined
   /** What this process holds without a lease, by task. */
   private readonly mine = new Map<string, number>()
@@ -105,16 +110,7 @@ export class JetStreamStore implements LedgerStore {
   /** Completes when all that was there is known. */
   static async open(bucket: JetStreamBucket, options: StoreOptions): Promise<JetStreamStore> {
     const store = new JetStreamStore(bucket, options)
-    await new Promise<void>((complete) => {
-      store.watch = bucket.watch(
-        (heard) => store.hear(heard),
-        () => {
-          store.mirror.complete()
-          store.peers.complete()
-          complete()
-        }
-      )
-    })
+    await store.read()
     try {
       await store.name.take()
     } catch (error) {
@@ -122,6 +118,33 @@ export class JetStreamStore implements LedgerStore {
       throw error
     }
     return store
+  }
+
+  /** For who is no node: it has no name, and does nothing of itself. */
+  static async visit(bucket: JetStreamBucket): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, {
+      node: VISITOR,
+      home: undefined,
+      linked: () => true,
+      peers: peersAfter(BACK),
+      waits: () => {}
+    })
+    store.visiting = true
+    await store.read()
+    return store
+  }
+
+  private read(): Promise<void> {
+    return new Promise<void>((complete) => {
+      this.watch = this.bucket.watch(
+        (heard) => this.hear(heard),
+        () => {
+          this.mirror.complete()
+          this.peers.complete()
+          complete()
+        }
+      )
+    })
   }
 
   /** Hears of each end that this node writes, and now of those of late. */
@@ -170,7 +193,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async refresh(): Promise<void> {
-    if (await this.heard(await this.name.sign())) return
+    const mark = this.visiting ? (await this.bucket.last()).revision : await this.name.sign()
+    if (await this.heard(mark)) return
     this.watch?.again()
     await this.heard(this.seen + 1)
   }
@@ -371,9 +395,11 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.unleased().filter(({ id }) => this.mirror.entry(id)?.owner === this.node)
   }
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    if (this.visiting) return []
     return this.mirror.due(now, limit)
   }
   nextDue(): number | undefined {
+    if (this.visiting) return undefined
     return (this.draft ?? this.mirror).nextDue()
   }
   setBack(now: number): void {

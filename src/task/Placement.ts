@@ -69,8 +69,8 @@ const FORGET = 10 * 60_000
 interface Waiting {
   readonly attempt: number
   readonly since: number
-  /** Until then it is left to the node that has begun it. */
-  passedUntil: number
+  /** It is left to the node that has begun it. */
+  passed: { readonly to: string; readonly until: number } | undefined
   readonly bids: Map<string, TaskBid>
   /** When this node has bid. */
   bidAt: number | undefined
@@ -111,7 +111,7 @@ export const make = Effect.fnUntraced(function* ({
     const fresh: Waiting = {
       attempt,
       since: now,
-      passedUntil: 0,
+      passed: undefined,
       bids: new Map(),
       bidAt: undefined,
       order: undefined,
@@ -208,6 +208,10 @@ export const make = Effect.fnUntraced(function* ({
     return "wait" as const
   })
 
+  /** Whoever is not there any more is waited for no longer. */
+  const isPassed = ({ passed }: Waiting, now: number) =>
+    passed !== undefined && now < passed.until && others?.lives(passed.to) === true
+
   const mayTake = Effect.fnUntraced(function* (task: TaskRecord, offer: Offer) {
     const { attempt, before, id, node, spec } = task
     if (offer.only || spec.node === here.node) return "take" as const
@@ -215,12 +219,11 @@ export const make = Effect.fnUntraced(function* ({
     if (attempt > before && node !== undefined) {
       if (node === here.node) return "take" as const
       const entry = met(id, attempt, now)
-      if (others?.lives(node) === true && now < entry.since + sticky) {
-        entry.passedUntil = entry.since + sticky
-        wake(entry, entry.passedUntil)
+      entry.passed = { to: node, until: entry.since + sticky }
+      if (isPassed(entry, now)) {
+        wake(entry, entry.passed.until)
         return "pass" as const
       }
-      entry.passedUntil = 0
     }
     if (bids === undefined || isAlone()) return "take" as const
     return yield* auction(task, met(id, attempt, now), offer, now, bids)
@@ -264,7 +267,7 @@ export const make = Effect.fnUntraced(function* ({
     mayTake,
     taken,
     passed: Effect.map(Clock.currentTimeMillis, (now) =>
-      [...waiting].flatMap(([task, { passedUntil }]) => (passedUntil > now ? [task] : []))
+      [...waiting].flatMap(([task, entry]) => (isPassed(entry, now) ? [task] : []))
     ),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
   }

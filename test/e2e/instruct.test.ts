@@ -169,7 +169,7 @@ describe("tell", () => {
 })
 
 describe("model", () => {
-  it("holds from the next model call on, and the next life begins with the config's", async () => {
+  it("holds from the next turn on, and the next life begins with the config's", async () => {
     await using it = await fleet()
     const { result, submit, tell } = await serving(it, {
       agents: [agent({ model: "claude-of-the-config", permissions: { allow: ["Bash"] } })]

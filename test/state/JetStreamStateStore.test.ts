@@ -3,12 +3,20 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import * as JetStreamStateStore from "../../src/state/JetStreamStateStore.ts"
 import { StateStore } from "../../src/state/StateStore.ts"
+import { NatsConnections } from "../../src/transport/NatsTransport.ts"
 import { connections, newBucket } from "../task/JetStreamHomes.ts"
 import { type NatsServer, natsCluster, natsServer, noNats } from "../utils/Nats.ts"
 import { conformance } from "./stateConformance.ts"
 
 const home = (urls: ReadonlyArray<string>, bucket: string, replicas: number) =>
-  Layer.fresh(JetStreamStateStore.layer({ bucket, replicas, patience: 30_000 })).pipe(Layer.provide(connections(urls)))
+  Layer.fresh(
+    Layer.effect(
+      StateStore,
+      Effect.map(NatsConnections, (connections) =>
+        JetStreamStateStore.make(connections, { bucket, replicas, patience: 30_000 })
+      )
+    )
+  ).pipe(Layer.provide(connections(urls)))
 
 const onServers = (
   name: string,
