@@ -92,6 +92,8 @@ describe("a config file", () => {
           kind: "memory",
           servers: [],
           inboxPrefix: "_INBOX",
+          order: "random",
+          returnAfter: Duration.seconds(30),
           reconnect: { first: Duration.millis(50), longest: Duration.seconds(2) },
           connectTimeout: Duration.seconds(5),
           pingInterval: Duration.seconds(5),
