@@ -13,7 +13,7 @@ import { type NatsServer, natsCluster, natsServer } from "../../test/utils/Nats.
 import type { LinkedPlace, Network, Place } from "../../test/utils/Netns.ts"
 import * as Node from "../crash/Node.ts"
 import * as Random from "../crash/Random.ts"
-import { type Call, check, isOpen, type Report } from "./check.ts"
+import { type Call, check, isOpen, type Report, wasTakenFrom } from "./check.ts"
 import { Member } from "./Member.ts"
 import * as Plan from "./Plan.ts"
 import { type Records, read } from "./Records.ts"
@@ -33,6 +33,8 @@ export interface FleetRunOptions {
   readonly seed: number
   /** How long a node may be silent before others take what it holds, in milliseconds. */
   readonly takeover: number
+  /** Nothing happens but that nodes come late with the answer to what was taken over from them. */
+  readonly late?: boolean
   /** The next server is killed while the one before is still being told what it missed: more than nats-server 2.9 bears. */
   readonly careless?: boolean
   /** Links can be cut in it. Without one all is on loopback. */
@@ -82,9 +84,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   const { agents, binary, dir, log, network, rounds, seed, takeover } = options
   const began = performance.now()
   const random = Random.make(seed)
-  const tasks = Plan.tasksOf(random, options.tasks, takeover)
   const canCut = network !== undefined
-  const troubles = Plan.troublesOf(random, rounds, { servers: options.servers, canCut, lease: takeover })
+  const fleet = { servers: options.servers, canCut, lease: takeover, late: options.late === true }
+  const tasks = Plan.tasksOf(random, options.tasks, fleet)
+  const troubles = Plan.troublesOf(random, rounds, fleet)
   const problems: Array<string> = []
   const scope = Effect.runSync(Scope.make())
   const members: Array<Member> = []
@@ -283,6 +286,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       return target.place.mend()
     }
     if (target instanceof Member) {
+      if (kind === "nodeLate") return comeLate(target, lasts)
       if (kind === "nodeKilled") {
         await target.kill()
         await sleep(lasts)
@@ -301,6 +305,28 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     await does(target.kill)
     await sleep(lasts)
     await does(target.start)
+  }
+
+  /** In the middle of a turn it is out of reach, until its model has answered and another node has what it held. */
+  async function comeLate(member: Member, lasts: number): Promise<void> {
+    const { place } = member
+    const before = member.calls().length
+    const until = performance.now() + PATIENCE
+    while (member.calls().length === before) {
+      if (performance.now() > until) throw new Error("it was given nothing to do")
+      await sleep(20)
+    }
+    const since = Date.now()
+    if (isLinked(place)) place.cut("unplugged")
+    else member.halt()
+    await sleep(lasts)
+    while (client !== undefined && performance.now() < until) {
+      const { keys } = await read(client, BUCKET)
+      if (wasTakenFrom(keys, member.name, since)) break
+      await sleep(LOOK)
+    }
+    if (isLinked(place)) place.mend()
+    else member.goOn()
   }
 
   /**
