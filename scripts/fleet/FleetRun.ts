@@ -67,11 +67,13 @@ const MAX_REPLICAS = 3
 const ON_LOOPBACK: Place = { address: "127.0.0.1", enter: [] }
 const BUCKET = "mister-smith-tasks"
 const TYPE = "task"
-/** What a node logs when it is refused. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
+/** What a node logs when it is refused; what it had kept while it was cut off is an event. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
 const REFUSED = /attempt (\d+) of task \S+ is over \(now (\d+)\)/g
 
-const late = (said: string) =>
-  [...said.matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length
+const late = (member: Member) =>
+  [...member.said().matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length +
+  member.events().filter(({ fault, type }) => type === "outbox.refused" && isSuperseded(fault)).length
+const isSuperseded = (fault: unknown) => (fault as { readonly kind?: unknown }).kind === "AttemptSuperseded"
 const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 const isLinked = (place: Place): place is LinkedPlace => "cut" in place
 
@@ -149,7 +151,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       troubles: count,
       lives: members.reduce((sum, { lives }) => sum + lives, 0),
       cuts: canCut,
-      refusedLate: members.reduce((sum, member) => sum + late(member.said()), 0),
+      refusedLate: members.reduce((sum, member) => sum + late(member), 0),
       check: report,
       problems: [...problems, ...left, ...report.problems]
     }
@@ -307,26 +309,37 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     await does(target.start)
   }
 
-  /** In the middle of a turn it is out of reach, until its model has answered and another node has what it held. */
+  /**
+   * In the middle of a turn it is halted, until its model has answered and another node has what it held. Where links can be
+   * cut it wakes without one, so that it has its answer before it hears what has become of the task.
+   */
   async function comeLate(member: Member, lasts: number): Promise<void> {
     const { place } = member
-    const before = member.calls().length
     const until = performance.now() + PATIENCE
-    while (member.calls().length === before) {
-      if (performance.now() > until) throw new Error("it was given nothing to do")
-      await sleep(20)
+    const wait = async (what: string, so: () => boolean | Promise<boolean>) => {
+      while (!(await so())) {
+        if (performance.now() > until) throw new Error(what)
+        await sleep(LOOK / 10)
+      }
     }
+    const before = member.calls().length
+    await wait("it was given nothing to do", () => member.calls().length > before)
     const since = Date.now()
+    const kept = () => member.events().filter(({ type }) => type === "outbox.kept").length
+    const keptBefore = kept()
+    member.halt()
     if (isLinked(place)) place.cut("unplugged")
-    else member.halt()
     await sleep(lasts)
-    while (client !== undefined && performance.now() < until) {
-      const { keys } = await read(client, BUCKET)
-      if (wasTakenFrom(keys, member.name, since)) break
-      await sleep(LOOK)
+    const taken = async () =>
+      client !== undefined && wasTakenFrom((await read(client, BUCKET)).keys, member.name, since)
+    try {
+      await wait("nobody has taken over what it held", taken)
+      member.goOn()
+      if (isLinked(place)) await wait("it has kept nothing for the fleet", () => kept() > keptBefore)
+    } finally {
+      member.goOn()
+      if (isLinked(place)) place.mend()
     }
-    if (isLinked(place)) place.mend()
-    else member.goOn()
   }
 
   /**

@@ -51,7 +51,7 @@ describe.skipIf(noNats !== undefined)(`a fleet under fire (SEED=${seed})`, () =>
     assert.containsAllKeys(troubles, ["nodeKilled", "nodePaused", "leaderKilled", "allServersKilled"])
   }, 400_000)
 
-  it("what a node brings late that was taken for dead is refused, and stays without effect", async () => {
+  it("what a halted node brings when it wakes, beyond every lease, is refused", async () => {
     const { check, problems, refusedLate } = await underFire(
       "--late",
       "--tasks",
@@ -66,6 +66,7 @@ describe.skipIf(noNats !== undefined)(`a fleet under fire (SEED=${seed})`, () =>
     // The model has answered the attempt that was taken over, and its answer is nobody's result.
     assert.isAbove(check.takenOver, 0)
     assert.isAbove(check.unused, 0)
-    assert.isAbove(refusedLate, 0)
+    // Without a link when it woke, it had its answer before it heard of the other attempt.
+    if (noNetns === undefined) assert.isAtLeast(refusedLate, 2)
   }, 400_000)
 })
