@@ -223,9 +223,11 @@ export class JetStreamBucket {
       const there = await this.readMarked(key)
       if (there.id === value.id) return there.to
       if (there.id !== over) {
-        // Where something was written over it, it has stood there: another one has put it in its place. Else it was decided
-        // on what was true long ago, and comes to nothing.
-        return (await this.readAt(this.fence(key, value.id))).revision === 0 ? undefined : value.revision + 1
+        // Where something was written over it, it has stood there: another one has put it in its place.
+        if ((await this.readAt(this.fence(key, value.id))).revision !== 0) return value.revision + 1
+        // Else it was decided on what was true long ago, and comes to nothing; or the servers have lost what it is to stand
+        // over, which nobody can have taken away because that would have been decided in its place.
+        if (there.to !== 0) return undefined
       }
       if (this.givenUp(until))
         throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${key} cannot be written over` })
