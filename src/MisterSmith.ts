@@ -12,17 +12,29 @@ import {
   Fiber,
   type FileSystem,
   Layer,
+  Option,
   type Path,
   Schema,
   type Scope,
   type Stream
 } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Accounts } from "./agent/Account.ts"
+import type { Heard } from "./agent/Agent.ts"
 import type { AgentUnknown, StoppedUnreadable } from "./agent/AgentError.ts"
 import { AgentHost, renewed } from "./agent/AgentHost.ts"
 import { AgentPool, type AgentSnapshot } from "./agent/AgentPool.ts"
 import * as AgentReload from "./agent/AgentReload.ts"
-import { AgentTree, type LimitError, type PauseError, type StartAgentError, type StopError } from "./agent/AgentTree.ts"
+import {
+  AgentTree,
+  type InterruptError,
+  type LimitError,
+  type ModelError,
+  type PauseError,
+  type StartAgentError,
+  type StopError,
+  type TellError
+} from "./agent/AgentTree.ts"
 import { type Move, Moves } from "./agent/Moves.ts"
 import { type ReloadRolledBack, ReloadUnderWay } from "./agent/ReloadError.ts"
 import { Sessions } from "./agent/Sessions.ts"
@@ -35,9 +47,13 @@ import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import { Edge, type Standing } from "./fleet/Edge.ts"
 import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
-import { nodeIdOf } from "./fleet/FleetSettings.ts"
+import * as FleetLedger from "./fleet/FleetLedger.ts"
+import { nodeIdOf, sharesLedger } from "./fleet/FleetSettings.ts"
+import * as FleetState from "./fleet/FleetState.ts"
+import * as Placing from "./fleet/Placing.ts"
 import { Steered } from "./fleet/Steered.ts"
 import type { KeyInvalid } from "./message/MessageError.ts"
 import * as Logging from "./observability/Logging.ts"
@@ -53,11 +69,11 @@ import type { ChildRefused, SupervisorGaveUp, SupervisorRefused } from "./superv
 import { edgesOf } from "./task/After.ts"
 import * as Dispatcher from "./task/Dispatcher.ts"
 import { explain as explainTask } from "./task/Explain.ts"
+import * as Here from "./task/Here.ts"
 import { Inputs } from "./task/Inputs.ts"
 import { KEPT } from "./task/LedgerStore.ts"
 import * as Routing from "./task/Routing.ts"
 import type { PluginError } from "./task/RoutingError.ts"
-import * as SqliteLedger from "./task/SqliteLedger.ts"
 import {
   type FileUnusable,
   type LedgerFull,
@@ -118,6 +134,8 @@ export class MisterSmith extends Context.Service<
     task(id: string): Effect.Effect<TaskRecord, TaskUnknown | LedgerUnusable>
     /** The attempts at a task, first to last. */
     attempts(task: string): Effect.Effect<ReadonlyArray<AttemptRecord>, TaskUnknown | LedgerUnusable>
+    /** Other nodes take from the same ledger. */
+    readonly sharesTasks: boolean
     /** The latest 1,000, the latest first. */
     readonly tasks: Effect.Effect<ReadonlyArray<TaskRecord>, LedgerUnusable>
     /** Those that fit, the latest first. */
@@ -132,6 +150,12 @@ export class MisterSmith extends Context.Service<
     /** Brings an agent's CLI and all it has started to a halt, in mid-turn too, and lets it go on; no time-out runs meanwhile. */
     pauseAgent(agent: string): Effect.Effect<void, PauseError>
     resumeAgent(agent: string): Effect.Effect<void, PauseError>
+    /** Breaks off what the agent does. Its task goes on after a pause, in the same conversation, as one whose agent was stopped. */
+    interruptAgent(agent: string): Effect.Effect<void, InterruptError>
+    /** Another model, from the next turn on, until the agent's life ends. Whether there is such a model shows then. */
+    setModel(agent: string, model: string): Effect.Effect<void, ModelError>
+    /** Tells an agent something: in the turn that it is in, or with its next one. Costs no turn of its own while it is idle. */
+    tellAgent(agent: string, text: string): Effect.Effect<Heard, TellError>
     /** Changes what an agent's running CLI may use; its next life begins with the config's limits again. Answers with those that the kernel does not enforce. */
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
     /** What another config would change, compared with the one that holds now. Changes nothing. */
@@ -160,6 +184,8 @@ export class MisterSmith extends Context.Service<
      */
     readonly drain: Effect.Effect<void>
     readonly draining: Effect.Effect<boolean>
+    /** What this node does among others at the moment, and what it keeps for them where it cannot reach them. */
+    readonly standing: () => Standing
     /** Completes when a `drain`, whoever asked for it, has. */
     readonly drained: Effect.Effect<void>
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
@@ -181,14 +207,20 @@ export class MisterSmith extends Context.Service<
     return Fleet.layer(self).pipe(
       Layer.provide(Layer.effect(Steered, MisterSmith)),
       Layer.provideMerge(MisterSmith.layerOn(config, live)),
+      Layer.provideMerge(Placing.layer(self)),
       Layer.provideMerge(FleetVoice.layer(self)),
       Layer.provideMerge(
-        SqliteLedger.layer(join(config.dataDir, SqliteLedger.FILE), {
+        FleetLedger.layer({
+          self,
+          shared: sharesLedger(config.transport.kind, config.fleet),
+          dataDir: config.dataDir,
           kept: live.kept,
           bounds: live.retry
         })
       ),
       Layer.provideMerge(SqliteStateStore.layer(join(config.dataDir, SqliteStateStore.FILE))),
+      Layer.provideMerge(FleetState.layerLease(self, sharesLedger(config.transport.kind, config.fleet))),
+      Layer.provideMerge(FleetState.layerState(self)),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(FleetHome.layer(config.transport, config.fleet, self.node)),
       Layer.provideMerge(ProcessTree.layer),
@@ -207,6 +239,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(Inputs.layer(config.dataDir, config.baseDir)),
       Layer.provideMerge(AgentTree.layer(config.supervision)),
       Layer.provideMerge(AgentPool.layer(config.agents)),
+      Layer.provideMerge(Accounts.layer(selfOf(config).node)),
       Layer.provideMerge(Layer.mergeAll(Sessions.layer, Moves.layer)),
       Layer.provideMerge(Workspaces.layer(config.workspaces)),
       Layer.provideMerge(AgentHost.layer(hostOf(config))),
@@ -273,8 +306,9 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
   const routing = yield* Routing.Routing
+  const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
   let draining = false
-  const { ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
+  const { agent: find, ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
   const scope = yield* Effect.scope
   let host = yield* AgentHost
@@ -311,6 +345,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     yield* bus.publish({ type: "reload.done", tookMillis: (yield* Clock.currentTimeMillis) - began })
     return plan
   })
+  const onHere = ledger.here?.shared === true ? { node: ledger.here.node } : {}
   const result = (task: string) => Effect.raceFirst(ledger.result(task), Effect.andThen(ended, Effect.never))
   const decode = (task: TaskInput) => Effect.mapError(decodeTask(task), ({ issue }) => TaskInvalid.inIssue(issue))
   const accept = (specs: ReadonlyArray<TaskSpec>, options: SubmitOptions | undefined) =>
@@ -333,14 +368,18 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     drop: ledger.drop,
     task: ledger.get,
     attempts: ledger.history,
+    sharesTasks: ledger.here?.shared === true,
     tasks: ledger.list({ limit: 1_000 }),
     tasksWhere: ledger.list,
-    agents: pool.snapshot,
+    agents: Effect.map(pool.snapshot, (agents) => Here.own(agents, ledger.here)),
     stopAgent: stop,
     startAgent: start,
     restartAgent: (agent) => Effect.andThen(stop(agent), start(agent)),
     pauseAgent: pause,
     resumeAgent: resume,
+    interruptAgent: (agent) => Effect.flatMap(find(agent), ({ interrupt }) => interrupt),
+    setModel: (agent, model) => Effect.flatMap(find(agent), ({ setModel }) => setModel(model)),
+    tellAgent: (agent, text) => Effect.flatMap(find(agent), ({ tell }) => tell(text)),
     limitAgent: limit,
     plan: (next) => Effect.sync(() => Plan.plan(current, next)),
     reload: (next, options) =>
@@ -363,8 +402,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     moves: (agent) => Effect.map(explain(agent), () => moves.of(agent)),
     explainTask: Effect.fn("MisterSmith.explainTask")(function* (id) {
       const task = yield* ledger.get(id)
-      const agents = yield* pool.snapshot
-      const running = yield* ledger.list({ states: ["running"], limit: agents.length })
+      const agents = Here.own(yield* pool.snapshot, ledger.here)
+      const running = yield* ledger.list({ states: ["running"], limit: agents.length, ...onHere })
       const awaited = yield* Effect.forEach(edgesOf(task.spec).keys(), (on) =>
         Effect.catchTag(ledger.get(on), "TaskUnknown", () => Effect.succeed(undefined))
       )
@@ -374,7 +413,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
         meant: Routing.meantBy(routing),
         performs: new Map(running.flatMap(({ agent, id }) => (agent === undefined ? [] : [[agent, id] as const]))),
         awaited: awaited.flatMap((other) => (other === undefined || isFinal(other.state) ? [] : [other])),
-        draining
+        draining,
+        here: ledger.here
       })
     }),
     drain: Effect.suspend(() => {
@@ -382,6 +422,11 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
       return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
     }),
     draining: Effect.sync(() => draining),
+    standing: () => {
+      if (ledger.here?.shared !== true) return {}
+      const { mode, ...waiting } = edge.state()
+      return { mode: draining ? "draining" : mode, waiting }
+    },
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

@@ -1,6 +1,15 @@
 /** All that an embedding program may import. What is not listed here may change without notice. */
 
-export { AgentNotRunning, AgentUnknown, SessionMissing, SessionOwned, StoppedUnreadable } from "./agent/AgentError.ts"
+export {
+  AgentNotPerforming,
+  AgentNotRunning,
+  AgentUnknown,
+  InboxFull,
+  ModelRefused,
+  SessionMissing,
+  SessionOwned,
+  StoppedUnreadable
+} from "./agent/AgentError.ts"
 export type { AgentSnapshot } from "./agent/AgentPool.ts"
 export type { LimitError, PauseError, StartAgentError, StopError } from "./agent/AgentTree.ts"
 export type { Move } from "./agent/Moves.ts"

@@ -12,6 +12,8 @@ export interface StandinOptions {
   readonly rules?: ReadonlyArray<Rule>
   /** Any other key is refused with 401. */
   readonly requireKey?: string
+  /** Told of each call of the model before it is answered. Its answer takes the place of `{call}` in what a script says. */
+  readonly called?: (request: RecordedRequest) => string
 }
 
 /** What was asked, without the key. */
@@ -85,7 +87,7 @@ export const startStandin = async (options: StandinOptions = {}): Promise<Standi
     const body = parse(text)
     if (body === undefined) return refuse(res, 400, "the body is not JSON with messages")
     const key = req.headers["x-api-key"] ?? req.headers["authorization"]?.replace(/^Bearer /, "")
-    recorded.push({
+    const request: RecordedRequest = {
       path,
       credential: req.headers["x-api-key"] ? "api-key" : req.headers["authorization"] ? "bearer" : "none",
       stream: body.stream === true,
@@ -94,12 +96,18 @@ export const startStandin = async (options: StandinOptions = {}): Promise<Standi
       messages: body.messages.length,
       bytes: text.length,
       said: JSON.stringify(body.messages).slice(-MAX_SAID)
-    })
+    }
+    recorded.push(request)
     if (recorded.length > MAX_RECORDED) recorded.shift()
     if (options.requireKey !== undefined && key !== options.requireKey) return refuse(res, 401, "invalid x-api-key")
     if (path.endsWith("/count_tokens")) return json(res, 200, { input_tokens: Math.ceil(text.length / 4) })
     const script = scriptOf(body.messages, options.rules ?? [])
-    const step = next(script)
+    const called = options.called?.(request)
+    const scripted = next(script)
+    const step =
+      called === undefined || scripted.text === undefined
+        ? scripted
+        : { ...scripted, text: scripted.text.replaceAll("{call}", called) }
     if (step.delay !== undefined) await wait(step.delay)
     if (step.status !== undefined)
       return refuse(res, step.status, step.message ?? `scripted ${step.status}`, step.headers)

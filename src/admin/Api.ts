@@ -4,12 +4,14 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { AgentNotPerforming, AgentNotRunning, AgentUnknown, InboxFull } from "../agent/AgentError.ts"
 import { Move } from "../agent/Moves.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import { VERSION } from "../domain/Version.ts"
 import { RegistryUnusable } from "../fleet/FleetError.ts"
 import { Listed } from "../fleet/NodeRecord.ts"
+import { AgentMessage } from "../message/Command.ts"
+import { Name } from "../message/Fields.ts"
 import { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import { fields as limitFields } from "../process/ProcessLimits.ts"
 import {
@@ -139,6 +141,7 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        node: Schema.optionalKey(Schema.String),
         label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },
@@ -215,6 +218,29 @@ const agents = HttpApiGroup.make("agents", { topLevel: true })
       success: HttpApiSchema.NoContent,
       error: [...runningErrors, status(PauseFailed, 500)]
     }).annotateMerge(described("Lets a paused agent go on")),
+    HttpApiEndpoint.post("interruptAgent", "/agents/:id/interrupt", {
+      params: id,
+      success: HttpApiSchema.NoContent,
+      error: [status(AgentUnknown, 404), status(AgentNotPerforming, 409), other]
+    }).annotateMerge(
+      described("Breaks off what an agent does, and answers when it has; its task goes on after a pause, as it was")
+    ),
+    HttpApiEndpoint.post("setModel", "/agents/:id/model", {
+      params: id,
+      payload: Schema.Struct({ model: Name }),
+      success: HttpApiSchema.NoContent,
+      error: runningErrors
+    }).annotateMerge(
+      described("Gives an agent another model, from its next turn until its next life. Any name is taken")
+    ),
+    HttpApiEndpoint.post("tellAgent", "/agents/:id/tell", {
+      params: id,
+      payload: AgentMessage,
+      success: Schema.Struct({ heard: Schema.Literals(["turn", "inbox"]) }),
+      error: [...runningErrors, status(InboxFull, 503)]
+    }).annotateMerge(
+      described("Tells an agent something: in the turn that it is in, or, from its inbox, with its next one")
+    ),
     HttpApiEndpoint.post("limitAgent", "/agents/:id/limits", {
       params: id,
       payload: LimitsView,

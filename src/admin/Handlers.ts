@@ -3,7 +3,7 @@ import { Deferred, Effect, Fiber, Layer, SchemaIssue, Stream } from "effect"
 import { Sse } from "effect/encoding"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
-import { AgentNotRunning, AgentUnknown } from "../agent/AgentError.ts"
+import { AgentNotPerforming, AgentNotRunning, AgentUnknown, InboxFull } from "../agent/AgentError.ts"
 import { ReloadRolledBack, ReloadUnderWay } from "../agent/ReloadError.ts"
 import type { Fault } from "../domain/Fault.ts"
 import type { Published } from "../event/Event.ts"
@@ -62,14 +62,16 @@ const tasks = (closing: Deferred.Deferred<void>) =>
               Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
             )
         },
-        tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
-          operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
-            Effect.map((found) => ({
-              tasks: found.slice(0, limit).reverse().map(summaryOf),
-              more: found.length > limit
-            })),
-            Effect.mapError(only(LedgerUnusable))
-          ),
+        tasks: ({ query: { agent, label = [], limit = LISTED, node, state, type } }) =>
+          operated
+            .tasks({ agent, node, labels: labelsOf(label), limit: limit + 1, states: state && [state], type })
+            .pipe(
+              Effect.map((found) => ({
+                tasks: found.slice(0, limit).reverse().map(summaryOf),
+                more: found.length > limit
+              })),
+              Effect.mapError(only(LedgerUnusable))
+            ),
         task: ({ params: { id } }) =>
           Effect.zipWith(operated.task(id), operated.attempts(id), storyOf).pipe(
             Effect.mapError(only(TaskUnknown, LedgerUnusable))
@@ -137,6 +139,15 @@ const agents = HttpApiBuilder.group(
         Effect.mapError(whole(operated.pauseAgent(id)), only(...runningErrors, PauseFailed)),
       resumeAgent: ({ params: { id } }) =>
         Effect.mapError(whole(operated.resumeAgent(id)), only(...runningErrors, PauseFailed)),
+      interruptAgent: ({ params: { id } }) =>
+        Effect.mapError(whole(operated.interruptAgent(id)), only(AgentUnknown, AgentNotPerforming)),
+      setModel: ({ params: { id }, payload: { model } }) =>
+        Effect.mapError(whole(operated.setModel(id, model)), only(...runningErrors)),
+      tellAgent: ({ params: { id }, payload: { text } }) =>
+        operated.tellAgent(id, text).pipe(
+          Effect.map((heard) => ({ heard })),
+          Effect.mapError(only(...runningErrors, InboxFull))
+        ),
       limitAgent: ({ params: { id }, payload }) =>
         Effect.mapError(operated.limitAgent(id, payload), only(...runningErrors, LimitUnenforceable)),
       explain: ({ params: { id } }) =>
@@ -149,7 +160,7 @@ const agents = HttpApiBuilder.group(
   })
 )
 
-const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
+const node = (self: () => NodeView, closing: Deferred.Deferred<void>) =>
   HttpApiBuilder.group(
     Api,
     "node",
@@ -161,9 +172,9 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
       const running = Effect.flatMap(operated.agents, ({ length }) =>
         Effect.mapError(operated.tasks({ states: ["running"], limit: length }), only(LedgerUnusable))
       )
-      const run = self.startedAt.toString(36)
+      const run = self().startedAt.toString(36)
       return handlers.handleAll({
-        node: () => Effect.succeed(self),
+        node: () => Effect.sync(self),
         tree: Effect.fnUntraced(function* () {
           const tree = yield* operated.tree
           const agents = yield* Effect.forEach(yield* operated.agents, (agent) =>
@@ -172,7 +183,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
               Effect.map((usage) => ({ ...agent, usage }))
             )
           )
-          return treeOf(self, tree, agents, yield* running)
+          return treeOf(self(), tree, agents, yield* running)
         }),
         nodes: () => Effect.mapError(operated.nodes, only(RegistryUnusable)),
         drain: Effect.fnUntraced(function* () {
@@ -192,7 +203,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           return HttpServerResponse.stream(
             Stream.make(
               BEGIN,
-              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])
+              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self().startedAt })] : [])
             ).pipe(
               Stream.concat(
                 events.pipe(
@@ -236,7 +247,7 @@ const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpo
 })
 
 /** All routes, and the OpenAPI document. Whoever waits is let go when `closing` is done. */
-export const routes = (self: NodeView, closing: Deferred.Deferred<void>) =>
+export const routes = (self: () => NodeView, closing: Deferred.Deferred<void>) =>
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
     Layer.provide([tasks(closing), agents, node(self, closing)]),
     Layer.provide(typed)

@@ -39,6 +39,12 @@ export class Operated extends Context.Service<
     restartAgent(agent: string): Effect.Effect<void, Fault>
     pauseAgent(agent: string): Effect.Effect<void, Fault>
     resumeAgent(agent: string): Effect.Effect<void, Fault>
+    /** Breaks off what it does; its task goes on after a pause. */
+    interruptAgent(agent: string): Effect.Effect<void, Fault>
+    /** For the rest of its life. */
+    setModel(agent: string, model: string): Effect.Effect<void, Fault>
+    /** In the turn that it is in, or with its next one. */
+    tellAgent(agent: string, text: string): Effect.Effect<"turn" | "inbox", Fault>
     /** Answers with the limits that the kernel does not enforce. */
     limitAgent(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, Fault>
     /** Undefined while it has no CLI, or has not been looked at. */

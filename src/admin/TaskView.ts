@@ -59,6 +59,8 @@ const common = {
   interruptions: Schema.Finite,
   /** Who performs it, or did last. */
   agent: Schema.optional(Schema.String),
+  /** In a fleet, the node on which that is. */
+  node: Schema.optional(Schema.String),
   submittedAt: Schema.Finite,
   startedAt: Schema.optional(Schema.Finite),
   dueAt: Schema.optional(Schema.Finite),
@@ -92,6 +94,8 @@ export const TaskView = Schema.Struct({
   prompt: Schema.String,
   /** The agent that must do it. */
   only: Schema.optional(Schema.String),
+  /** The node that must do it. */
+  onlyOn: Schema.optional(Schema.String),
   /** What whoever performs it must be able to do. */
   capabilities: Schema.optional(Schema.Array(Schema.String)),
   schema: Schema.optional(Schema.Record(Schema.String, Schema.Unknown)),
@@ -113,6 +117,7 @@ export type TaskView = typeof TaskView.Type
 export const AttemptView = Schema.Struct({
   attempt: Schema.Finite,
   agent: Schema.String,
+  node: Schema.optional(Schema.String),
   begunAt: Schema.Finite,
   endedAt: Schema.optional(Schema.Finite),
   /** What the task became by it. */
@@ -133,13 +138,25 @@ export const storyOf = (record: TaskRecord, history: ReadonlyArray<AttemptRecord
   history
 })
 
-const commonOf = ({ agent, attempt, dueAt, id, interruptions, spec, startedAt, state, submittedAt }: TaskRecord) => ({
+const commonOf = ({
+  agent,
+  attempt,
+  dueAt,
+  id,
+  interruptions,
+  node,
+  spec,
+  startedAt,
+  state,
+  submittedAt
+}: TaskRecord) => ({
   id,
   type: spec.type,
   state,
   attempt,
   interruptions,
   agent,
+  node,
   submittedAt,
   startedAt,
   dueAt,
@@ -167,6 +184,7 @@ export const viewOf = (record: TaskRecord): TaskView => ({
   ...saidOf(record.spec),
   prompt: record.spec.prompt,
   only: record.spec.agent,
+  onlyOn: record.spec.node,
   capabilities: record.spec.capabilities,
   schema: record.spec.schema,
   series: record.series,

@@ -6,6 +6,7 @@
  * (domain/AgentState.ts) and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
 import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, Result, Scope } from "effect"
+import { SecureRandom } from "effect/crypto/SecureRandom"
 import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { type AgentState, canMove } from "../domain/AgentState.ts"
@@ -17,14 +18,18 @@ import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
+import { Accounts, type Limit } from "./Account.ts"
 import {
   type AgentDefect,
   AgentGone,
+  AgentNotPerforming,
   AgentNotRunning,
   type BudgetSpent,
   type ClaudeNotFound,
   type FilesLost,
   type HomeUnavailable,
+  InboxFull,
+  type ModelRefused,
   type SessionMissing,
   type SessionOwned
 } from "./AgentError.ts"
@@ -32,6 +37,7 @@ import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
 import type { Budget } from "./Budget.ts"
+import { framed, Inbox } from "./Inbox.ts"
 import { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
 import type { WorkspaceError } from "./WorkspaceError.ts"
@@ -79,7 +85,14 @@ export interface WorkPlace {
 }
 
 /** Why an attempt failed. */
-export type PerformError = LifeError | AgentGone | AgentDefect | SessionOwned | SessionMissing | WorkspaceError
+export type PerformError =
+  | LifeError
+  | AgentGone
+  | AgentDefect
+  | ModelRefused
+  | SessionOwned
+  | SessionMissing
+  | WorkspaceError
 
 /** What ends a life. */
 export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
@@ -122,6 +135,8 @@ export interface Agent {
   readonly holds: () => string | undefined
   /** The conversation that it is busy with, as the CLI calls it, where it has said so. */
   readonly session: () => string | undefined
+  /** What its account waits for. */
+  readonly limited: () => Limit | undefined
   /** Dollars that its attempts have cost in this run, by the CLI's own estimate. */
   readonly spent: () => number
   /** How this task has ended is written down: unless the agent is to go on with it, its conversation need not be kept. */
@@ -141,6 +156,17 @@ export interface Agent {
   /** Brings its CLI and all it has started to a halt, in mid-turn too; it is given no task. No time-out runs meanwhile. */
   readonly pause: Effect.Effect<void, AgentNotRunning | PauseFailed>
   readonly resume: Effect.Effect<void, AgentNotRunning | PauseFailed>
+  /**
+   * Breaks off the attempt under way, which ends as `Interrupted`: its conversation is kept, and what becomes of the task is
+   * task/'s business. Completes when it has ended.
+   */
+  readonly interrupt: Effect.Effect<void, AgentNotPerforming>
+  /** From its next turn on, until it is changed or its life ends. */
+  setModel(model: string): Effect.Effect<void, AgentNotRunning | ClaudeFailure>
+  /** The model it has been given, or is set to. Undefined: the CLI's own. */
+  readonly model: () => string | undefined
+  /** In the turn that it is in (`turn`), or, where it is in none that could take it, with its next one (`inbox`). */
+  tell(text: string): Effect.Effect<Heard, AgentNotRunning | InboxFull>
   /** Of the CLI that runs now. */
   limit(limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, AgentNotRunning | LimitUnenforceable>
   usage(): TreeUsage | undefined
@@ -148,10 +174,14 @@ export interface Agent {
   keptDown(reason: string): Effect.Effect<void>
 }
 
+/** When an agent hears what it is told. */
+export type Heard = "turn" | "inbox"
+
 export interface Job {
   readonly work: Work
   readonly done: Deferred.Deferred<Attempt>
-  readonly cancelled: Deferred.Deferred<void>
+  /** By whom. */
+  readonly cancelled: Deferred.Deferred<string>
 }
 
 /** Outlives a life. */
@@ -167,6 +197,10 @@ export interface Memory {
   told: string | undefined
   /** The CLI of this life. */
   process: ClaudeSession["process"] | undefined
+  session?: ClaudeSession | undefined
+  /** The model that an operator has chosen for this life. */
+  model?: string | undefined
+  readonly inbox: Inbox
 }
 
 export const make = Effect.fn("Agent.make")(function* (
@@ -185,7 +219,17 @@ export const make = Effect.fn("Agent.make")(function* (
   const sessions = yield* Sessions
   const moves = yield* Moves
   const conversation = sessions.recall(id)
-  const memory: Memory = { conversation, performing: undefined, at: undefined, told: undefined, process: undefined }
+  const random = yield* SecureRandom
+  const memory: Memory = {
+    conversation,
+    performing: undefined,
+    at: undefined,
+    told: undefined,
+    process: undefined,
+    inbox: new Inbox()
+  }
+  /** What it performs, from the moment that it is asked to. */
+  let working: Job | undefined
   let state: AgentState = "initializing"
   let lives = 0
   let costUsd = 0
@@ -193,10 +237,22 @@ export const make = Effect.fn("Agent.make")(function* (
   /** While it is paused: what it is underneath, and will be again. */
   let underneath: AgentState | undefined
 
-  const move = Effect.fnUntraced(function* (to: AgentState, reason: string) {
+  const accounts = yield* Accounts
+  // So that it is known before there is a CLI.
+  accounts.limitOf(spec.account)
+  /** Who is ready, but may not begin: its account must wait. */
+  const orThrottled = (to: AgentState, reason: string): readonly [AgentState, string] => {
+    const limit = to === "idle" ? accounts.limitOf(current.spec.account) : undefined
+    return limit === undefined
+      ? [to, reason]
+      : ["throttled", `its account ${limit.account} waits until ${new Date(limit.until).toISOString()}`]
+  }
+
+  const move = Effect.fnUntraced(function* (wanted: AgentState, why: string) {
+    const [to, reason] = orThrottled(wanted, why)
     if (underneath !== undefined) {
-      if (to === "idle" || to === "busy") {
-        underneath = to
+      if (to === "idle" || to === "busy" || to === "throttled") {
+        underneath = to === "throttled" ? "idle" : to
         return
       }
       // Its CLI has ended under it, or is about to be ended.
@@ -215,9 +271,18 @@ export const make = Effect.fn("Agent.make")(function* (
     yield* changed
   })
 
+  // What begins or ends for its account meets it where it stands; who is busy learns of it afterwards.
+  yield* accounts.review(
+    Effect.suspend(() => {
+      if (state === "throttled") return move("idle", "its account may be used again")
+      return state === "idle" ? move("idle", "ready for the next task") : Effect.void
+    })
+  )
+
   /** Completes when its CLI is ready, with the rest of this life. */
   const begin = Effect.gen(function* () {
     gone = false
+    memory.model = undefined
     if (lives++ > 0) yield* move("restarting", "its supervisor restarts it")
     yield* move("initializing", "its CLI starts")
     const life = {
@@ -240,10 +305,11 @@ export const make = Effect.fn("Agent.make")(function* (
   const pause = Effect.gen(function* () {
     const process = yield* running
     if (underneath !== undefined) return
-    if (state !== "idle" && state !== "busy") return yield* new AgentNotRunning({ agent: id, state })
+    if (state !== "idle" && state !== "busy" && state !== "throttled")
+      return yield* new AgentNotRunning({ agent: id, state })
     const before = state
     yield* process.pause
-    underneath = before
+    underneath = before === "throttled" ? "idle" : before
     yield* move("paused", "an operator has paused it")
   })
   const resume = Effect.gen(function* () {
@@ -255,6 +321,28 @@ export const make = Effect.fn("Agent.make")(function* (
     yield* move(after, "an operator lets it go on")
   })
 
+  const interrupt = Effect.gen(function* () {
+    const job = working
+    if (job === undefined || state !== "busy") return yield* new AgentNotPerforming({ agent: id, state })
+    yield* Deferred.succeed(job.cancelled, "an operator")
+    yield* Effect.exit(Deferred.await(job.done))
+  })
+  const setModel = Effect.fnUntraced(function* (model: string) {
+    if (state !== "idle" && state !== "busy") return yield* new AgentNotRunning({ agent: id, state })
+    // One whose tasks have workspaces of their own has no CLI between them: the next begins so.
+    yield* memory.session?.setModel(model) ?? Effect.void
+    memory.model = model
+  })
+  const tell = Effect.fnUntraced(function* (text: string) {
+    if (state === "terminated") return yield* new AgentNotRunning({ agent: id, state })
+    const uuid = yield* random.uuidV4()
+    // What came before it goes before it.
+    const heard = memory.inbox.size === 0 && (yield* memory.session?.say(framed(text), uuid) ?? Effect.succeed(false))
+    if (heard) return "turn" as const
+    if (!memory.inbox.add(framed(text))) return yield* new InboxFull({ agent: id, waiting: memory.inbox.size })
+    return "inbox" as const
+  })
+
   const ended = Effect.fnUntraced(function* (reason: string) {
     yield* move("terminated", reason)
     for (const job of yield* Queue.clear(jobs)) {
@@ -263,6 +351,7 @@ export const make = Effect.fn("Agent.make")(function* (
   })
 
   const performed = () => {
+    working = undefined
     performing--
     if (performing > 0) return
     for (const free of waiting) Deferred.doneUnsafe(free, Exit.void)
@@ -299,6 +388,7 @@ export const make = Effect.fn("Agent.make")(function* (
     gone: () => gone,
     holds: () => memory.conversation?.task,
     session: () => (performing > 0 ? memory.at : undefined),
+    limited: () => accounts.limitOf(current.spec.account),
     spent: () => costUsd,
     terminated: (reason) =>
       Effect.suspend(() => {
@@ -308,6 +398,10 @@ export const make = Effect.fn("Agent.make")(function* (
       }),
     pause,
     resume,
+    interrupt,
+    setModel,
+    model: () => memory.model ?? current.spec.model ?? current.host.settings.model,
+    tell,
     limit: (limits) => Effect.flatMap(running, (process) => process.limit(limits)),
     usage: () => memory.process?.usage(),
     keptDown: (reason) =>
@@ -324,7 +418,8 @@ export const make = Effect.fn("Agent.make")(function* (
       }),
     perform: Effect.fn("Agent.perform")(
       function* (work) {
-        const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<void>() }
+        const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<string>() }
+        working = job
         if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
         yield* Queue.offer(jobs, job)
         const attempt = Effect.tap(Deferred.await(job.done), ({ usage }) =>
@@ -335,7 +430,7 @@ export const make = Effect.fn("Agent.make")(function* (
         return yield* attempt.pipe(
           Effect.onInterrupt(() =>
             Effect.andThen(
-              Deferred.succeed(job.cancelled, undefined),
+              Deferred.succeed(job.cancelled, "cancel"),
               // The turn's own interruption is bounded; this bound is for a life that never took the job.
               Effect.timeoutOption(Effect.interruptible(Effect.exit(attempt)), "3 seconds")
             )

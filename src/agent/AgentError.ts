@@ -147,6 +147,54 @@ export class AgentUnknown extends Schema.TaggedError<AgentUnknown, Fault>("miste
   }
 }
 
+/** There is nothing that could be broken off. */
+export class AgentNotPerforming extends Schema.TaggedError<AgentNotPerforming, Fault>(
+  "mister-smith/AgentNotPerforming"
+)("AgentNotPerforming", { agent: Schema.String, state: Schema.String }) {
+  static {
+    follow(this, { severity: "low", recovery: "ignore", hint: "one that is paused is interrupted after a resume" })
+  }
+  override get message() {
+    return `agent ${this.agent} is in no turn that could be interrupted: it is ${this.state}`
+  }
+}
+
+/** As much waits for the agent as may. */
+export class InboxFull extends Schema.TaggedError<InboxFull, Fault>("mister-smith/InboxFull")("InboxFull", {
+  agent: Schema.String,
+  waiting: Schema.Number
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      hint: "it hears what waits with its next task; then tell it again"
+    })
+  }
+  override get message() {
+    return `the inbox of agent ${this.agent} is full: ${this.waiting} messages wait for its next turn`
+  }
+}
+
+/** An operator has chosen a model that there is not, or not for this account. The agent has the config's again. */
+export class ModelRefused extends Schema.TaggedError<ModelRefused, Fault>("mister-smith/ModelRefused")("ModelRefused", {
+  agent: Schema.String,
+  model: Schema.String,
+  detail: Schema.String
+}) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      retriesTask: true,
+      hint: "the agent goes on with the model of its config; choose one that its account may use"
+    })
+  }
+  override get message() {
+    return `agent ${this.agent} cannot use the model ${this.model} that it was given: ${this.detail}`
+  }
+}
+
 /** What was asked needs a CLI that is up. */
 export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>("mister-smith/AgentNotRunning")(
   "AgentNotRunning",
@@ -156,7 +204,7 @@ export class AgentNotRunning extends Schema.TaggedError<AgentNotRunning, Fault>(
     follow(this, { severity: "low", recovery: "retry", hint: "ask again when it is idle or busy" })
   }
   override get message() {
-    return `agent ${this.agent} has no CLI that could be paused: it is ${this.state}`
+    return `agent ${this.agent} has no CLI that could be told so: it is ${this.state}`
   }
 }
 

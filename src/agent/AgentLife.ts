@@ -22,7 +22,7 @@ import {
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import * as ClaudeCommand from "../claude/ClaudeCommand.ts"
 import type { ClaudeEvent } from "../claude/ClaudeEvent.ts"
-import { type ClaudeFailure, Interrupted, TaskTimedOut } from "../claude/ClaudeFailure.ts"
+import { type ClaudeFailure, Interrupted, TaskTimedOut, type TurnOk } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
 import { TurnTally } from "../claude/TurnTally.ts"
 import type { AgentState } from "../domain/AgentState.ts"
@@ -31,8 +31,9 @@ import { addUsage, noUsage, usageSince } from "../domain/Task.ts"
 import type { EventBus } from "../event/EventBus.ts"
 import { elapsed } from "../process/PausableTimeout.ts"
 import type { ProcessTree } from "../process/ProcessTree.ts"
+import { Accounts } from "./Account.ts"
 import type { Attempt, Job, LifeError, Memory, PerformError, Work } from "./Agent.ts"
-import { SessionMissing } from "./AgentError.ts"
+import { ModelRefused, SessionMissing } from "./AgentError.ts"
 import * as AgentHome from "./AgentHome.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { open } from "./AgentSession.ts"
@@ -46,6 +47,7 @@ import { Workspaces } from "./Workspace.ts"
 import { fixedOf, type OwnSpec, ownOf } from "./WorkspaceSpec.ts"
 
 export type Needs =
+  | Accounts
   | AgentHost
   | Sessions
   | Workspaces
@@ -81,6 +83,10 @@ interface Slot {
 const CONTINUE =
   "You were interrupted while you worked on the task above. See what is done already, do not repeat it, and finish the " +
   "task. If it was finished already, give its final answer again."
+
+/** What a turn says that is there for what the agent was told meanwhile. */
+const TOLD =
+  "While you worked on the task above you were told the following. See to it, and then give your final answer again."
 
 const keyOf = (schema: unknown) => (schema === undefined ? undefined : JSON.stringify(schema))
 
@@ -130,13 +136,47 @@ const finished = (job: Job, attempt: Attempt) => Effect.as(Deferred.succeed(job.
 const attempt = Effect.fnUntraced(function* (life: LifeInput, home: AgentHome.AgentHome, slot: Slot, job: Job) {
   const before = yield* slot.session.spent
   life.memory.words = undefined
-  const outcome = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job)))
+  const { inbox } = life.memory
+  const ended = yield* Effect.result(Effect.raceFirst(perform(life, home, slot, job.work), cancelled(job))).pipe(
+    // Also where its life is ended under it.
+    Effect.ensuring(Effect.map(slot.session.unsaid, (texts) => inbox.putBack(texts)))
+  )
+  const outcome = yield* sparing(life, slot, ended)
+  // Before anybody is given the next task.
+  yield* tell(life.spec.account, outcome)
   // What is over is not to be gone on with, unless the agent is to keep its one conversation.
   if (life.spec.session === "per_task" && !(Result.isFailure(outcome) && mayRetryTask(outcome.failure))) {
     life.memory.conversation = undefined
   }
   const usage = usageSince(before, yield* slot.session.spent)
   return { outcome, usage, session: yield* slot.session.sessionId, words: life.memory.words }
+})
+
+/** What the attempt has learnt about the account, for all who share it. */
+const tell = Effect.fnUntraced(function* (account: string | undefined, outcome: Attempt["outcome"]) {
+  const accounts = yield* Accounts
+  if (Result.isSuccess(outcome)) return yield* accounts.passed(account)
+  const { failure } = outcome
+  if (failure._tag === "RateLimited")
+    yield* accounts.limited(account, { resetsAt: failure.resetsAt, why: failure.detail })
+})
+
+/** A model that an operator has chosen and that there is not is no reason to give the agent up: it has its own again. */
+const sparing = Effect.fnUntraced(function* (
+  { id, memory, spec }: LifeInput,
+  { session }: Slot,
+  outcome: Result.Result<TurnOk, PerformError>
+): Effect.fn.Return<Result.Result<TurnOk, PerformError>, never, AgentHost> {
+  const { model } = memory
+  if (Result.isSuccess(outcome) || outcome.failure._tag !== "ModelUnavailable" || model === undefined) return outcome
+  memory.model = undefined
+  const { settings } = yield* AgentHost
+  const { detail } = outcome.failure
+  return yield* session.setModel(spec.model ?? settings.model).pipe(
+    Effect.as(Result.fail(new ModelRefused({ agent: id, model, detail }))),
+    // It is gone: that is what matters now.
+    Effect.catch((fault) => Effect.succeed(Result.fail(fault)))
+  )
 })
 
 /** One attempt in the place that the task has for itself, which everything has left when this completes. */
@@ -172,7 +212,7 @@ const next = (jobs: Queue.Dequeue<Job>, session: ClaudeSession | undefined): Eff
   })
 
 const cancelled = (job: Job) =>
-  Effect.andThen(Deferred.await(job.cancelled), Effect.fail(new Interrupted({ by: "cancel" })))
+  Effect.flatMap(Deferred.await(job.cancelled), (by) => Effect.fail(new Interrupted({ by })))
 
 /** Tells a job what has ended the life under it. A life that is stopped, perhaps for a sibling's sake, interrupts it. */
 const settle = (job: Job, cause: Cause.Cause<LifeError>, words?: string): Effect.Effect<unknown> => {
@@ -213,11 +253,13 @@ const begin = Effect.fnUntraced(function* (
         )
   const { resumed, session } = yield* Scope.provide(opened, inner)
   memory.process = session.process
+  memory.session = session
   // Added last, so it runs first: who is about to be ended is not paused any more.
   yield* Scope.addFinalizer(
     inner,
     Effect.suspend(() => {
       if (memory.process === session.process) memory.process = undefined
+      if (memory.session === session) memory.session = undefined
       return Effect.ignore(session.process.resume)
     })
   )
@@ -225,6 +267,7 @@ const begin = Effect.fnUntraced(function* (
   memory.at = resumed ? resume : undefined
   // It was resumed because its prompt is in it.
   memory.told = memory.conversation?.prompt
+  if (memory.model !== undefined) yield* session.setModel(memory.model)
   const slot: Slot = { session, liveness, tally, scope: inner, schema: keyOf(work?.schema), used: resumed }
   return slot
 })
@@ -312,10 +355,12 @@ const perform = Effect.fnUntraced(function* (
       const { limit, spent = noUsage } = work.budget ?? {}
       return Budget.within(work.task, limit, slot.tally, addUsage(spent, usageSince(atFirst, now)))(turn)
     })
+  const { inbox } = memory
   const turn = (text: string, id: string) =>
     Effect.suspend(() => {
       memory.performing = work.task
-      return slot.session.turn(text, { uuid: id, wantsOutput: work.schema !== undefined })
+      const wantsOutput = work.schema !== undefined
+      return slot.session.turn(text, { uuid: id, wantsOutput, messages: inbox.take() })
     }).pipe(
       slot.liveness.during,
       bounded,
@@ -338,13 +383,14 @@ const perform = Effect.fnUntraced(function* (
   const place = { workspace: home.workspace, env: ClaudeCommand.environment(environment, home.configDir, settings.env) }
   const more = yield* work.prepare?.(place) ?? Effect.succeed("")
   let ok = yield* turn(goesOn ? CONTINUE : work.prompt + more, uuid)
-  if (work.followUp === undefined) return ok
   // Each turn is judged by what was denied in it; the result names all of them.
   const denied = new Set(ok.denied)
   while (true) {
-    const more = yield* work.followUp(ok, place)
-    if (more === undefined) return { ...ok, denied: [...denied] }
-    ok = yield* turn(more, yield* random.uuidV4())
+    inbox.putBack(yield* slot.session.unsaid)
+    // What the agent was told while no turn could take it is heard before its task is over.
+    const more = inbox.size > 0 ? TOLD : yield* work.followUp?.(ok, place) ?? Effect.succeed(undefined)
+    if (more === undefined && inbox.size === 0) return { ...ok, denied: [...denied] }
+    ok = yield* turn(more ?? TOLD, yield* random.uuidV4())
     for (const tool of ok.denied) denied.add(tool)
   }
 }, Effect.scoped)

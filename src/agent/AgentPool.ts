@@ -32,8 +32,14 @@ export interface AgentSnapshot {
   readonly holds: string | undefined
   /** The conversation that it is busy with, as the CLI calls it. */
   readonly session?: string | undefined
+  /** The account that it shares with others, where it is named. */
+  readonly account?: string | undefined
+  /** Until when its account must wait, in milliseconds since the epoch. */
+  readonly limitedUntil?: number | undefined
   /** Dollars that its attempts have cost in this run. */
   readonly costUsd?: number | undefined
+  /** Undefined: the CLI's own. */
+  readonly model?: string | undefined
   /** What its CLI and all it has started use, as of the last look. */
   readonly usage?: TreeUsage | undefined
 }
@@ -110,7 +116,10 @@ export class AgentPool extends Context.Service<
               leaving: agent.leaving(),
               holds: agent.holds(),
               session: agent.session(),
+              account: agent.spec.account,
+              limitedUntil: agent.limited()?.until,
               costUsd: agent.spent(),
+              model: agent.model(),
               usage: agent.usage()
             }))
           ),

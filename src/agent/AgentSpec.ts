@@ -55,6 +55,15 @@ export const MAX_REPLICAS = 1000
 
 export const MAX_WEIGHT = 1000
 
+/** Never a secret: it is told in events, and written where other nodes see it. */
+export const AccountName = Schema.String.pipe(
+  Schema.check(
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
+      message: 'expected a name of at most 63 letters, digits, dashes and underscores, such as "team-1"'
+    })
+  )
+)
+
 export const AgentSpec = Schema.Struct({
   id: AgentId.annotateKey({ description: "Its name" }),
   replicas: Schema.Int.pipe(
@@ -73,6 +82,10 @@ export const AgentSpec = Schema.Struct({
   taskTypes: Schema.Array(TaskType)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
     .annotateKey({ description: "The types of tasks that it takes. Default: any" }),
+  account: Schema.optionalKey(AccountName).annotateKey({
+    description:
+      "What the account is called whose credentials it uses. Agents of one name wait together when one of them meets a limit, on all nodes of the fleet. Default: an account of this node's own, with all agents that name none"
+  }),
   capabilities: Schema.Array(Text)
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed(none)))
     .annotateKey({

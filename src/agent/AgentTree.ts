@@ -4,6 +4,7 @@
  * for it. An agent that was stopped on purpose stays so in the next run on the same data directory.
  */
 import { Context, Effect, Layer } from "effect"
+import type { ClaudeFailure } from "../claude/ClaudeFailure.ts"
 import { EventBus } from "../event/EventBus.ts"
 import type { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
@@ -22,7 +23,7 @@ import type { ChildRefused, SupervisorGaveUp } from "../supervision/SupervisionE
 import type { SupervisionSettings } from "../supervision/SupervisionSettings.ts"
 import * as Supervisor from "../supervision/Supervisor.ts"
 import type { Agent, Generation } from "./Agent.ts"
-import { type AgentNotRunning, AgentUnknown } from "./AgentError.ts"
+import { type AgentNotPerforming, type AgentNotRunning, AgentUnknown, type InboxFull } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import { AgentPool } from "./AgentPool.ts"
 import * as OperatorHook from "./OperatorHook.ts"
@@ -39,6 +40,9 @@ export type ChangeError = ChildRefused | ChildNotFound | ChildStartFailed | Stop
 
 export type PauseError = AgentUnknown | AgentNotRunning | PauseFailed
 export type LimitError = AgentUnknown | AgentNotRunning | LimitUnenforceable
+export type InterruptError = AgentUnknown | AgentNotPerforming
+export type ModelError = AgentUnknown | AgentNotRunning | ClaudeFailure
+export type TellError = AgentUnknown | AgentNotRunning | InboxFull
 
 export class AgentTree extends Context.Service<
   AgentTree,
@@ -54,6 +58,8 @@ export class AgentTree extends Context.Service<
     resume(agent: string): Effect.Effect<void, PauseError>
     /** Changes what the agent's running CLI may use, until its next life. */
     limit(agent: string, limits: ProcessLimits): Effect.Effect<ReadonlyArray<Unenforced>, LimitError>
+    /** The agent itself, to be told something. */
+    agent(agent: string): Effect.Effect<Agent, AgentUnknown>
     /** What its CLI and all it has started use, as of the last look. */
     usage(agent: string): Effect.Effect<TreeUsage | undefined, AgentUnknown>
     /**
@@ -138,6 +144,7 @@ export class AgentTree extends Context.Service<
           limit: Effect.fn("AgentTree.limit")(function* (id, limits) {
             return yield* (yield* find(id)).limit(limits)
           }),
+          agent: find,
           usage: (id) => Effect.map(find(id), (agent) => agent.usage()),
           renew: Effect.fn("AgentTree.renew")(function* (id, next, proving) {
             const agent = yield* find(id)

@@ -95,6 +95,12 @@ const contentOf = (answer: Answer) => (answer.subtype === "success" ? answer.res
 export const initializedOf = (answer: Answer): Initialized | undefined =>
   Option.getOrUndefined(decodeInitialized(contentOf(answer)))
 
+const decodeCancelled = Schema.decodeUnknownOption(Schema.Struct({ cancelled: Schema.Boolean }))
+
+/** From the answer to `cancel_async_message`: false where the message is in a turn already. */
+export const cancelledOf = (answer: Answer): boolean | undefined =>
+  Option.getOrUndefined(decodeCancelled(contentOf(answer)))?.cancelled
+
 /** From the answer to `get_binary_version`. */
 export const versionOf = (answer: Answer): string | undefined =>
   Option.getOrUndefined(decodeVersion(contentOf(answer)))?.version

@@ -20,6 +20,7 @@ import {
   judgeExit,
   judgeRetry,
   judgeTurn,
+  ModelUnavailable,
   Stalled,
   type TurnEvidence,
   TurnFailed,
@@ -63,6 +64,15 @@ export interface ClaudeSession {
    * take another message. One at a time: a second call waits.
    */
   turn(prompt: string, options?: TurnOptions): Effect.Effect<TurnOk, ClaudeFailure>
+  /**
+   * Says something in the turn that runs: the CLI takes it up with its next step, or in a turn of its own right after, and
+   * `turn` ends when that has been answered too. False where no turn runs that could take it.
+   */
+  say(text: string, uuid: string): Effect.Effect<boolean>
+  /** What was said, or was to be, and got into no turn before the last one ended. It is told once. */
+  readonly unsaid: Effect.Effect<ReadonlyArray<string>>
+  /** From the next turn on; undefined is the CLI's own. The CLI takes any name: whether there is such a model shows then. */
+  setModel(model: string | undefined): Effect.Effect<void, ClaudeFailure>
   /** Forgets the conversation and begins another in the same process, without a model call. */
   readonly clear: Effect.Effect<void, ClaudeFailure>
   /** Of this process up to now, from the CLI's cumulative figures. A turn that is cut off by death is not in it. */
@@ -76,10 +86,16 @@ export interface TurnOptions {
   readonly uuid?: string
   /** The turn must bring structured output. */
   readonly wantsOutput?: boolean
+  /** Said below the prompt; where the turn never began, they are `unsaid`. */
+  readonly messages?: ReadonlyArray<string>
 }
 
 /** How long an interrupted turn may take to say that it has ended. */
 const INTERRUPT_WAIT = Duration.seconds(2)
+/** How long it may take to say whether it has taken up what it was told: it answers within milliseconds. */
+const TAKE_BACK_WAIT = Duration.millis(500)
+/** What is said in a turn, and not taken up yet, at most. */
+const MAX_SAID = 100
 /** How long the CLI may take to exit after `end_session`. */
 const END_WAIT = Duration.seconds(2)
 /** After the exit: how long what is still in the pipes may take to arrive. A grandchild may hold a pipe open for ever. */
@@ -100,6 +116,12 @@ interface OpenTurn {
   begun: boolean
   /** The CLI has echoed the message: it is in the turn that runs. */
   echoed: boolean
+  /** What was said since and has not been echoed, by id. While there is some, the turn is not over. */
+  readonly said: Map<string, string>
+  /** What came with the prompt. */
+  readonly messages: ReadonlyArray<string>
+  /** What was denied in the parts of it that have ended. */
+  readonly denials: Array<Pick<TurnOk, "denials" | "denied">>
 }
 
 /**
@@ -138,6 +160,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   let spent = noUsage
   /** Shells and agents that the conversation has left running in the background. */
   const background = new Set<string>()
+  let unsaid: Array<string> = []
+  const scope = yield* Effect.scope
 
   // What it is given in confidence must not come back in its words.
   learn(Object.values(spec.env))
@@ -183,7 +207,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         evidence = { ...evidence, assistantError: event.error }
         break
       case "user":
-        if (open !== undefined && event.isReplay === true && event.uuid === open.uuid) open.echoed = true
+        if (open === undefined || event.isReplay !== true || event.uuid === undefined) break
+        if (event.uuid === open.uuid) open.echoed = true
+        open.said.delete(event.uuid)
         break
       case "rate_limit_event":
         evidence = { ...evidence, rateLimit: event.rate_limit_info }
@@ -205,15 +231,19 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         spent = spentUpTo(event, spent)
         // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
         // came meanwhile, was folded into that turn. One that says twice that it is done has not done what it is told next.
-        if (open !== undefined && (open.echoed || (!selfBegun(event) && (open.begun || event.is_error))))
-          yield* finish(
-            open,
-            judgeTurn({
-              result: event.is_error ? withheld(event) : event,
-              ...evidence,
-              wantsOutput: open.wantsOutput
-            })
-          )
+        if (open !== undefined && (open.echoed || (!selfBegun(event) && (open.begun || event.is_error)))) {
+          const outcome = judgeTurn({
+            result: event.is_error ? withheld(event) : event,
+            ...evidence,
+            // The answer is that of the last part.
+            wantsOutput: open.wantsOutput && open.said.size === 0
+          })
+          if (outcome._tag === "TurnOk" && open.said.size > 0) {
+            // It came too late for this one: the CLI begins another with it by itself.
+            open.denials.push(outcome)
+            evidence = {}
+          } else yield* finish(open, outcome._tag === "TurnOk" ? whole(outcome, open) : outcome)
+        }
         break
       case "misfit":
         // Who waits for a line that cannot be read must not wait for ever.
@@ -272,8 +302,34 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     yield* Deferred.fail(gone, failure)
   }).pipe(Effect.forkScoped)
 
+  /** What it has been told and has not taken up it would begin a turn with, which nobody waits for. */
+  const takeBack = (turn: OpenTurn) =>
+    Effect.suspend(() => {
+      if (!turn.echoed) unsaid.push(...turn.messages)
+      const open = [...turn.said]
+      turn.said.clear()
+      return Effect.forEach(
+        open,
+        ([message_uuid, text]) =>
+          Effect.timeoutOption(
+            Effect.interruptible(ask({ subtype: "cancel_async_message", message_uuid })),
+            TAKE_BACK_WAIT
+          ).pipe(
+            Effect.tap((answer) =>
+              Effect.sync(() => {
+                const taken =
+                  answer._tag === "Some" && answer.value !== undefined && Control.cancelledOf(answer.value) === false
+                if (!taken) unsaid.push(text)
+              })
+            )
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+    })
+
   const interruptTurn = Effect.fnUntraced(function* (turn: OpenTurn) {
     if (Deferred.isDoneUnsafe(turn.done)) return
+    if (turn.said.size > 0) yield* takeBack({ ...turn, messages: [] })
     yield* Effect.forkChild(ask({ subtype: "interrupt" }))
     const ended = yield* Effect.timeoutOption(
       Effect.interruptible(Effect.exit(Deferred.await(turn.done))),
@@ -311,20 +367,40 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       wantsOutput: options.wantsOutput ?? false,
       uuid: options.uuid,
       begun: false,
-      echoed: false
+      echoed: false,
+      said: new Map(),
+      messages: options.messages ?? [],
+      denials: []
     }
     evidence = {}
     open = current
     crashPoint("turn.before")
     // A CLI that does not read its stdin never takes a long prompt: the writing is a part of the turn.
     return yield* Effect.raceFirst(
-      Effect.andThen(process.write(Control.encodeMessage(prompt, options.uuid)), () => {
-        crashPoint("turn.sent")
-        return Deferred.await(current.done)
-      }),
+      Effect.andThen(
+        process.write(Control.encodeMessage([prompt, ...current.messages].join("\n\n"), options.uuid)),
+        () => {
+          crashPoint("turn.sent")
+          return Deferred.await(current.done)
+        }
+      ),
       Deferred.await(gone)
-    ).pipe(Effect.onInterrupt(() => interruptTurn(current)))
+    ).pipe(
+      Effect.onInterrupt(() => interruptTurn(current)),
+      Effect.ensuring(takeBack(current))
+    )
   }, oneTurn.withPermit)
+
+  const say = (text: string, uuid: string): Effect.Effect<boolean> =>
+    Effect.suspend(() => {
+      const turn = open
+      // One without an id is the CLI's own business, such as `/clear`; one that is paused reads nothing.
+      if (turn?.uuid === undefined || turn.said.size >= MAX_SAID) return Effect.succeed(false)
+      if (process.isPaused() || Deferred.isDoneUnsafe(gone)) return Effect.succeed(false)
+      turn.said.set(uuid, text)
+      // Whether it got there is seen from its echo.
+      return Effect.as(Effect.forkIn(process.write(Control.encodeMessage(text, uuid)), scope), true)
+    })
 
   /** Undefined where the CLI is gone. One that answers too late is as good as silent, whatever it was asked. */
   const asked = (request: Control.Request) =>
@@ -350,6 +426,17 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     version,
     sessionId: Effect.sync(() => sessionId),
     turn,
+    say,
+    unsaid: Effect.sync(() => {
+      const texts = unsaid
+      unsaid = []
+      return texts
+    }),
+    setModel: (model) =>
+      Effect.flatMap(asked({ subtype: "set_model", model }), (answer) => {
+        if (answer === undefined) return Deferred.await(gone)
+        return answer.subtype === "error" ? Effect.fail(new ModelUnavailable({ detail: answer.error })) : Effect.void
+      }),
     // It needs no model, so it takes no longer than a start.
     clear: Effect.timeoutOrElse(Effect.andThen(stopBackground, turn("/clear")), {
       duration: spec.startTimeout,
@@ -360,6 +447,16 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   }
   return session
 })
+
+/** A turn that had several parts, because something was said in it: what was denied in any of them was denied. */
+const whole = (last: TurnOk, { denials }: OpenTurn): TurnOk =>
+  denials.length === 0
+    ? last
+    : {
+        ...last,
+        denials: [...denials, last].flatMap((part) => part.denials),
+        denied: [...new Set([...denials, last].flatMap((part) => part.denied))]
+      }
 
 /** The result of a turn that the CLI has begun by itself. */
 const selfBegun = ({ origin }: Result): boolean =>

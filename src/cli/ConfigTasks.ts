@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto"
 import { Effect } from "effect"
-import { seriesOf } from "../domain/Ids.ts"
+import { seriesOf, TaskId } from "../domain/Ids.ts"
 import { isFinal, moves, type TaskState } from "../domain/Task.ts"
 import type { MisterSmith } from "../MisterSmith.ts"
 import type { TaskSpec } from "../task/TaskSpec.ts"
@@ -26,6 +26,7 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
   /** Not said: all of them. */
   only?: ReadonlySet<string>
 ) {
+  if (smith.sharesTasks) return yield* among(smith, tasks, only)
   const meant = (task: Named) => only === undefined || only.has(task.id)
   const asked = yield* Effect.result(smith.submitAll(tasks.filter(meant), ONCE_MORE))
   if (asked._tag === "Success") return asked.success
@@ -41,6 +42,28 @@ export const submit = Effect.fn("cli.submitTasks")(function* (
   yield* replace(smith, changed, new Set<string>(renamed.map(({ id }) => id)))
   return records
 })
+
+/**
+ * Where several nodes share their tasks a place says nothing, because each has a config of its own: what has no id is named
+ * by its content too. So the same config on several nodes asks for the same tasks, and none cancels those of another.
+ */
+const among = (smith: MisterSmith["Service"], tasks: ReadonlyArray<Named>, only: ReadonlySet<string> | undefined) => {
+  const places = new Map<string, string>(
+    tasks.flatMap((task, index) => (isPlace(task, index) ? [[task.id, `${task.id}-${digest(task)}`]] : []))
+  )
+  const name = (id: string) => TaskId.make(places.get(id) ?? id)
+  const edge = (on: NonNullable<TaskSpec["after"]>[number]) =>
+    typeof on === "string" ? name(on) : { ...on, task: name(on.task) }
+  const named = ({ after, session, ...task }: Named) => ({
+    ...task,
+    id: name(task.id),
+    ...(after === undefined ? {} : { after: after.map(edge) }),
+    ...(session === undefined
+      ? {}
+      : { session: typeof session === "string" ? name(session) : { ...session, of: name(session.of) } })
+  })
+  return smith.submitAll(tasks.filter(({ id }) => only === undefined || only.has(id)).map(named), ONCE_MORE)
+}
 
 const isPlace = ({ id }: Named, index: number) => id === `task-${index + 1}`
 

@@ -37,7 +37,7 @@ export const liveOutput = (stdout: NodeJS.WriteStream, p: Paint): Output => {
       const known = row(event.agent)
       known.state = event.to
       if (event.to !== "busy") known.doing = event.to === "error" ? event.reason : ""
-      if (event.to === "idle") known.task = undefined
+      if (event.to === "idle" || event.to === "throttled") known.task = undefined
     } else if (event.type === "task.state") {
       if (isFinal(event.to)) tasks.delete(event.task)
       else tasks.set(event.task, event.to)

@@ -3,6 +3,7 @@ import { Duration, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { TASK_STATES } from "../domain/Task.ts"
+import type { AgentCommand } from "../message/Command.ts"
 import type { FleetWhere } from "./FleetWhere.ts"
 import { labels, taskFlags } from "./TaskFlags.ts"
 import type { AgentInput } from "./Where.ts"
@@ -45,6 +46,20 @@ const text = (name: string, metavar: string, description: string) =>
 const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
+/** What has to do with the tasks of a fleet, over its servers. */
+const toFleet = Flag.Boolean("fleet").pipe(
+  Flag.withDescription("With the tasks that all nodes share, over the servers of --server or --config"),
+  Flag.withDefault(false)
+)
+/** Who names a server means its fleet. */
+const isForFleet = ({ fleet, whole }: { readonly whole: boolean; readonly fleet: FleetWhere }) =>
+  whole || Option.isSome(fleet.server)
+const inFleet = <A, E, R>(use: (commands: typeof import("./FleetTasks.ts")) => Effect.Effect<A, E, R>) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./FleetTasks.ts")),
+    use
+  )
+
 const submit = Command.make(
   "submit",
   {
@@ -57,14 +72,18 @@ const submit = Command.make(
     ...taskFlags,
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
+    whole: toFleet,
+    fleet,
     json,
     where
   },
   (input) =>
-    Effect.flatMap(
-      Effect.promise(() => import("./submit.ts")),
-      ({ submit }) => submit(input)
-    )
+    isForFleet(input)
+      ? inFleet(({ submitToFleet }) => submitToFleet(input))
+      : Effect.flatMap(
+          Effect.promise(() => import("./submit.ts")),
+          ({ submit }) => submit(input)
+        )
 ).pipe(
   Command.withDescription("Give a running node a task"),
   Command.withExamples([
@@ -79,6 +98,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    node: text("node", "NODE", "Of a fleet: only those that this node performs, or did last"),
     label: labels("Only those with this label. May be repeated: with all of them"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),
@@ -88,21 +108,27 @@ const tasks = Command.make(
       ),
       Flag.withDefault(100)
     ),
+    whole: toFleet,
+    fleet,
     json,
     where
   },
   (input) =>
-    Effect.flatMap(
-      Effect.promise(() => import("./tasks.ts")),
-      ({ tasks }) => tasks(input)
-    )
+    isForFleet(input)
+      ? inFleet(({ tasksOfFleet }) => tasksOfFleet(input))
+      : Effect.flatMap(
+          Effect.promise(() => import("./tasks.ts")),
+          ({ tasks }) => tasks(input)
+        )
 ).pipe(Command.withDescription("List the tasks of a running node"))
 
-const task = Command.make("task", { id: Argument.String("id"), json, where }, (input) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./task.ts")),
-    ({ task }) => task(input)
-  )
+const task = Command.make("task", { id: Argument.String("id"), whole: toFleet, fleet, json, where }, (input) =>
+  isForFleet(input)
+    ? inFleet(({ taskOfFleet }) => taskOfFleet(input))
+    : Effect.flatMap(
+        Effect.promise(() => import("./task.ts")),
+        ({ task }) => task(input)
+      )
 ).pipe(
   Command.withDescription("Tell the whole story of a task, or cancel, retry, replay or drop it"),
   Command.withSubcommands([
@@ -111,14 +137,18 @@ const task = Command.make("task", { id: Argument.String("id"), json, where }, (i
       {
         id: Argument.String("id"),
         why: text("why", "TEXT", "The reason that is written down with it"),
+        whole: toFleet,
+        fleet,
         json,
         where
       },
       (input) =>
-        Effect.flatMap(
-          Effect.promise(() => import("./cancelTask.ts")),
-          ({ cancelTask }) => cancelTask(input)
-        )
+        isForFleet(input)
+          ? inFleet(({ cancelInFleet }) => cancelInFleet(input))
+          : Effect.flatMap(
+              Effect.promise(() => import("./cancelTask.ts")),
+              ({ cancelTask }) => cancelTask(input)
+            )
     ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
     Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
       Effect.flatMap(
@@ -214,17 +244,15 @@ const tellable = {
   fleet
 }
 type Told = AgentInput & { readonly whole: boolean; readonly fleet: FleetWhere }
-/** Who names a server means its fleet. */
-const isForFleet = ({ fleet, whole }: Told) => whole || Option.isSome(fleet.server)
-const tellFleet = (input: Told, command: "pause" | "resume" | "restart" | "stop") =>
+const tellFleet = (input: Told, body: AgentCommand) =>
   Effect.flatMap(
     Effect.promise(() => import("./tellFleet.ts")),
-    ({ tellFleet }) => tellFleet(input, input.fleet, command)
+    ({ tellFleet }) => tellFleet(input, input.fleet, body)
   )
 
 const stop = Command.make("stop", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "stop")
+    ? tellFleet(input, { command: "stop" })
     : Effect.flatMap(
         Effect.promise(() => import("./stopAgent.ts")),
         ({ stopAgent }) => stopAgent(input)
@@ -240,7 +268,7 @@ const start = Command.make("start", agentsInput, (input) =>
 
 const restart = Command.make("restart", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "restart")
+    ? tellFleet(input, { command: "restart" })
     : Effect.flatMap(
         Effect.promise(() => import("./restartAgent.ts")),
         ({ restartAgent }) => restartAgent(input)
@@ -249,7 +277,7 @@ const restart = Command.make("restart", tellable, (input) =>
 
 const pause = Command.make("pause", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "pause")
+    ? tellFleet(input, { command: "pause" })
     : Effect.flatMap(
         Effect.promise(() => import("./pauseAgent.ts")),
         ({ pauseAgent }) => pauseAgent(input)
@@ -258,12 +286,60 @@ const pause = Command.make("pause", tellable, (input) =>
 
 const resume = Command.make("resume", tellable, (input) =>
   isForFleet(input)
-    ? tellFleet(input, "resume")
+    ? tellFleet(input, { command: "resume" })
     : Effect.flatMap(
         Effect.promise(() => import("./pauseAgent.ts")),
         ({ resumeAgent }) => resumeAgent(input)
       )
 ).pipe(Command.withDescription("Let a paused agent go on"))
+
+const interrupt = Command.make("interrupt", tellable, (input) =>
+  isForFleet(input)
+    ? tellFleet(input, { command: "interrupt" })
+    : Effect.flatMap(
+        Effect.promise(() => import("./instructAgent.ts")),
+        ({ interruptAgent }) => interruptAgent(input)
+      )
+).pipe(
+  Command.withDescription("Break off what an agent does; its task goes on after a pause, in the same conversation")
+)
+
+const model = Command.make(
+  "model",
+  {
+    ...tellable,
+    model: Argument.String("model").pipe(
+      Argument.withDescription("Its name. Whether there is such a model shows in the next turn")
+    )
+  },
+  (input) =>
+    isForFleet(input)
+      ? tellFleet(input, { command: "set_model", model: input.model })
+      : Effect.flatMap(
+          Effect.promise(() => import("./instructAgent.ts")),
+          ({ setModel }) => setModel(input)
+        )
+).pipe(Command.withDescription("Give an agent another model, until its next life"))
+
+const tell = Command.make(
+  "tell",
+  {
+    ...tellable,
+    message: Argument.String("message").pipe(Argument.withDescription("What it is told"))
+  },
+  (input) =>
+    isForFleet(input)
+      ? tellFleet(input, { command: "send_message", text: input.message })
+      : Effect.flatMap(
+          Effect.promise(() => import("./instructAgent.ts")),
+          ({ tellAgent }) => tellAgent(input)
+        )
+).pipe(
+  Command.withDescription("Tell an agent something: in the turn that it is in, or with its next one"),
+  Command.withExamples([
+    { command: 'mister-smith tell worker "The build is green again."', description: "While it works" }
+  ])
+)
 
 const limit = Command.make(
   "limit",
@@ -376,6 +452,9 @@ export const nodeCommands = [
   restart,
   pause,
   resume,
+  interrupt,
+  tell,
+  model,
   limit,
   why,
   logs,

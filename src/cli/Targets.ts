@@ -39,9 +39,10 @@ export const targets = Effect.fnUntraced(function* (node: Node, name: string) {
 
 /** What a command does to an agent, and how it is told. */
 interface Telling<E extends Fault> {
-  readonly act: (node: Node, agent: string) => Effect.Effect<void, E>
+  /** What it answers with, a program is told too. */
+  readonly act: (node: Node, agent: string) => Effect.Effect<unknown, E>
   /** What a program is told beside `agent`; of one that failed, with a `fault`. */
-  readonly done: Readonly<Record<string, boolean>>
+  readonly done: Readonly<Record<string, boolean | string>>
   readonly said: (agent: string) => string
   /** It is so already: where several are meant, this is no failure. */
   readonly already?: string
@@ -56,13 +57,15 @@ export const tellAgents = Effect.fnUntraced(function* <E extends Fault>(
     where,
     Effect.fnUntraced(function* (node) {
       const meant = yield* targets(node, name)
-      const tell = (agent: string) => (json ? jsonLine({ agent, ...done }) : out(said(agent)))
+      const tell = (agent: string, more?: unknown) =>
+        json ? jsonLine({ agent, ...done, ...(typeof more === "object" ? more : {}) }) : out(said(agent))
       const [only] = meant
-      if (meant.length === 1 && only !== undefined) return yield* Effect.andThen(act(node, only), tell(only))
+      if (meant.length === 1 && only !== undefined)
+        return yield* Effect.flatMap(act(node, only), (more) => tell(only, more))
       let failed = 0
       for (const agent of meant) {
         yield* act(node, agent).pipe(
-          Effect.andThen(tell(agent)),
+          Effect.flatMap((more) => tell(agent, more)),
           Effect.catch((fault: Fault) => {
             // Nobody is there who could be told anything more.
             if (fault instanceof NodeLost || fault instanceof NodeUnreachable) return Effect.fail(fault)

@@ -66,6 +66,7 @@ export const rows = {
   id: row(text("id", "ID", "Its name. The same id with the same content is not done twice"), set("id")),
   type: row(text("type", "TYPE", "Its type, by which agents take it"), set("type")),
   agent: row(text("agent", "AGENT", "The agent that must do it"), set("agent")),
+  node: row(text("node", "NODE", "The node of a fleet that must do it"), set("node")),
   prefer: row(text("prefer", "AGENT", "The agent that does it where it is idle"), set("prefer")),
   requires: row(
     text("requires", "LIST", "What the agent must be able to do, with commas between"),

@@ -2,7 +2,7 @@
 import { styleText } from "node:util"
 import type { Severity } from "../domain/Fault.ts"
 import { brief, type Published } from "../event/Event.ts"
-import { fleetLine } from "./FleetWords.ts"
+import { fleetLine, placedLine } from "./FleetWords.ts"
 import type { Shown } from "./Output.ts"
 import { reloadLine } from "./ReloadWords.ts"
 
@@ -128,6 +128,8 @@ const sentence = (event: Published, p: Paint): string | undefined => {
         "yellow",
         `routing ${event.strategy}: ${event.why === "threw" ? "it threw: " : ""}${event.detail}; task ${event.task} goes by the default strategy`
       )
+    case "task.placed":
+      return placedLine(event, p)
     case "workspace.made":
       return `task ${p("cyan", event.task)}: works in ${event.path}${event.branch === undefined ? "" : ` on ${event.branch}`}${event.again ? ", which is as it was" : ""}`
     case "workspace.kept":
@@ -147,7 +149,19 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "transport.status":
     case "agent.told":
     case "fleet.trouble":
+    case "fleet.leader":
+    case "fleet.suspected":
+    case "fleet.dead":
+    case "fleet.back":
+    case "fleet.mode":
+    case "outbox.kept":
+    case "outbox.refused":
+    case "outbox.lost":
       return fleetLine(event, p)
+    case "account.limited":
+      return p("yellow", `account ${event.account}: waits until ${new Date(event.until).toISOString()}: ${event.why}`)
+    case "account.freed":
+      return `account ${event.account}: may be used again`
     case "events.gap":
       return p("yellow", `${event.missed} events were not shown: this output is too slow`)
   }

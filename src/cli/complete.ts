@@ -28,6 +28,9 @@ const arguments_: Readonly<Record<string, Kind>> = {
   restart: "targets",
   pause: "targets",
   resume: "targets",
+  interrupt: "targets",
+  tell: "targets",
+  model: "targets",
   logs: "targets",
   limit: "agents",
   explain: "explained"

@@ -24,7 +24,13 @@ export const nodes = Effect.fn("cli.nodes")(function* (input: NodesInput) {
   const all = yield* ask(input)
   if (input.json) return yield* Effect.forEach(all, (node) => jsonLine(lineOf(node)), { discard: true })
   if (all.length === 0) return yield* out("nobody is there")
-  yield* out(table(["NODE", "MODE", "VERSION", "UP", "AGENTS", "FREE", "RUNNING", "SEEN"], all.map(rowOf), p))
+  yield* out(
+    table(
+      ["NODE", "MODE", "VERSION", "UP", "AGENTS", "FREE", "RUNNING", "LEADS", "SEEN"],
+      all.map(rowOf(leaderOf(all))),
+      p
+    )
+  )
 })
 
 export const fleetAgents = Effect.fn("cli.fleetAgents")(function* (input: NodesInput) {
@@ -46,23 +52,38 @@ export const fleetAgents = Effect.fn("cli.fleetAgents")(function* (input: NodesI
   yield* out(table(["NAME", "NODE", "STATE", "TASK", "SINCE", "REASON"], rows, p))
 })
 
-const lineOf = ({ agents, life, seenAt, status }: Listed) => ({
+const lineOf = ({ agents, life, seenAt, standing, status }: Listed) => ({
   ...status,
+  ...(standing === undefined ? {} : { standing }),
   life,
   seenAt,
   names: agents.map(({ agent }) => agent)
 })
 
-const rowOf = ({ seenAt, status }: Listed): ReadonlyArray<Cell> => {
-  const now = Date.now()
-  return [
-    status.node,
-    status.mode === "full" ? [status.mode, "green"] : [status.mode, "yellow"],
-    status.version,
-    age(now - status.startedAt),
-    String(status.agents),
-    `${status.slots.free} of ${status.slots.total}`,
-    String(status.running),
-    `${age(now - seenAt)} ago`
-  ]
-}
+const modeOf = ({ standing, status: { mode } }: Listed): Cell =>
+  standing !== undefined ? [standing, "red"] : [mode, mode === "full" ? "green" : "yellow"]
+
+/** One who does not know yet that it leads no more says so all the same: the greatest epoch counts. */
+const leaderOf = (all: ReadonlyArray<Listed>): number | undefined =>
+  all.reduce<number | undefined>(
+    (most, { status: { leads } }) => (leads === undefined ? most : Math.max(most ?? 0, leads)),
+    undefined
+  )
+
+const rowOf =
+  (epoch: number | undefined) =>
+  (listed: Listed): ReadonlyArray<Cell> => {
+    const { seenAt, status } = listed
+    const now = Date.now()
+    return [
+      status.node,
+      modeOf(listed),
+      status.version,
+      age(now - status.startedAt),
+      String(status.agents),
+      `${status.slots.free} of ${status.slots.total}`,
+      String(status.running),
+      status.leads !== undefined && status.leads === epoch ? [`epoch ${epoch}`, "cyan"] : "-",
+      `${age(now - seenAt)} ago`
+    ]
+  }

@@ -59,7 +59,7 @@ const tell = (event: Published, json: boolean, p: Paint) => {
 }
 
 /** The answer alone goes to stdout, so that a script can take it; how it was had is told beside it. */
-const show = Effect.fnUntraced(function* (result: TaskResult, json: boolean, p: Paint) {
+export const show = Effect.fnUntraced(function* (result: TaskResult, json: boolean, p: Paint) {
   if (json) return yield* jsonLine({ type: "task.result", ...result })
   yield* err(resultLine(result, p))
   if (result.status !== "succeeded") return

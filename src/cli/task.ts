@@ -33,11 +33,11 @@ const time = (millis: number) => new Date(millis).toLocaleString("sv-SE")
 
 /** A line for each attempt; the last one's fault is told as the problem of the task too. */
 const attempts = (history: TaskStory["history"], p: Paint): ReadonlyArray<string> =>
-  history.flatMap(({ agent, attempt, begunAt, ended, endedAt, fault, missing = [], words }) => {
+  history.flatMap(({ agent, attempt, begunAt, ended, endedAt, fault, missing = [], node, words }) => {
     const end = endedAt === undefined ? "under way" : `to ${time(endedAt)}, ${ended}`
     const why = fault === undefined ? "" : `: ${fault.message}`
     return [
-      `${p("dim", `${attempt}.`)} ${agent}, ${time(begunAt)} ${end}${why}`,
+      `${p("dim", `${attempt}.`)} ${agent}${node === undefined ? "" : ` on ${node}`}, ${time(begunAt)} ${end}${why}`,
       ...missing.map(({ found, proof }) => `   ${p("dim", "missing:")} ${proof}: ${found}`),
       ...(words === undefined ? [] : [`   ${p("dim", "last words:")} ${words.replaceAll("\n", "\n   ")}`])
     ]
@@ -49,7 +49,7 @@ const scheduleWords = ({ id, schedule, series }: Pick<TaskStory, "id" | "schedul
   return `${cron} (${zone})${series === undefined || series === id ? "" : `, of the series ${series}`}`
 }
 
-const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
+export const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): string => {
   const { history, result, ...view } = harmless(raw)
   const { costUsd, inputTokens, outputTokens, turns } = view.usage
   const facts: ReadonlyArray<readonly [string, string | undefined]> = [
@@ -59,6 +59,7 @@ const story = (raw: TaskStory, events: ReadonlyArray<Published>, p: Paint): stri
     ],
     ["type", view.type],
     ["agent", view.agent ?? (view.only === undefined ? undefined : `${view.only} only`)],
+    ["node", view.node ?? (view.onlyOn === undefined ? undefined : `${view.onlyOn} only`)],
     ["prefers", view.prefer],
     ["requires", view.capabilities?.join(", ")],
     ["submitted", time(view.submittedAt)],

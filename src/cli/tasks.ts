@@ -11,14 +11,15 @@ export interface TasksInput {
   readonly state: Option.Option<TaskState>
   readonly type: Option.Option<string>
   readonly agent: Option.Option<string>
+  readonly node: Option.Option<string>
   readonly label: ReadonlyArray<string>
   readonly limit: number
   readonly json: boolean
   readonly where: Where
 }
 
-export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, label, limit, state, type, where }: TasksInput) {
-  const p = yield* painter
+export const tasks = Effect.fn("cli.tasks")(function* (input: TasksInput) {
+  const { agent, label, limit, node: on, state, type, where } = input
   yield* withNode(
     where,
     Effect.fnUntraced(function* (node) {
@@ -27,22 +28,30 @@ export const tasks = Effect.fn("cli.tasks")(function* ({ agent, json, label, lim
         ...(Option.isSome(state) ? { state: state.value } : {}),
         ...(Option.isSome(type) ? { type: type.value } : {}),
         ...(Option.isSome(agent) ? { agent: agent.value } : {}),
+        ...(Option.isSome(on) ? { node: on.value } : {}),
         ...(label.length === 0 ? {} : { label })
       }
-      const { more, tasks } = yield* node.ask((client) => client.tasks({ query }))
-      if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
-      else if (tasks.length === 0 && !more)
-        yield* out(
-          Option.isSome(type) || Option.isSome(agent) || label.length > 0
-            ? "there are no such tasks"
-            : Option.isSome(state)
-              ? `no task is ${state.value}`
-              : "there are no tasks"
-        )
-      else yield* out(listed(tasks, Date.now(), p))
-      if (more) yield* err(p("dim", "there are earlier ones (--limit)"))
+      yield* showTasks(yield* node.ask((client) => client.tasks({ query })), input)
     })
   )
+})
+
+export const showTasks = Effect.fnUntraced(function* (
+  { more, tasks }: { readonly tasks: ReadonlyArray<TaskSummary>; readonly more: boolean },
+  { agent, json, label, node, state, type }: Pick<TasksInput, "agent" | "json" | "label" | "node" | "state" | "type">
+) {
+  const p = yield* painter
+  if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
+  else if (tasks.length === 0 && !more)
+    yield* out(
+      [agent, node, type].some(Option.isSome) || label.length > 0
+        ? "there are no such tasks"
+        : Option.isSome(state)
+          ? `no task is ${state.value}`
+          : "there are no tasks"
+    )
+  else yield* out(listed(tasks, Date.now(), p))
+  if (more) yield* err(p("dim", "there are earlier ones (--limit)"))
 })
 
 const STYLES: Partial<Record<TaskState, "green" | "red" | "cyan" | "yellow">> = {
@@ -73,6 +82,7 @@ const columns: ReadonlyArray<Column> = [
   column("STATE", ({ state }) => stateCell(state)),
   column("TYPE", ({ type }) => type),
   column("AGENT", ({ agent }) => agent),
+  column("NODE", ({ node }) => node, false),
   column("ATTEMPT", ({ attempt }) => String(attempt)),
   column("AGE", ({ submittedAt }, now) => age(now - submittedAt)),
   column("COST", ({ costUsd }) => (costUsd === 0 ? undefined : dollars(costUsd))),

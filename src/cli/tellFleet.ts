@@ -1,5 +1,6 @@
-/** `pause`, `resume`, `restart` and `stop` with `--fleet`: to an agent wherever it is, over the servers of its fleet. */
+/** What is told with `--fleet`: to an agent wherever it is, over the servers of its fleet. */
 import { Effect } from "effect"
+import type { AgentCommand } from "../message/Command.ts"
 import { type FleetWhere, withFleet } from "./FleetWhere.ts"
 import { jsonLine, out } from "./Printing.ts"
 import type { AgentInput } from "./Where.ts"
@@ -8,9 +9,10 @@ import { harmless } from "./Words.ts"
 export const tellFleet = Effect.fn("cli.tellFleet")(function* (
   { agent, json, where }: AgentInput,
   fleet: FleetWhere,
-  command: "pause" | "resume" | "restart" | "stop"
+  body: AgentCommand
 ) {
-  const status = yield* withFleet(where, fleet, ({ tell }) => tell(agent, { command }))
+  const { command } = body
+  const status = yield* withFleet(where, fleet, ({ tell }) => tell(agent, body))
   yield* json
     ? jsonLine({ agent, command, done: true, ...(status === undefined ? {} : { status }) })
     : out(harmless(status === undefined ? `${agent} did it` : `${agent} on ${status.node} is ${status.state}`))

@@ -9,7 +9,7 @@ import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { circle } from "../task/After.ts"
 import { RetrySettings } from "../task/RetrySettings.ts"
 import { didYouMean, type Finding, MAX_TOLD, nearest, shown } from "./Finding.ts"
-import { fleetChecks } from "./FleetChecks.ts"
+import { fleetChecks, shares } from "./FleetChecks.ts"
 import { byId, type Group, groupNamed, groupOfReplica, groupsOf, list, namesOf, text } from "./Groups.ts"
 import { type Path, printable, valueAt } from "./Place.ts"
 import { capable, routing } from "./RoutingChecks.ts"
@@ -22,8 +22,9 @@ export const crossChecks = (root: unknown): ReadonlyArray<Finding> => {
     ...agentNames(groups),
     ...taskNames(tasks),
     ...first(MAX_TOLD + 1, order(tasks)),
-    ...first(MAX_TOLD + 1, takers(groups, tasks)),
-    ...first(MAX_TOLD + 1, capable(root, groups, tasks)),
+    // What nobody here takes others of the fleet may.
+    ...(shares(root) ? [] : first(MAX_TOLD + 1, takers(groups, tasks))),
+    ...(shares(root) ? [] : first(MAX_TOLD + 1, capable(root, groups, tasks))),
     ...first(MAX_TOLD + 1, routing(root, groups)),
     ...delays(root),
     ...first(MAX_TOLD + 1, taskTimes(root, tasks)),

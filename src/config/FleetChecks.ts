@@ -1,13 +1,41 @@
-/** What no single field of `fleet` can know: heartbeats too rare to be seen, signatures that nobody could give. Pure. */
+/** What no single field of `fleet` can know: heartbeats too rare to be seen, auctions that never end, signatures that nobody could give. Pure. */
 import { Duration, Option, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { FleetSettings, MISSED } from "../fleet/FleetSettings.ts"
 import { contradiction, SigningSettings } from "../message/SigningSettings.ts"
 import type { Finding } from "./Finding.ts"
-import { valueAt } from "./Place.ts"
+import { list } from "./Groups.ts"
+import { printable, valueAt } from "./Place.ts"
+
+/** Shorter, and a pause of a node would cost it all that it holds. */
+const SHORTEST = Duration.seconds(1)
 
 const duration = Schema.decodeUnknownOption(DurationFromString)
 const signing = Schema.decodeUnknownOption(SigningSettings)
+
+/** Does its node take tasks from a ledger that others take from too? */
+export const shares = (root: unknown): boolean =>
+  valueAt(root, ["transport", "kind"]) === "nats" && valueAt(root, ["fleet", "ledger"]) !== "own"
+
+/** What only a shared ledger has, and tasks for other nodes where there is none. */
+function* ledgerChecks(root: unknown): Iterable<Finding> {
+  if (shares(root)) return
+  const why =
+    valueAt(root, ["transport", "kind"]) === "nats" ? "the ledger of this node is its own" : "this node has no servers"
+  for (const key of ["ledgerSize", "takeover", "failure", "placement", "sticky", "auction"]) {
+    if (valueAt(root, ["fleet", key]) === undefined) continue
+    yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
+  }
+  const self = valueAt(root, ["fleet", "node"])
+  for (const [index, task] of list(valueAt(root, ["tasks"])).entries()) {
+    const node = valueAt(task, ["node"])
+    if (node === undefined || self === undefined || node === self) continue
+    yield {
+      path: ["tasks", index, "node"],
+      expected: `${why}, and called "${printable(String(self))}": nobody else does it`
+    }
+  }
+}
 
 export function* fleetChecks(root: unknown): Iterable<Finding> {
   const at = (key: string) => valueAt(root, ["fleet", key])
@@ -24,7 +52,59 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
         expected: `expected expire to be at least ${MISSED} heartbeats (${Schema.encodeSync(DurationFromString)(least)}), or nodes that work would count as gone`
       }
   }
+  yield* ledgerChecks(root)
+  const takeover = read(at("takeover"), defaults.takeover)
+  if (takeover !== undefined && Duration.isLessThan(takeover, SHORTEST))
+    yield {
+      path: ["fleet", "takeover"],
+      expected: `expected at least ${Schema.encodeSync(DurationFromString)(SHORTEST)}`
+    }
+  yield* failureChecks(root, takeover)
+  yield* auctionChecks(root)
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }
+}
+
+/** Whoever is taken for dead has been suspected before, and nobody is waited for less long than a takeover takes. */
+function* failureChecks(root: unknown, takeover: Duration.Duration | undefined): Iterable<Finding> {
+  const at = (key: string) => valueAt(root, ["fleet", "failure", key])
+  const { failure } = Schema.decodeSync(FleetSettings)({})
+  const longest = Option.getOrUndefined(duration(at("longest")))
+  if (takeover !== undefined && longest !== undefined && Duration.isLessThan(longest, takeover))
+    yield {
+      path: ["fleet", "failure", "longest"],
+      expected: `expected at least takeover (${Schema.encodeSync(DurationFromString)(takeover)})`
+    }
+  const [suspect, dead] = [at("suspect") ?? failure.suspect, at("dead") ?? failure.dead]
+  if (typeof suspect === "number" && typeof dead === "number" && suspect >= dead)
+    yield {
+      path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],
+      expected: `expected suspect (${suspect}) to be below dead (${dead})`
+    }
+}
+
+/** No task waits for an auction for longer than this. */
+const LONGEST = { window: Duration.seconds(10), grace: Duration.seconds(60) }
+
+function* auctionChecks(root: unknown): Iterable<Finding> {
+  const at = (key: string) => valueAt(root, ["fleet", "auction", key])
+  if (
+    shares(root) &&
+    valueAt(root, ["fleet", "auction"]) !== undefined &&
+    valueAt(root, ["fleet", "placement"]) !== "auction"
+  )
+    yield {
+      path: ["fleet", "auction"],
+      expected: "there is no auction, because placement is not auction",
+      suggestion: 'write "placement": "auction", or leave it out'
+    }
+  for (const [key, longest] of Object.entries(LONGEST)) {
+    const given = Option.getOrUndefined(duration(at(key)))
+    if (given !== undefined && Duration.isGreaterThan(given, longest))
+      yield {
+        path: ["fleet", "auction", key],
+        expected: `expected at most ${Schema.encodeSync(DurationFromString)(longest)}`
+      }
+  }
 }

@@ -34,7 +34,7 @@ const live: ReadonlyArray<AgentState> = [
 
 /** The one table of legal moves. */
 export const moves: Record<AgentState, ReadonlyArray<AgentState>> = {
-  initializing: ["idle", "paused", "error", "restarting", "stopping", "terminated"],
+  initializing: ["idle", "throttled", "paused", "error", "restarting", "stopping", "terminated"],
   idle: ["busy", ...live],
   busy: ["idle", ...live],
   waiting: ["idle", "busy", "throttled", "paused", "error", "restarting", "stopping", "terminated"],

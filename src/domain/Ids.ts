@@ -14,6 +14,15 @@ export const AgentId = Schema.String.pipe(
 )
 export type AgentId = typeof AgentId.Type
 
+/** One token of a subject, and a key of a bucket. */
+export const NodeId = Schema.String.pipe(
+  Schema.check(
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, {
+      message: 'expected a name of at most 63 letters, digits, dashes and underscores, such as "edge-1"'
+    })
+  )
+)
+
 /** That of a further occurrence of a scheduled task ends with its time: "nightly@20300131T030000Z",
  * without colons, which git takes in no branch and PATH in no directory. */
 export const TaskId = Schema.String.pipe(

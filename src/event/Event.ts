@@ -75,6 +75,8 @@ export type Event =
       readonly to: TaskState
       readonly attempt: number
       readonly agent: string | undefined
+      /** In a fleet, the node of this agent. */
+      readonly node?: string
       readonly reason: FaultReport | undefined
       /** When a parked task is due, milliseconds since the epoch. */
       readonly dueAt: number | undefined
@@ -112,6 +114,25 @@ export type Event =
       readonly task: string
       readonly why: "threw" | "slow" | "promise" | "unfit"
       readonly detail: string
+    }
+  /** This node has claimed a task that nodes had bid for. */
+  | {
+      readonly type: "task.placed"
+      readonly task: string
+      readonly attempt: number
+      readonly node: string
+      /** `grace`: another one had bid better, and did not take it in time. */
+      readonly by: "best_bid" | "grace"
+      /** Those that were heard in time, the best first. */
+      readonly bids: ReadonlyArray<{
+        readonly node: string
+        readonly free: number
+        readonly slots: number
+        readonly warm: boolean
+        readonly spare: number
+        readonly quotaUsd?: number
+        readonly price?: number
+      }>
     }
   /** A task has got a place of its own to work in, or has got it back. */
   | {
@@ -216,6 +237,65 @@ export type Event =
       readonly message: string
       readonly hint: string | undefined
     }
+  /** Another node leads the fleet, or none that this one knows of. */
+  | {
+      readonly type: "fleet.leader"
+      readonly leader: string | undefined
+      /** Greater with each term. */
+      readonly epoch: number
+      /** This node does. */
+      readonly mine: boolean
+    }
+  /** The agents of an account begin no task before this time. */
+  | {
+      readonly type: "account.limited"
+      readonly account: string
+      /** Milliseconds since the epoch. */
+      readonly until: number
+      readonly why: string
+      /** The node that met the limit. */
+      readonly node: string
+    }
+  | { readonly type: "account.freed"; readonly account: string }
+  /** Another node is silent for longer than usual, as far as this one can hear. */
+  | {
+      readonly type: "fleet.suspected"
+      readonly node: string
+      readonly phi: number
+      readonly silenceMillis: number
+    }
+  /** Another node counts as dead here: what it held is queued again, and what it reports late is refused. */
+  | {
+      readonly type: "fleet.dead"
+      readonly node: string
+      readonly phi: number
+      readonly silenceMillis: number
+      /** How many it held. */
+      readonly tasks: number
+    }
+  /** A node that was suspected, or counted as dead, gives signs of life again. */
+  | { readonly type: "fleet.back"; readonly node: string; readonly was: "suspected" | "dead" }
+  /** What this node does among others has changed: it has lost the fleet's ledger, or has it again. */
+  | {
+      readonly type: "fleet.mode"
+      readonly from: "full" | "no_new_work" | "store_and_forward"
+      readonly to: "full" | "no_new_work" | "store_and_forward"
+      readonly reason: string
+      /** Ends of attempts, and tasks of its own, that wait for the fleet. */
+      readonly reports: number
+      readonly tasks: number
+    }
+  /** An attempt has ended while the fleet cannot be told: it is told when it can. */
+  | { readonly type: "outbox.kept"; readonly task: string; readonly attempt: number; readonly agent: string }
+  /** What was kept for the fleet is not taken by it: another attempt was faster, or it knows the task otherwise. It is dropped. */
+  | {
+      readonly type: "outbox.refused"
+      readonly task: string
+      readonly attempt: number
+      readonly fault: FaultReport
+    }
+  /** Events that were to be told to the fleet had to go, the oldest first, because more were waiting than may. */
+  | { readonly type: "outbox.lost"; readonly events: number }
   /** Lines of the log files are being lost. Once, until they can be written again; it has a line in the log then. */
   | { readonly type: "logs.lost"; readonly reason: string }
   /** This subscriber was slower than the history is long and has missed events. */

@@ -1,11 +1,15 @@
 /**
  * The list of nodes in a key-value bucket on the servers, by node. The bucket is made by the first who needs it, and what is
  * older than its age goes by itself: all of it has one age, because servers before 2.11 know none for a single key.
+ *
+ * With replicas, 2.9 may keep two writes over one revision. Nothing is decided by who wrote here: two nodes of one name that do
+ * so at one moment both hear of it with the next, when the one that was told over is refused. So there is no fence.
  */
-import { Duration, Effect, Option, Schema } from "effect"
-import { type KV, type NatsConnection, nanos } from "nats"
+import { Duration, Effect, Option, Schema, Stream } from "effect"
+import { type KV, type KvEntry, type NatsConnection, NatsError, nanos } from "nats"
 import type { TransportClosed } from "../transport/TransportError.ts"
 import { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
+import { tokenOf } from "./FleetSettings.ts"
 import { type Listed, NodeRecord } from "./NodeRecord.ts"
 import { byName, type RegistryShape } from "./Registry.ts"
 
@@ -22,10 +26,10 @@ export interface Options {
 }
 
 /** The bucket of a fleet, by its prefix. No two prefixes have the same. */
-export const bucketOf = (prefix = ""): string =>
-  `mister-smith-nodes${prefix === "" ? "" : `-${prefix.replaceAll("_", "_u").replaceAll(".", "_d")}`}`
+export const bucketOf = (prefix?: string): string => `mister-smith-nodes${tokenOf(prefix)}`
 
 const text = new TextEncoder()
+const bytes = new TextDecoder()
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(NodeRecord))
 
 const unusable = (cause: unknown) => new RegistryUnusable({ reason: reasonOf(cause) })
@@ -35,8 +39,20 @@ const reasonOf = (cause: unknown): string => {
   return /^503$|no responders/i.test(reason) ? "the servers have no JetStream" : reason
 }
 
+/** No such message. */
+const isMissing = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10037
+
 /** Someone else has written since. */
 const isOvertaken = (error: unknown): boolean => error instanceof Error && /wrong last sequence/i.test(error.message)
+
+const listedOf = (entry: Pick<KvEntry, "key" | "created" | "string"> & { operation: string }): Listed | undefined => {
+  if (entry.operation !== "PUT") return undefined
+  const record = Option.getOrUndefined(decode(entry.string()))
+  // What a later version writes, or whoever else may: nobody of ours.
+  return record === undefined || record.status.node !== entry.key
+    ? undefined
+    : { ...record, seenAt: entry.created.getTime() }
+}
 
 export const make = (
   connection: Effect.Effect<NatsConnection, TransportClosed>,
@@ -84,14 +100,19 @@ export const make = (
       })
     )
 
-  const read = async (kv: KV, node: string): Promise<Listed | undefined> => {
-    const entry = await kv.get(node)
-    if (entry === null || entry.operation !== "PUT") return undefined
-    const record = Option.getOrUndefined(decode(entry.string()))
-    // What a later version writes, or whoever else may: nobody of ours.
-    return record === undefined || record.status.node !== node
-      ? undefined
-      : { ...record, seenAt: entry.created.getTime() }
+  /** From the stream's leader: with replicas, `kv.get` may be answered by one that is behind. */
+  const read = async (client: NatsConnection, node: string) => {
+    const manager = await client.jetstreamManager()
+    const stored = await manager.streams
+      .getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${node}` })
+      .catch((error) => {
+        if (isMissing(error)) return undefined
+        throw error
+      })
+    if (stored === undefined) return undefined
+    const operation = stored.header.get("KV-Operation") || "PUT"
+    const listed = listedOf({ key: node, operation, created: stored.time, string: () => bytes.decode(stored.data) })
+    return { listed, revision: stored.seq }
   }
 
   return {
@@ -99,13 +120,13 @@ export const make = (
       const { node } = record.status
       const data = text.encode(JSON.stringify(record))
       const revision = revisions.get(node)
-      const written = yield* use(async (kv) => {
+      const written = yield* use(async (kv, client) => {
         if (revision === undefined) return { revision: await kv.put(node, data) }
         try {
           return { revision: await kv.update(node, data, revision) }
         } catch (error) {
           if (!isOvertaken(error)) throw error
-          const there = await read(kv, node)
+          const there = (await read(client, node))?.listed
           // What had been there may have grown too old meanwhile, or was ours although nobody said so.
           if (there === undefined || there.life === record.life) return { revision: await kv.put(node, data) }
           return { taken: there.life }
@@ -118,13 +139,28 @@ export const make = (
       revisions.set(node, written.revision)
     }),
     leave: (node, life) =>
-      use(async (kv) => {
+      use(async (kv, client) => {
         revisions.delete(node)
-        const entry = await kv.get(node)
-        const there = entry?.operation === "PUT" ? Option.getOrUndefined(decode(entry.string())) : undefined
-        if (entry !== null && there?.life === life) await kv.delete(node, { previousSeq: entry.revision })
+        const there = await read(client, node)
+        if (there?.listed?.life !== life) return
+        await kv.delete(node, { previousSeq: there.revision }).catch((error) => {
+          // A later life has come between.
+          if (!isOvertaken(error)) throw error
+        })
       }),
-    list: use(async (kv, client) => {
+    heard: Stream.unwrap(
+      Effect.map(
+        Effect.acquireRelease(
+          use((kv) => kv.watch()),
+          (entries) => Effect.sync(() => entries.stop())
+        ),
+        (entries) =>
+          Stream.fromAsyncIterable(entries, unusable).pipe(
+            Stream.map((entry) => ({ node: entry.key, at: entry.created.getTime(), listed: listedOf(entry) }))
+          )
+      )
+    ),
+    list: use(async (_, client) => {
       // Not `kv.keys()`: it ends early where its reader waits for something else in between.
       const before = `$KV.${bucket}.`
       const manager = await client.jetstreamManager()
@@ -132,8 +168,8 @@ export const make = (
       const nodes = Object.keys(state.subjects ?? {}).map((subject) => subject.slice(before.length))
       const found: Array<Listed> = []
       for (let at = 0; at < nodes.length; at += AT_ONCE) {
-        const some = await Promise.all(nodes.slice(at, at + AT_ONCE).map((node) => read(kv, node)))
-        found.push(...some.filter((listed) => listed !== undefined))
+        const some = await Promise.all(nodes.slice(at, at + AT_ONCE).map((node) => read(client, node)))
+        found.push(...some.flatMap((there) => there?.listed ?? []))
       }
       return byName(found)
     })

@@ -13,8 +13,15 @@ import type { Message } from "../message/Message.ts"
 import { type Handler, on, type Received } from "../message/MessageRouter.ts"
 import type { AgentStatus } from "../message/Status.ts"
 import type { Subjects } from "../message/Subject.ts"
-import { CommandUnsupported } from "./FleetError.ts"
 import type { SteeredShape } from "./Steered.ts"
+
+/** What is said in an agent's inbox: nobody answers, and what the agent cannot be told is a dead letter. */
+export const inbox = (steered: SteeredShape, subjects: Subjects): Handler =>
+  on("AgentMessage", ({ envelope, subject }) => {
+    const place = subjects.read(subject)
+    const agent = place?.kind === "inbox" ? place.agent : ""
+    return Effect.as(steered.tellAgent(agent, envelope.body.text), undefined)
+  })
 
 /** A stop waits until nothing is left, a restart until the CLI is ready. */
 const TIME = "10 minutes"
@@ -46,9 +53,11 @@ export const handler = Effect.fnUntraced(function* (
       case "stop":
         return steered.stopAgent(agent)
       case "interrupt":
+        return steered.interruptAgent(agent)
       case "set_model":
+        return steered.setModel(agent, body.model)
       case "send_message":
-        return Effect.fail(new CommandUnsupported({ command: body.command }))
+        return Effect.asVoid(steered.tellAgent(agent, body.text))
     }
   }
 

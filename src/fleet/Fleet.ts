@@ -2,7 +2,7 @@
  * This node among others: it says that it is there and how it is with every heartbeat, lets its agents be told, and knows who
  * else is there. It begins when the node has, and ends before: a node that stops is not listed while its agents are ended.
  */
-import { Clock, Context, Duration, Effect, Exit, Layer, type Redacted, Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Layer, Option, type Redacted, Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import type { Fault } from "../domain/Fault.ts"
 import { VERSION } from "../domain/Version.ts"
@@ -11,12 +11,17 @@ import type { KeyInvalid } from "../message/MessageError.ts"
 import type { RouterShape } from "../message/MessageRouter.ts"
 import { type AgentStatus, MAX_WORDS, type NodeStatus } from "../message/Status.ts"
 import { inModule } from "../observability/Log.ts"
-import type { TaskLedger } from "../task/TaskLedger.ts"
+import type { PeerState } from "../supervision/Peers.ts"
+import { TaskLedger } from "../task/TaskLedger.ts"
 import * as Commands from "./Commands.ts"
+import { Edge } from "./Edge.ts"
 import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
+import * as LateEvents from "./LateEvents.ts"
+import { Lease } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
+import * as Registry from "./Registry.ts"
 import * as Roster from "./Roster.ts"
 import * as Speech from "./Speech.ts"
 import { Steered } from "./Steered.ts"
@@ -62,7 +67,9 @@ export class FleetVoice extends Context.Service<
         })
         const router = yield* speech.router([])
         const { subjects } = speech
-        yield* Telling.tell(events, { node, roster, router, subjects, flush: wire.transport.flush })
+        const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
+        const late = yield* LateEvents.make(edge, yield* SecureRandom, yield* speech.surely, subjects)
+        yield* Telling.tell(events, { node, roster, router, subjects, late, flush: wire.transport.flush })
         return { roster, speech }
       })
     )
@@ -84,13 +91,18 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const bus = yield* EventBus
   const { registry, wire } = yield* FleetHome
   const { roster, speech } = yield* FleetVoice
+  const lease = yield* Lease
   const steered = yield* Steered
+  const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
+  const ledger = yield* TaskLedger
   const random = yield* SecureRandom
   const life = yield* random.uuidV7()
   const startedAt = yield* Clock.currentTimeMillis
   const scope = yield* Effect.scope
   let beat = 0
   let draining = false
+  /** The epoch in which this node leads others. */
+  let leads: number | undefined
 
   const look = Effect.gen(function* () {
     draining = yield* steered.draining
@@ -114,13 +126,17 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     return {
       node,
       version: VERSION,
-      mode: draining ? "draining" : "full",
+      mode: draining ? "draining" : edge.state().mode,
       startedAt,
       beat,
       everyMillis: Math.round(Duration.toMillis(settings.heartbeat)),
       agents: agents.length,
-      slots: { total: up.length, free: draining ? 0 : up.filter(({ state }) => state === "idle").length },
+      slots: {
+        total: up.length,
+        free: draining || edge.state().mode === "no_new_work" ? 0 : up.filter(({ state }) => state === "idle").length
+      },
       running: roster.running(),
+      ...(leads === undefined ? {} : { leads }),
       taskTypes: anyType ? [] : distinct(up.flatMap(({ taskTypes }) => taskTypes)),
       capabilities: distinct(up.flatMap(({ capabilities }) => capabilities))
     }
@@ -154,15 +170,18 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
 
   function commands({ router, subjects }: Speech.Speech) {
     const statusOf = (agent: string) => Effect.map(look, () => roster.status(agent))
-    return Effect.flatMap(Commands.handler(steered, { subjects, statusOf }), (handler) => router([handler]))
+    return Effect.flatMap(Commands.handler(steered, { subjects, statusOf }), (handler) =>
+      router([handler, Commands.inbox(steered, subjects)])
+    )
   }
 
   const ears = new Map<string, Scope.Closeable>()
   const listen = Effect.fnUntraced(function* (router: RouterShape, { subjects }: Speech.Speech, agent: string) {
     const own = yield* Scope.fork(scope)
     ears.set(agent, own)
-    yield* Effect.fromResult(subjects.commands(agent)).pipe(
-      Effect.flatMap((subject) => router.listen(subject, { ordered: true })),
+    yield* Effect.forEach([subjects.commands(agent), subjects.inbox(agent)], (subject) =>
+      Effect.flatMap(Effect.fromResult(subject), (subject) => router.listen(subject, { ordered: true }))
+    ).pipe(
       Scope.provide(own),
       // Tried again at the next beat.
       Effect.catch((fault: Fault) => Effect.andThen(deafen(agent), Effect.logWarning(fault.message)))
@@ -223,6 +242,14 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.ignore(Effect.timeoutOption(Effect.interruptible(registry.leave(node, life)), LEAVE))
   )
   const events = yield* bus.subscribe
+  // Who is alone leads nobody.
+  if (wire !== undefined)
+    yield* Effect.forkScoped(
+      Stream.runForEach(lease.changes, ({ epoch, leader, mine }) => {
+        leads = mine ? epoch : undefined
+        return epoch === 0 ? Effect.void : bus.publish({ type: "fleet.leader", leader, epoch, mine })
+      })
+    )
   // The subscriptions for commands are there when the Layer is.
   yield* attend
   if (speaking !== undefined) {
@@ -230,9 +257,11 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     const heartbeat = speech.subjects.heartbeat(node)
     yield* wire.serve(() => {
       const all = roster.all()
-      const { capabilities, mode, running, slots, taskTypes } = statusNow(all)
+      const { capabilities, everyMillis, mode, running, slots, taskTypes } = statusNow(all)
       return {
         node,
+        life,
+        everyMillis,
         startedAt,
         prefix,
         agents: all.map(({ agent }) => agent),
@@ -250,6 +279,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Stream.filter(
       (event) =>
         event.type === "reload.done" ||
+        event.type === "fleet.leader" ||
         (event.type === "transport.status" && event.is === "up" && event.lane === "control")
     ),
     Stream.as(undefined)
@@ -260,7 +290,21 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     Effect.tapCause((cause) => Effect.logError("this node tells no more that it is there, please report it", cause)),
     Effect.forkScoped
   )
-  return { node, nodes: registry.list }
+  const standing = (name: string) => ledger.here?.others?.standing(name)
+  const ping = speaking === undefined ? undefined : speaking.wire.ping({ prefix, ask: asking(speaking) })
+  const list = ping === undefined ? registry.list : Registry.orElse(registry.list, ping)
+  return { node, nodes: Effect.map(list, (all) => all.map((listed) => judged(listed, standing))) }
 })
+
+const judged = (listed: Listed, standing: (node: string) => PeerState | undefined): Listed => {
+  const state = standing(listed.status.node)
+  return state === "suspected" || state === "dead" ? { ...listed, standing: state } : listed
+}
+
+/** Each agent by its own word. */
+const asking =
+  ({ router, speech: { subjects } }: { readonly router: RouterShape; readonly speech: Speech.Speech }) =>
+  (agent: string) =>
+    Speech.statusOf(router, subjects, agent)
 
 const distinct = (words: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(words)].slice(0, MAX_WORDS)

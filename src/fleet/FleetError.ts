@@ -32,22 +32,6 @@ export class NodeNameTaken extends Schema.TaggedError<NodeNameTaken, Fault>("mis
   }
 }
 
-/** The command is understood, but agents of this version cannot be told so. */
-export class CommandUnsupported extends Schema.TaggedError<CommandUnsupported, Fault>(
-  "mister-smith/CommandUnsupported"
-)("CommandUnsupported", { command: Schema.String }) {
-  static {
-    follow(this, {
-      severity: "low",
-      recovery: "ignore",
-      hint: "what an agent of this node can be told is: pause, resume, restart, stop, status"
-    })
-  }
-  override get message() {
-    return `this node cannot carry out the command "${this.command}"`
-  }
-}
-
 /** No server of the fleet could be asked. */
 export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault>("mister-smith/FleetUnreachable")(
   "FleetUnreachable",
@@ -70,3 +54,20 @@ export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault
 
 /** As where no running node can be reached. */
 const UNREACHABLE = 3
+
+/** The stream that is to keep a message refuses it. */
+export class Unacknowledged extends Schema.TaggedError<Unacknowledged, Fault>("mister-smith/Unacknowledged")(
+  "Unacknowledged",
+  { subject: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      hint: "see the stream of events of this fleet: its storage, and the limits of the account"
+    })
+  }
+  override get message() {
+    return `the stream does not take what is published on "${this.subject}": ${this.reason}`
+  }
+}

@@ -5,10 +5,14 @@
 import { Context, Effect, Layer, type Scope, type Stream } from "effect"
 import type { Published } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
+import type { NatsConnections } from "../transport/NatsTransport.ts"
 import type { TransportShape } from "../transport/Transport.ts"
 import type { TransportSettings } from "../transport/TransportSettings.ts"
+import type { RegistryUnusable } from "./FleetError.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
+import type { Listed } from "./NodeRecord.ts"
 import type { NodeInfo } from "./NodeService.ts"
+import type * as Pinged from "./Pinged.ts"
 import * as Registry from "./Registry.ts"
 
 export interface FleetHomeShape {
@@ -17,8 +21,12 @@ export interface FleetHomeShape {
   readonly wire:
     | {
         readonly transport: TransportShape
+        /** The client's own connections, for the ledger. */
+        readonly connections?: Layer.Layer<NatsConnections>
         /** Answers the stock tools of NATS, until the Scope closes. Waits for a server. */
         serve(info: () => NodeInfo): Effect.Effect<void, never, Scope.Scope>
+        /** Who is there by their own word, where the list cannot be used. */
+        ping(options: Pinged.Options): Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>
       }
     | undefined
   /** All that happens on this node, for one reader. */

@@ -39,6 +39,10 @@ const eventOf = (status: TransportStatus): LinkEvent => {
         unconfirmed: status.unconfirmed
       }
     case "refused":
+      return {
+        ...is,
+        detail: brief(`${status.fault.message}${status.fault.hint === undefined ? "" : `; ${status.fault.hint}`}`)
+      }
     case "denied":
     case "slow":
     case "dropped":

@@ -8,13 +8,14 @@ import * as BucketRegistry from "./BucketRegistry.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import * as LinkEvents from "./LinkEvents.ts"
 import * as NodeService from "./NodeService.ts"
+import * as Pinged from "./Pinged.ts"
 
 export const make = Effect.fnUntraced(function* (
   settings: TransportSettings,
   { expire, replicas }: Pick<FleetSettings, "expire" | "replicas">,
   node: string
 ) {
-  const context = yield* Layer.build(NatsTransport.layer(settings, { name: node }))
+  const context = yield* Layer.build(NatsTransport.layer(settings, { name: node, logs: false }))
   const transport = Context.get(context, Transport)
   const { control } = Context.get(context, NatsTransport.NatsConnections)
   const bus = yield* EventBus
@@ -32,6 +33,11 @@ export const make = Effect.fnUntraced(function* (
       bucket: BucketRegistry.bucketOf(settings.prefix),
       made: { expire, replicas }
     }),
-    wire: { transport, serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info) }
+    wire: {
+      transport,
+      connections: Layer.succeed(NatsTransport.NatsConnections, Context.get(context, NatsTransport.NatsConnections)),
+      serve: (info: () => NodeService.NodeInfo) => NodeService.serve(control, info),
+      ping: (options: Pinged.Options) => Pinged.list(control, options)
+    }
   }
 })

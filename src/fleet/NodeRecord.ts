@@ -16,5 +16,11 @@ export const NodeRecord = Schema.Struct({
 export type NodeRecord = typeof NodeRecord.Type
 
 /** A record, and when whoever keeps the list got it: milliseconds since the epoch, by their clock. */
-export const Listed = Schema.Struct({ ...NodeRecord.fields, seenAt: Schema.Finite })
+export const Listed = Schema.Struct({
+  ...NodeRecord.fields,
+  seenAt: Schema.Finite,
+  standing: Schema.optionalKey(Schema.Literals(["suspected", "dead"])).annotateKey({
+    description: "As the node that was asked judges by what it hears in their ledger. None: alive, or nothing is known"
+  })
+})
 export type Listed = typeof Listed.Type

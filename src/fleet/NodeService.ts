@@ -17,6 +17,9 @@ const PAUSE = "5 seconds"
 
 export interface NodeInfo {
   readonly node: string
+  /** This run of it. */
+  readonly life: string
+  readonly everyMillis: number
   readonly startedAt: number
   readonly prefix: string | undefined
   readonly agents: ReadonlyArray<string>
@@ -35,14 +38,16 @@ const listOf = (words: ReadonlyArray<string>) => {
 }
 
 /** What stays as it is while the agents do. */
-const lasting = ({ agents, capabilities, heartbeat, node, prefix, startedAt, taskTypes }: NodeInfo) => ({
-  node,
-  agents: listOf(agents),
-  capabilities: listOf(capabilities),
-  task_types: listOf(taskTypes),
-  started_at: new Date(startedAt).toISOString(),
-  heartbeat,
-  ...(prefix === undefined ? {} : { prefix })
+const lasting = (info: NodeInfo) => ({
+  node: info.node,
+  life: info.life,
+  every_millis: String(info.everyMillis),
+  agents: listOf(info.agents),
+  capabilities: listOf(info.capabilities),
+  task_types: listOf(info.taskTypes),
+  started_at: new Date(info.startedAt).toISOString(),
+  heartbeat: info.heartbeat,
+  ...(info.prefix === undefined ? {} : { prefix: info.prefix })
 })
 
 const load = ({ mode, running, slots }: NodeInfo) => ({

@@ -8,7 +8,7 @@
  * - who leaves takes away their own record only, not that of a later life under the same name
  * - a node that is told over by another one of the same name hears of it: NodeNameTaken, at its next announcement
  */
-import { Clock, Context, Duration, Effect, Layer, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Schedule, Stream } from "effect"
 import { NodeNameTaken, type RegistryUnusable } from "./FleetError.ts"
 import type { Listed, NodeRecord } from "./NodeRecord.ts"
 
@@ -22,6 +22,16 @@ export interface RegistryShape {
   leave(node: string, life: string): Effect.Effect<void, RegistryUnusable>
   /** By name. */
   readonly list: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>
+  /** Where it is told: each announcement and each leave, as it happens. Of what grows too old there is no word. */
+  readonly heard?: Stream.Stream<Heard, RegistryUnusable>
+}
+
+export interface Heard {
+  readonly node: string
+  /** When, by the clock of whoever keeps the list. */
+  readonly at: number
+  /** Undefined: it has left. */
+  readonly listed: Listed | undefined
 }
 
 export class Registry extends Context.Service<Registry, RegistryShape>()("mister-smith/fleet/Registry") {
@@ -67,24 +77,54 @@ export const memory = (room: Room, expire: Duration.Duration): RegistryShape => 
 export const byName = (all: ReadonlyArray<Listed>): ReadonlyArray<Listed> =>
   all.toSorted((a, b) => (a.status.node < b.status.node ? -1 : 1))
 
+/** The list that is kept, or, where there is none, who answers; that nobody does either says nothing new. */
+export const orElse = (
+  kept: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>,
+  asked: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>
+): Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable> =>
+  Effect.catch(kept, (unusable) =>
+    asked.pipe(
+      Effect.orElseSucceed(() => []),
+      Effect.flatMap((all) => (all.length === 0 ? Effect.fail(unusable) : Effect.succeed(all)))
+    )
+  )
+
 /**
- * What changes, beginning with all who are there. It looks at the whole list each `every`, because a record that is too old goes
- * without a word; a look that fails is passed over, and what it would have shown is told by the next.
+ * What changes, beginning with all who are there: at once where the list tells of it. It looks at the whole list each `every` too,
+ * because a record that is too old goes without a word; a look that fails is passed over, and what it would have shown is told by
+ * the next.
  */
 export const watch = (registry: RegistryShape, every: Duration.Input): Stream.Stream<Change> =>
   Stream.suspend(() => {
     let known: ReadonlyMap<string, Listed> = new Map()
+    const look = Effect.map(Effect.option(registry.list), (list) =>
+      list._tag === "None" ? known : new Map(list.value.map((listed) => [listed.status.node, listed]))
+    )
+    const told = (registry.heard ?? Stream.empty).pipe(Stream.retry(Schedule.spaced(HEAR_AGAIN)), Stream.orDie)
     return Stream.tick(every).pipe(
-      Stream.mapEffect(() => Effect.option(registry.list)),
-      Stream.flatMap((list) => {
-        if (list._tag === "None") return Stream.empty
-        const next = new Map(list.value.map((listed) => [listed.status.node, listed]))
+      Stream.as(undefined),
+      Stream.merge(told),
+      Stream.mapEffect((heard) => (heard === undefined ? look : Effect.succeed(withHeard(known, heard)))),
+      Stream.flatMap((next) => {
         const found = changes(known, next)
         known = next
         return Stream.fromIterable(found)
       })
     )
   })
+
+/** Before the list is listened to again. */
+const HEAR_AGAIN = "1 second"
+
+/** A look may have shown what is newer. */
+const withHeard = (known: ReadonlyMap<string, Listed>, { at, listed, node }: Heard): ReadonlyMap<string, Listed> => {
+  const before = known.get(node)
+  if (before !== undefined && before.seenAt > at) return known
+  const next = new Map(known)
+  if (listed === undefined) next.delete(node)
+  else next.set(node, listed)
+  return next
+}
 
 const changes = (before: ReadonlyMap<string, Listed>, after: ReadonlyMap<string, Listed>): ReadonlyArray<Change> => [
   ...[...before.values()].flatMap(

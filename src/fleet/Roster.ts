@@ -56,6 +56,7 @@ export const make = (node: string): Roster => {
       since,
       ...(reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON) }),
       ...(task === undefined ? {} : { task }),
+      ...(agent.model === undefined ? {} : { model: wordOf(agent.model) }),
       taskTypes: agent.taskTypes.slice(0, MAX_WORDS),
       capabilities: wordsOf(agent.capabilities)
     }
@@ -92,5 +93,6 @@ export const make = (node: string): Roster => {
 const MAX_REASON = 1000
 
 /** As words may travel: what is none, with a space in it say, is written as in an address. */
-export const wordsOf = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
-  texts.slice(0, MAX_WORDS).map((text) => (/^[!-~]{1,200}$/.test(text) ? text : encodeURIComponent(text).slice(0, 200)))
+export const wordsOf = (texts: ReadonlyArray<string>): ReadonlyArray<string> => texts.slice(0, MAX_WORDS).map(wordOf)
+
+const wordOf = (text: string): string => (/^[!-~]{1,200}$/.test(text) ? text : encodeURIComponent(text).slice(0, 200))

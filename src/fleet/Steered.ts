@@ -13,6 +13,12 @@ export interface SteeredShape {
   restartAgent(agent: string): Effect.Effect<void, Fault>
   pauseAgent(agent: string): Effect.Effect<void, Fault>
   resumeAgent(agent: string): Effect.Effect<void, Fault>
+  /** Breaks off what it does; its task goes on after a pause. */
+  interruptAgent(agent: string): Effect.Effect<void, Fault>
+  /** For the rest of its life. */
+  setModel(agent: string, model: string): Effect.Effect<void, Fault>
+  /** In the turn that it is in, or with its next one. */
+  tellAgent(agent: string, text: string): Effect.Effect<unknown, Fault>
   /** It begins no more work, and ends when what runs has ended. */
   readonly draining: Effect.Effect<boolean>
 }

@@ -5,15 +5,21 @@
 import { Context, Duration, Effect, Layer, References, type Scope } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
 import type { Fault } from "../domain/Fault.ts"
+import { EventBus } from "../event/EventBus.ts"
 import type { AgentCommand } from "../message/Command.ts"
 import { type KeyInvalid, PeerFailed } from "../message/MessageError.ts"
 import type { AgentStatus } from "../message/Status.ts"
+import { visit } from "../task/JetStreamVisit.ts"
+import type { TaskLedger } from "../task/TaskLedger.ts"
 import * as NatsTransport from "../transport/NatsTransport.ts"
 import { Transport } from "../transport/Transport.ts"
 import type { TransportSettings } from "../transport/TransportSettings.ts"
 import * as BucketRegistry from "./BucketRegistry.ts"
 import { FleetUnreachable } from "./FleetError.ts"
+import { ledgerBucketOf } from "./FleetSettings.ts"
 import type { Listed } from "./NodeRecord.ts"
+import * as Pinged from "./Pinged.ts"
+import * as Registry from "./Registry.ts"
 import * as Speech from "./Speech.ts"
 
 /** How long a server may take to be there. */
@@ -23,6 +29,8 @@ const DEADLINE = Duration.minutes(10)
 
 export interface Visitor {
   readonly nodes: Effect.Effect<ReadonlyArray<Listed>, Fault>
+  /** The tasks of the fleet, until the Scope closes. Fails where no node has ever kept them there. */
+  readonly ledger: Effect.Effect<TaskLedger["Service"], Fault, SecureRandom | Scope.Scope>
   /** How the agent is after it, where its node knows. */
   tell(agent: string, command: AgentCommand): Effect.Effect<AgentStatus | undefined, Fault>
 }
@@ -46,9 +54,17 @@ export const make = Effect.fnUntraced(function* (
   )
   const { router, subjects } = yield* Speech.make(transport, { ...speaker, prefix: settings.prefix })
   const voice = yield* router([])
-  const { control } = Context.get(context, NatsTransport.NatsConnections)
+  const connections = Context.get(context, NatsTransport.NatsConnections)
+  const { control } = connections
   return {
-    nodes: BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix) }).list,
+    ledger: visit(connections, ledgerBucketOf(settings.prefix)).pipe(Effect.provide(EventBus.layer)),
+    nodes: Registry.orElse(
+      BucketRegistry.make(control, { bucket: BucketRegistry.bucketOf(settings.prefix) }).list,
+      Pinged.list(control, {
+        prefix: settings.prefix,
+        ask: (agent) => Speech.statusOf(voice, subjects, agent)
+      })
+    ),
     tell: Effect.fnUntraced(function* (agent, body): Effect.fn.Return<AgentStatus | undefined, Fault> {
       const subject = yield* Effect.fromResult(subjects.commands(agent))
       const { body: reply } = yield* voice.request(

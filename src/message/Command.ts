@@ -22,15 +22,15 @@ export const AgentCommand = Schema.Union([
     description: "Stop it for good; the answer comes when nothing of it is left"
   }),
   Schema.Struct({ command: Schema.Literal("interrupt"), ...why }).annotate({
-    description: "Break off the turn that it is in; its task fails or is tried again, by its own rules"
+    description: "Break off the turn that it is in; its task goes on after a pause, in the same conversation"
   }),
   Schema.Struct({ command: Schema.Literal("set_model"), model: Name, ...why }).annotate({
-    description: "Let its next turns be another model's"
+    description: "Give it another model, from its next turn until its next life"
   }),
   Schema.Struct({
     command: Schema.Literal("send_message"),
     text: bounded(MAX_TEXT).pipe(Schema.check(Schema.isNonEmpty({ message: "expected text that is not empty" })))
-  }).annotate({ description: "Tell it something, with its next turn" }),
+  }).annotate({ description: "Tell it something, in the turn that it is in or with its next one" }),
   Schema.Struct({ command: Schema.Literal("status") }).annotate({ description: "Ask how it is" })
 ])
 export type AgentCommand = typeof AgentCommand.Type

@@ -1,6 +1,7 @@
 /** All that can be said, by type. A type is added here, and nowhere else; docs/messages.md has an example of each. */
 import { Schema } from "effect"
 import { TaskAssignment, TaskProgress, TaskResult } from "./Assignment.ts"
+import { TaskBid } from "./Bid.ts"
 import { AgentCommand, AgentMessage, CommandReply } from "./Command.ts"
 import { FaultView } from "./FaultView.ts"
 import { bounded, Count, Time } from "./Fields.ts"
@@ -46,6 +47,7 @@ export const bodies = {
   TaskAssignment,
   TaskProgress,
   TaskResult,
+  TaskBid,
   Event,
   NodeStatus,
   DeadLetter,

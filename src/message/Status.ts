@@ -47,6 +47,9 @@ export const NodeStatus = Schema.Struct({
   agents: Count.annotateKey({ description: "How many agents it has" }),
   slots: Schema.Struct({ total: Count, free: Count }).annotateKey({ description: "How many tasks at a time" }),
   running: Count.annotateKey({ description: "Tasks that it performs" }),
+  leads: Schema.optionalKey(Count).annotateKey({
+    description: "It leads the fleet, in this epoch; of two that say so the one with the greater does"
+  }),
   taskTypes: Words.annotateKey({ description: "The types of task that its agents take. Empty: any" }),
   capabilities: Words
 })

@@ -57,7 +57,7 @@ export type DeadReason = (typeof DEAD_REASONS)[number]
 export type Place =
   | { readonly kind: "commands" | "status" | "inbox"; readonly agent: string }
   | { readonly kind: "queue"; readonly taskType: string }
-  | { readonly kind: "progress" | "result"; readonly task: string }
+  | { readonly kind: "progress" | "result" | "bid"; readonly task: string }
   | { readonly kind: "event"; readonly event: string }
   | { readonly kind: "heartbeat"; readonly node: string }
   | { readonly kind: "dead"; readonly reason: string }
@@ -77,6 +77,8 @@ export interface Subjects {
   progress(task: string): Checked
   /** `tasks.{taskId}.result`: TaskResult, durable */
   result(task: string): Checked
+  /** `tasks.{taskId}.bid`: TaskBid */
+  bid(task: string): Checked
   /** `events.{eventType}`: Event. A type such as `agent.state` is two tokens, so that `events.agent.*` can be listened to. */
   event(type: string): Checked
   /** `nodes.{nodeId}.heartbeat`: NodeStatus */
@@ -85,7 +87,10 @@ export interface Subjects {
   dead(reason: DeadReason): string
   /** For those who listen to all of a kind. */
   readonly all: Readonly<
-    Record<"commands" | "status" | "inbox" | "queue" | "progress" | "result" | "event" | "heartbeat" | "dead", string>
+    Record<
+      "commands" | "status" | "inbox" | "queue" | "progress" | "result" | "bid" | "event" | "heartbeat" | "dead",
+      string
+    >
   >
   /** What a subject is about; undefined where it is none of ours. */
   read(subject: string): Place | undefined
@@ -119,6 +124,7 @@ const subjects = (before: string): Subjects => {
     queue: one("task type", "tasks", "queue"),
     progress: one("task", "tasks", "progress"),
     result: one("task", "tasks", "result"),
+    bid: one("task", "tasks", "bid"),
     event: (type) => Result.map(words("event type", type), (type) => `${before}events.${type}`),
     heartbeat: one("node", "nodes", "heartbeat"),
     dead: (reason) => `${before}dead.${reason}`,
@@ -129,6 +135,7 @@ const subjects = (before: string): Subjects => {
       queue: `${before}tasks.*.queue`,
       progress: `${before}tasks.*.progress`,
       result: `${before}tasks.*.result`,
+      bid: `${before}tasks.*.bid`,
       event: `${before}events.>`,
       heartbeat: `${before}nodes.*.heartbeat`,
       dead: `${before}dead.*`
@@ -145,7 +152,8 @@ const read = (subject: string): Place | undefined => {
   if (first === "agents" && (last === "commands" || last === "status" || last === "inbox"))
     return { kind: last, agent: middle }
   if (first === "tasks" && last === "queue") return { kind: last, taskType: middle }
-  if (first === "tasks" && (last === "progress" || last === "result")) return { kind: last, task: middle }
+  if (first === "tasks" && (last === "progress" || last === "result" || last === "bid"))
+    return { kind: last, task: middle }
   if (first === "nodes" && last === "heartbeat") return { kind: last, node: middle }
   return undefined
 }

@@ -85,11 +85,25 @@ const OTHERS = [
   "ack.sent"
 ] as const
 
+/** Of a node that is cut off from its fleet: what it keeps, what it delivers, and tasks of its own that go there. */
+export const EDGE_POINTS = [
+  "edge.keep.before",
+  "edge.keep.after",
+  "edge.deliver.before",
+  "edge.deliver.within",
+  "edge.deliver.after",
+  "edge.leave.before",
+  "edge.leave.within",
+  "edge.leave.after",
+  "edge.adopt.within",
+  "edge.adopt.after"
+] as const
+
 export type CrashPoint =
   | `ledger.${Exclude<LedgerStep, Unreached>}.${(typeof LEDGER_MOMENTS)[number]}`
   | (typeof OTHERS)[number]
 
-/** All of them. */
+/** All that a node alone comes by. */
 export const CRASH_POINTS: ReadonlyArray<CrashPoint> = [
   ...LEDGER_STEPS.flatMap((step) =>
     step === "renew" ? [] : LEDGER_MOMENTS.map((moment) => `ledger.${step}.${moment}` as const)
@@ -100,7 +114,9 @@ export const CRASH_POINTS: ReadonlyArray<CrashPoint> = [
 let times = 0
 
 /** Dies here, where it was told to. */
-export function crashPoint(name: CrashPoint | `ledger.${Unreached}.${(typeof LEDGER_MOMENTS)[number]}`): void {
+export function crashPoint(
+  name: CrashPoint | (typeof EDGE_POINTS)[number] | `ledger.${Unreached}.${(typeof LEDGER_MOMENTS)[number]}`
+): void {
   // Written out, so that a build can put a constant in its place.
   if (process.env.MISTER_SMITH_CRASH_POINTS !== "on") return
   const [at = "", nth = "1"] = (process.env["MISTER_SMITH_CRASH_AT"] ?? "").split(":")

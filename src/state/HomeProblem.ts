@@ -10,7 +10,8 @@ export const HomeProblem = Schema.Literals([
   "noRoom",
   "tooLarge",
   "differs",
-  "contended"
+  "contended",
+  "nameTaken"
 ])
 export type HomeProblem = typeof HomeProblem.Type
 
@@ -51,6 +52,11 @@ const cures: Readonly<Record<HomeProblem, Cure>> = {
     severity: "high",
     recovery: "retry",
     hint: "other nodes write the same tasks again and again: see their logs; it is tried again"
+  },
+  nameTaken: {
+    severity: "critical",
+    recovery: "escalate",
+    hint: "give each node a fleet.node of its own; a node that was taken for dead while it hung is to be started anew"
   }
 }
 
@@ -61,7 +67,8 @@ const said: Readonly<Record<HomeProblem, string>> = {
   noRoom: "cannot grow: its storage is full",
   tooLarge: "cannot hold this: it is too large",
   differs: "is set up otherwise than it should be",
-  contended: "is written by others all the time"
+  contended: "is written by others all the time",
+  nameTaken: "knows another node by this name"
 }
 
 /** As the end of a sentence that begins with the home. */

@@ -45,7 +45,7 @@ const ROLLUP = "Nats-Rollup"
 const WRITE = "Mister-Smith-Write"
 
 /** JetStream's own numbers of what went wrong. */
-const WRONG_LAST = new Set([10071, 10164])
+const WRONG_LAST = new Set([10070, 10071, 10164])
 const NO_ROOM = new Set([10023, 10047, 10077, 10110])
 const TOO_LARGE = new Set([10054, 10097])
 const NOT_FOUND = 10037
@@ -68,6 +68,9 @@ interface Place {
   readonly stream: string
   readonly subject: string
 }
+
+/** What a write is refused without: nothing newer under its key, or nothing newer in all of its stream. */
+type Expected = { readonly lastSubjectSequence: number } | { readonly lastSequence: number }
 
 export interface Heard extends Value {
   readonly key: string
@@ -158,6 +161,13 @@ export class JetStreamBucket {
     return bucket
   }
 
+  /** One that is there, as it is. Nothing is made. */
+  static async find(options: Omit<BucketOptions, "replicas" | "maxBytes">): Promise<JetStreamBucket> {
+    const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
+    const { config } = await jsm.streams.info(`KV_${options.name}`)
+    return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
+  }
+
   /** False while a write is tried again and again. */
   reachable(): boolean {
     return this.unanswered === 0
@@ -176,9 +186,23 @@ export class JetStreamBucket {
     const id = nuid.next()
     if (this.options.replicas > 1 && expected !== 0) return this.fenced(key, { id, bytes, revision: expected })
     const place = { stream: this.stream, subject: `${this.prefix}${key}` }
-    const revision = await this.write(place, bytes, expected, id, isMine)
+    const revision = await this.write(place, bytes, { lastSubjectSequence: expected }, id, isMine)
     if (revision !== undefined) this.note(key, id, revision)
     return revision
+  }
+
+  /**
+   * Only where nothing at all has been written to the bucket since `last`, under whatever key. Servers with replicas look at
+   * this once more when the write is agreed on, so that it needs no fence.
+   */
+  append(key: string, bytes: Uint8Array, last: number, isMine: (value: Value) => boolean): Promise<Put> {
+    return this.write(
+      { stream: this.stream, subject: `${this.prefix}${key}` },
+      bytes,
+      { lastSequence: last },
+      nuid.next(),
+      isMine
+    )
   }
 
   /** `value.revision` is the one that it is to be written over. */
@@ -186,7 +210,8 @@ export class JetStreamBucket {
     const over = await this.standing(key, value.revision)
     if (over === undefined) return undefined
     const fence = this.fence(key, over)
-    if ((await this.write(fence, value.bytes, 0, value.id, nobody)) !== undefined) return this.follow(key, over, value)
+    if ((await this.write(fence, value.bytes, { lastSubjectSequence: 0 }, value.id, nobody)) !== undefined)
+      return this.follow(key, over, value)
     // Whoever was first writes it now, if he lives.
     for (let looks = 0; looks < LOOKS; looks++) {
       if ((await this.standing(key, value.revision)) !== over) return undefined
@@ -215,7 +240,7 @@ export class JetStreamBucket {
     const place = { stream: this.stream, subject: `${this.prefix}${key}` }
     const until = performance.now() + this.patience
     for (let expected = value.revision; ; ) {
-      const revision = await this.write(place, value.bytes, expected, value.id, nobody)
+      const revision = await this.write(place, value.bytes, { lastSubjectSequence: expected }, value.id, nobody)
       if (revision !== undefined) {
         this.note(key, value.id, revision)
         return revision
@@ -262,7 +287,7 @@ export class JetStreamBucket {
   private async write(
     { stream, subject }: Place,
     bytes: Uint8Array | undefined,
-    expected: number,
+    expect: Expected,
     id: string,
     isMine: (value: Value) => boolean
   ): Promise<Put> {
@@ -279,7 +304,7 @@ export class JetStreamBucket {
           }
           const { seq } = await this.options.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, {
             headers: written,
-            expect: { lastSubjectSequence: expected },
+            expect,
             timeout: REQUEST
           })
           return seq
@@ -358,6 +383,12 @@ export class JetStreamBucket {
       const { revision } = await this.readAt({ stream: this.stream, subject })
       if (revision !== 0 && revision <= upTo) await this.jsm.streams.deleteMessage(this.stream, revision, false)
     }
+  }
+
+  /** Those that have a message, be it that they were erased. */
+  async keys(filter: string): Promise<ReadonlyArray<string>> {
+    const { state } = await this.jsm.streams.info(this.stream, { subjects_filter: `${this.prefix}${filter}` })
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.prefix.length))
   }
 
   /** The last revision that was given. */

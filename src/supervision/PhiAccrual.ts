@@ -22,10 +22,13 @@ export class PhiAccrual {
   private sum = 0
   private squares = 0
   private last: number
+  /** The last sign of life of any kind. */
+  private heard: number
 
   constructor(settings: PhiSettings, now: number) {
     this.settings = settings
     this.last = now
+    this.heard = now
     // Two made-up intervals around the estimate, so that the first judgement has a mean and a spread.
     const { firstEstimateMillis: estimate } = settings
     this.add(estimate - estimate / 4)
@@ -35,21 +38,35 @@ export class PhiAccrual {
   beat(now: number): void {
     this.add(Math.max(0, now - this.last))
     this.last = now
+    this.heard = Math.max(this.heard, now)
+  }
+
+  /** It lives, but this says nothing about its rhythm. `anew`: nor does how long it is until the next heartbeat. */
+  sign(now: number, anew = false): void {
+    this.heard = Math.max(this.heard, now)
+    if (anew) this.last = Math.max(this.last, now)
   }
 
   silenceMillis(now: number): number {
-    return now - this.last
+    return now - this.heard
   }
 
   phi(now: number): number {
+    const { deviation, mean } = this.rhythm()
+    return phiOf((this.silenceMillis(now) - mean - this.settings.acceptablePauseMillis) / deviation)
+  }
+
+  /** The silence at which phi will be so much. */
+  silenceAt(phi: number): number {
+    const { deviation, mean } = this.rhythm()
+    return Math.max(0, mean + this.settings.acceptablePauseMillis + deviation * deviationsAt(phi))
+  }
+
+  private rhythm() {
     const count = this.intervals.length
     const mean = this.sum / count
     const variance = Math.max(0, this.squares / count - mean * mean)
-    const deviation = Math.max(Math.sqrt(variance), this.settings.minDeviationMillis)
-    const y = (this.silenceMillis(now) - mean - this.settings.acceptablePauseMillis) / deviation
-    const power = y * (1.5976 + 0.070566 * y * y)
-    // -log10 of the chance of a longer silence, 1 / (1 + e^power), written so that it cannot overflow.
-    return power > 30 ? power / Math.LN10 : Math.log1p(Math.exp(power)) / Math.LN10
+    return { mean, deviation: Math.max(Math.sqrt(variance), this.settings.minDeviationMillis) }
   }
 
   private add(interval: number): void {
@@ -63,4 +80,26 @@ export class PhiAccrual {
     this.sum += interval
     this.squares += interval * interval
   }
+}
+
+/** Of a silence that is so many deviations longer than usual. */
+const phiOf = (deviations: number): number => {
+  const power = deviations * (1.5976 + 0.070566 * deviations * deviations)
+  // -log10 of the chance of a longer silence, 1 / (1 + e^power), written so that it cannot overflow.
+  return power > 30 ? power / Math.LN10 : Math.log1p(Math.exp(power)) / Math.LN10
+}
+
+/** No silence is judged by more than so many deviations. */
+const FURTHEST = 1_000
+
+/** From how many deviations on a silence has this phi. */
+export const deviationsAt = (phi: number): number => {
+  let [below, above] = [-FURTHEST, FURTHEST]
+  // What halving can no longer tell apart is the same.
+  for (let tries = 0; tries < 64; tries++) {
+    const middle = (below + above) / 2
+    if (phiOf(middle) < phi) below = middle
+    else above = middle
+  }
+  return above
 }

@@ -17,6 +17,8 @@ const content: { readonly [Key in keyof Required<TaskSpec>]: ((spec: TaskSpec) =
   schema: ({ schema }) => schema,
   evidence: ({ evidence = [] }) => evidence,
   // By where they are, not by what stands in them: a copy is kept.
+  // With files it is where they are, whoever asks for the same again.
+  node: ({ files = [], node }) => (files.length > 0 ? undefined : node),
   files: ({ files = [] }) => files.map((file) => [pathOf(file), nameOf(file)]),
   budget: ({ budget: { costUsd, tokens, turns } = {} }) => [costUsd, tokens, turns],
   session: (spec) => sourceOf(spec),

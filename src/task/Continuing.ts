@@ -8,6 +8,7 @@ import type { Continued } from "../agent/Agent.ts"
 import { SessionMissing } from "../agent/AgentError.ts"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import { TaskId } from "../domain/Ids.ts"
+import { isHere } from "./Here.ts"
 import type { Route } from "./Router.ts"
 import * as Router from "./Router.ts"
 import type { LedgerUnusable } from "./TaskError.ts"
@@ -43,11 +44,13 @@ export const mayMiss = (spec: Pick<TaskSpec, "after" | "session">, on: string): 
 
 /**
  * For the queue: who may take one of these may take all of them. An agent, and after a blank the task with whose
- * conversation it goes on, so that whoever waits for a conversation keeps nobody else waiting.
+ * conversation it goes on, so that whoever waits for a conversation keeps nobody else waiting; and the node that must do it.
  */
-export const wantedOf = (spec: Pick<TaskSpec, "agent" | "session">): string => {
+export const wantedOf = (spec: Pick<TaskSpec, "agent" | "node" | "session">): string => {
+  const { agent = "", node } = spec
   const source = sourceOf(spec)
-  return source === undefined ? (spec.agent ?? "") : `${spec.agent ?? ""} ${source.of}`
+  if (node !== undefined) return `${agent} ${source?.of ?? ""} ${node}`
+  return source === undefined ? agent : `${agent} ${source.of}`
 }
 
 /** Who takes it, with which conversation; and why nobody does, where it is for want of that. */
@@ -77,7 +80,7 @@ const beginningOf = Effect.fnUntraced(function* (task: TaskRecord, ledger: Pick<
 /** As `otherwise` says, except where a conversation is to be gone on with. */
 export const route = Effect.fnUntraced(function* (
   task: TaskRecord,
-  ledger: Pick<TaskLedger["Service"], "get">,
+  ledger: Pick<TaskLedger["Service"], "get" | "here">,
   agents: ReadonlyArray<AgentSnapshot>,
   otherwise: Effect.Effect<Route>
 ): Effect.fn.Return<Answer, LedgerUnusable> {
@@ -92,6 +95,11 @@ export const route = Effect.fnUntraced(function* (
   if (other === undefined) return yield* missing("that task was forgotten")
   // It was asked for once more.
   if (other.result === undefined) return { route: { _tag: "Wait" } }
+  // The conversation lies on another node, whose business this is as long as it lives.
+  if (other.node !== undefined && !isHere(other.node, ledger.here))
+    return ledger.here?.others?.lives(other.node) === false
+      ? yield* missing(`node ${other.node}, which has it, is dead`)
+      : { route: { _tag: "Wait" } }
   const { agent, session } = other.result
   if (agent === undefined || session === undefined) return yield* missing("it has ended without one")
   const holder = agents.find(({ id }) => id === agent)

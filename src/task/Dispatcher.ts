@@ -23,7 +23,9 @@ import { crashPoint } from "../state/CrashPoint.ts"
 import { brokenOff } from "./BrokenOff.ts"
 import * as Continuing from "./Continuing.ts"
 import * as Evidence from "./Evidence.ts"
+import * as Here from "./Here.ts"
 import { Inputs } from "./Inputs.ts"
+import { Placement } from "./Placement.ts"
 import { recover } from "./Recovery.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
@@ -59,11 +61,13 @@ export const layer = (retry: RetrySettings) =>
       const trees = yield* ProcessTree
       const routing = yield* Routing.make
       const written = patiently(bus)
+      const placement = yield* Placement
+      const snapshot = Effect.map(pool.snapshot, (agents) => Here.own(agents, ledger.here))
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
         if (draining) return
-        const agents = yield* pool.snapshot
+        const agents = yield* snapshot
         // Most tasks of a long queue find everybody busy.
         if (!agents.some(({ gone, state }) => gone || state === "idle")) return
         const held = agents.flatMap(({ gone, holds }) => (gone || holds === undefined ? [] : [holds]))
@@ -76,27 +80,38 @@ export const layer = (retry: RetrySettings) =>
         while (given) {
           given = false
           // Who may take the first of a lane may take any of it, so that the first stands for all.
-          for (const task of yield* ledger.heads(held)) given = (yield* give(task, interrupted)) || given
+          const passed = [...held, ...(yield* placement.passed)]
+          for (const task of yield* ledger.heads(passed))
+            given = (yield* give(task, interrupted, new Set(passed))) || given
         }
       }).pipe(dispatching.withPermits(1))
 
-      /** Has it left the queue? */
+      /** Has it left the queue, or the way? */
       const give = Effect.fnUntraced(
-        function* (task: TaskRecord, interrupted: ReadonlySet<string>) {
+        function* (task: TaskRecord, interrupted: ReadonlySet<string>, passed: ReadonlySet<string> = new Set()) {
           if (draining) return false
-          const agents = yield* pool.snapshot
+          const agents = yield* snapshot
           const strategy = routing.route(task, agents, interrupted)
-          const { fault, route: answer, session } = yield* Continuing.route(task, ledger, agents, strategy)
+          const { fault, route, session } = yield* Continuing.route(task, ledger, agents, strategy)
+          const answer = fault === undefined ? Here.among(task, ledger.here, route) : route
           if (answer._tag === "Wait") return false
           const agent = answer._tag === "Take" ? pool.get(answer.agent) : undefined
           const spent = Budget.reached(task.id, task.spec.budget, task.usage)
           if (spent !== undefined) yield* refuse(task, spent)
-          else if (agent !== undefined) yield* begin(task, agent, session)
-          else yield* refuse(task, fault ?? noTaker(task, answer))
+          else if (agent !== undefined) {
+            const offer = { agent: agent.id, agents, only: session !== undefined }
+            const may = yield* placement.mayTake(task, offer)
+            if (may !== "take") return may === "pass" && !passed.has(task.id)
+            yield* placement.taken(yield* begin(task, agent, session), offer)
+          } else yield* refuse(task, fault ?? noTaker(task, answer))
           return true
         },
         Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (error) =>
-          Effect.as(inModule("task")(Effect.logWarning(error.message)), true)
+          // Where several take, that another one was faster is nothing that anybody need know.
+          Effect.as(
+            inModule("task")(ledger.here?.shared ? Effect.logDebug(error.message) : Effect.logWarning(error.message)),
+            true
+          )
         )
       )
 
@@ -106,6 +121,7 @@ export const layer = (retry: RetrySettings) =>
         yield* agent.reserve(task.id)
         yield* routing.given(claimed, agent.id)
         yield* FiberSet.run(attempts, perform(claimed, agent, session))
+        return claimed
       }, Effect.uninterruptible)
 
       /** 3. Perform: an attempt that loses the task, because somebody cancels it, is broken off. */
@@ -249,7 +265,10 @@ export const layer = (retry: RetrySettings) =>
         yield* ledger.complete(task.id, claimed.attempt, failed(common, report(fault)))
       })
 
-      const changes = Stream.merge(yield* ledger.changes, yield* pool.changes)
+      const here = Stream.merge(yield* ledger.changes, yield* pool.changes)
+      const others = ledger.here?.others
+      const changes =
+        others === undefined ? here : Stream.merge(here, Stream.merge(yield* placement.changes, yield* others.changes))
       yield* recover()
       yield* Effect.andThen(
         written(dispatch),
@@ -300,7 +319,10 @@ const lost = (fault: PerformError): Attempt => ({ outcome: Result.fail(fault), u
 /** What those lack who would take it else. */
 const noTaker = ({ id, spec }: TaskRecord, answer: Route) => {
   const lacking = answer._tag === "Nobody" && answer.missing !== undefined ? { missing: answer.missing } : {}
-  const named = spec.agent === undefined ? {} : { agent: spec.agent }
+  const named = {
+    ...(spec.agent === undefined ? {} : { agent: spec.agent }),
+    ...(spec.node === undefined ? {} : { node: spec.node })
+  }
   return new NoTaker({ task: id, type: spec.type, ...named, ...lacking })
 }
 

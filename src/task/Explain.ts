@@ -3,6 +3,7 @@
  * parked, for which tasks it waits, how it ended. A pure function of what is known about it at one moment.
  */
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import { type Here, isHere } from "./Here.ts"
 import { ableFor, holderOf, type Policy } from "./Router.ts"
 import { begun, type TaskRecord } from "./TaskRecord.ts"
 
@@ -21,6 +22,7 @@ export interface Around {
   readonly awaited: ReadonlyArray<TaskRecord>
   /** The node begins nothing any more. */
   readonly draining: boolean
+  readonly here?: Here | undefined
 }
 
 const listed = (all: ReadonlyArray<string>): string =>
@@ -33,8 +35,9 @@ const time = (millis: number) => {
   return Number.isNaN(date.getTime()) ? "a time that no calendar has" : date.toISOString()
 }
 
-const doing = ({ id, state }: AgentSnapshot, { performs }: Around): string => {
+const doing = ({ id, limitedUntil, state }: AgentSnapshot, { performs }: Around): string => {
   const task = performs.get(id)
+  if (state === "throttled" && limitedUntil !== undefined) return `waits with its account until ${time(limitedUntil)}`
   return state === "busy" && task !== undefined ? `performs "${task}"` : `is ${state}`
 }
 
@@ -47,11 +50,18 @@ const wish = ({ spec: { agent, capabilities = [], type } }: TaskRecord): string 
 
 const queued = (task: TaskRecord, around: Around): string => {
   const who = ableFor(task, around.agents)
+  const { here } = around
+  if (!isHere(task.spec.node, here)) return `is queued for node "${task.spec.node}", and this is "${here?.node}"`
   if (who._tag === "Nobody") {
+    if (here?.shared === true && task.spec.node === undefined)
+      return `is queued, and waits for another node: nobody on "${here.node}" ${wish(task)}`
     const lacking = who.missing === undefined ? "" : `; missing is ${quoted(who.missing)}`
     return `is queued, and nobody is left who ${wish(task)}${lacking}`
   }
   if (around.draining) return "is queued, and waits for the next run: the node begins nothing any more"
+  const { node } = task
+  if (node !== undefined && begun(task) > 0 && !isHere(node, here) && here?.others?.lives(node) === true)
+    return `is queued, and is left to node "${node}" for a while, which has begun it`
   const holder = holderOf(task, who.able)
   if (holder !== undefined) return `waits for ${holder.id}, which holds its conversation and ${doing(holder, around)}`
   const meant = around.meant(task, who.able)
@@ -75,7 +85,7 @@ const parked = ({ dueAt, lastFault, spec }: TaskRecord, { awaited, now }: Around
 }
 
 const why = (task: TaskRecord, around: Around): string => {
-  const { agent, endedAt, lastFault, startedAt, state } = task
+  const { agent, endedAt, lastFault, node, startedAt, state } = task
   const at = endedAt === undefined ? "" : ` at ${time(endedAt)}`
   const because = lastFault === undefined ? "" : `: ${lastFault.message}`
   switch (state) {
@@ -84,11 +94,11 @@ const why = (task: TaskRecord, around: Around): string => {
     case "parked":
       return parked(task, around)
     case "running":
-      return `is performed by ${agent ?? "somebody"}, attempt ${begun(task)}, begun at ${time(startedAt ?? around.now)}`
+      return `is performed by ${agent ?? "somebody"}${node === undefined ? "" : ` on ${node}`}, attempt ${begun(task)}, begun at ${time(startedAt ?? around.now)}`
     case "waiting":
       return `waits for a person${because}`
     case "succeeded":
-      return `has succeeded${at}, by ${agent ?? "nobody"}`
+      return `has succeeded${at}, by ${agent ?? "nobody"}${node === undefined ? "" : ` on ${node}`}`
     case "cancelled":
       return `was cancelled${at}${because}`
     case "dead":

@@ -15,6 +15,7 @@ import { seriesOf, TaskId } from "../domain/Ids.ts"
 import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { nameOf, pathOf, withPaths } from "./FileSpec.ts"
+import { isHere } from "./Here.ts"
 import * as InputFiles from "./InputFiles.ts"
 import { FileUnusable, type LedgerUnusable } from "./TaskError.ts"
 import { type SubmitOptions, TaskLedger } from "./TaskLedger.ts"
@@ -151,11 +152,25 @@ const make = Effect.fnUntraced(function* (root: string, baseDir: string) {
     ) {
       if (!given.some(({ files = [] }) => files.length > 0)) return yield* accept(given)
       const specs: Array<TaskSpec> = []
+      const { here } = ledger
+      for (const { files: [file] = [], id = "", node } of given) {
+        if (file !== undefined && !isHere(node, here))
+          return yield* new FileUnusable({
+            task: id,
+            file: pathOf(file),
+            reason: `it is here, on node "${here?.node}", and the task is to be done on "${node}"`
+          })
+      }
       for (const spec of given)
         specs.push(
           spec.files === undefined
             ? spec
-            : { ...withPaths(spec, baseDir), id: spec.id ?? TaskId.make(yield* random.uuidV7()) }
+            : {
+                ...withPaths(spec, baseDir),
+                id: spec.id ?? TaskId.make(yield* random.uuidV7()),
+                // Here is where its files are.
+                ...(here?.shared === true ? { node: here.node } : {})
+              }
         )
       const made = new Set<string>()
       const copies = Effect.gen(function* () {

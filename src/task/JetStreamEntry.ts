@@ -3,7 +3,9 @@
  * the answer) stands beside it in pieces that a server takes, written before the value that refers to them and never
  * changed. A value holds what is true now, and, while a move that concerns several keys is under way, what will be.
  */
+
 import { noUsage, type TaskResult } from "../domain/Task.ts"
+import { wordOf } from "../state/BucketKey.ts"
 import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
@@ -42,9 +44,7 @@ export const INLINE = 64 * 1024
 /** Of one piece. */
 export const PIECE = 512 * 1024
 
-/** A key holds only some letters; an id may be that of an occurrence. */
-export const wordOf = (id: string): string =>
-  id.replace(/[^A-Za-z0-9_-]/g, (letter) => `=${letter.charCodeAt(0).toString(16).padStart(4, "0")}`)
+export { wordOf }
 
 export const taskKey = (id: string) => `task.${wordOf(id)}`
 export const seriesKey = (series: string) => `series.${wordOf(series)}`
@@ -109,6 +109,7 @@ export const whole = (entry: Entry, spec: TaskSpec | undefined, result: TaskResu
       ...record,
       spec: spec ?? record.spec,
       agent: record.agent,
+      node: record.node,
       startedAt: record.startedAt,
       endedAt: record.endedAt,
       dueAt: record.dueAt,

@@ -4,23 +4,29 @@
  * Promises: what is answered as accepted, ended, parked or cancelled is kept by the servers, by most of the replicas where
  * there are several; a task is held by one attempt at a time and ended once, whatever node or server dies when, because
  * each of its moves is a compare-and-set on its key, and late ones are refused by what is there. What a node holds without
- * a lease it holds as long as it lives: when it has not been heard of for the lease, any other takes it over. Late by a
+ * a lease it holds as long as it lives: when it is dead (JetStreamPeers.ts), any other takes it over. Late by a
  * moment is only what a node knows of what others have done: it reads from its mirror (JetStreamMirror.ts), and what it
  * decides on what is old is refused, read anew and decided once more.
  *
  * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
  */
-import { Clock, Effect, Layer } from "effect"
+import { Effect, Layer, type Scope } from "effect"
+import type { SecureRandom } from "effect/crypto/SecureRandom"
+import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
-import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
+import type { SharedLedger } from "./EdgeDelivery.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
-import { JetStreamStore, MISSED } from "./JetStreamStore.ts"
+import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
+import { again, watching } from "./JetStreamWatching.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
+import type { LedgerUnusable } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 
 /** The bucket of a fleet that names none. */
@@ -35,19 +41,29 @@ export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 
 export interface JetStreamLedgerOptions {
   /** The name of this node, which it keeps over its lives and shares with none. */
   readonly node: string
+  /** Its place and mark, by which two of one name are told apart. Left out: there are no two. */
+  readonly home?: string
+  /** Told that another one of this name is there and is watched, whether it lives. */
+  readonly waits?: (who: string) => void
   readonly bucket?: string
   /** Servers that keep each task. Default 1. */
   readonly replicas?: number
   /** Bytes. Default: as many as the servers give. */
   readonly maxBytes?: number
   readonly lease?: number
+  /** When another node is suspected, and when it is dead, in place of the lease alone. */
+  readonly failure?: PeerSettings
   /** How long a write is tried while no server answers, in milliseconds. */
   readonly patience?: number
   readonly kept?: Kept
   /** How often a task may be broken off. */
   readonly bounds?: { readonly interruptions: number }
+  /** Whether there is a connection to the servers: without one nothing is waited for. Left out: there is one. */
+  readonly linked?: () => boolean
   /** Where those who are no node hand in tasks and hear how they end; left out, they cannot. */
   readonly outsiders?: Subjects
+  /** With `outsiders`: the fleet's events are kept, too, for nodes that tell theirs late. */
+  readonly events?: boolean
   /** For tests: told of each step of a move of several keys; what it throws ends the move there. */
   readonly at?: (step: Step) => void
 }
@@ -55,82 +71,92 @@ export interface JetStreamLedgerOptions {
 export const layer = (options: JetStreamLedgerOptions) =>
   Layer.effect(
     TaskLedger,
-    Effect.gen(function* () {
-      const { bounds, kept = KEPT, lease = LEASE, node } = options
-      const name = options.bucket ?? BUCKET
-      const connections = yield* NatsConnections
-      const opening = Effect.tryPromise({
-        try: async (signal) => {
-          const [control, bulk] = await Promise.all([
-            Effect.runPromise(connections.control, { signal }),
-            Effect.runPromise(connections.bulk, { signal })
-          ])
-          const { maxBytes = -1, patience, replicas = 1 } = options
-          const bucket = await JetStreamBucket.open({
-            control,
-            bulk,
-            name,
-            replicas,
-            maxBytes,
-            ...(patience === undefined ? {} : { patience })
-          })
-          return JetStreamStore.open(bucket, node, options.at)
-        },
-        catch: (error) => explain(`in the bucket ${name}`, error)
-      })
-      const store = yield* Effect.acquireRelease(opening, (store) =>
+    Effect.map(make(options), ({ ledger }) => ledger)
+  )
+
+/** The same, with what a node at the edge of the fleet asks besides. */
+export const make = (
+  options: JetStreamLedgerOptions
+): Effect.Effect<SharedLedger, LedgerUnusable, NatsConnections | EventBus | SecureRandom | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { bounds, kept = KEPT, lease = LEASE, node } = options
+    const { failure = peersAfter(lease) } = options
+    const name = options.bucket ?? BUCKET
+    const connections = yield* NatsConnections
+    let bucket: JetStreamBucket | undefined
+    const opening = Effect.tryPromise({
+      try: async (signal) => {
+        const [control, bulk] = await Promise.all([
+          Effect.runPromise(connections.control, { signal }),
+          Effect.runPromise(connections.bulk, { signal })
+        ])
+        const { maxBytes = -1, patience, replicas = 1 } = options
+        bucket = await JetStreamBucket.open({
+          control,
+          bulk,
+          name,
+          replicas,
+          maxBytes,
+          ...(patience === undefined ? {} : { patience })
+        })
+        return JetStreamStore.open(bucket, {
+          node,
+          home: options.home,
+          peers: failure,
+          waits: options.waits ?? (() => {}),
+          linked: options.linked ?? (() => true),
+          at: options.at
+        })
+      },
+      catch: (error) => explain(`in the bucket ${name}`, error)
+    })
+    const store = yield* Effect.acquireRelease(
+      opening,
+      (store) =>
         Effect.promise(() => store.leave()).pipe(
           Effect.timeout(GOOD_BYE),
           Effect.catchCause(() => Effect.void),
           Effect.andThen(Effect.sync(() => store.stop()))
+        ),
+      // Whoever waits for a server can be stopped.
+      { interruptible: true }
+    )
+    const others = yield* watching(store)
+    const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+    yield* again(store, Effect.as(tidying, failure.every), failure.every)
+    const made = yield* Ledger.make(() => store, kept, bounds)
+    const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
+    const reach = Effect.tryPromise({ try: async () => bucket?.last(), catch: (error) => store.unusable(error) })
+    const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
+    const { outsiders } = options
+    if (outsiders === undefined) return { ...shared, published: () => Effect.void }
+    const intake = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: async (signal) => {
+          const connection = await Effect.runPromise(connections.bulk, { signal })
+          return JetStreamIntake.open({
+            connection,
+            subjects: outsiders,
+            bucket: name,
+            node,
+            replicas: options.replicas ?? 1,
+            events: options.events ?? false
+          })
+        },
+        catch: (error) => store.unusable(error)
+      }),
+      // Whoever ended a task last would else tell nobody.
+      (intake) =>
+        Effect.promise(() => intake.flush()).pipe(
+          Effect.timeoutOption(GOOD_BYE),
+          Effect.andThen(Effect.sync(() => intake.stop()))
         )
-      )
-      // By the machine's time, and no other: servers and nodes live by it.
-      const pause = Effect.callback<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), lease / MISSED)
-        return Effect.sync(() => clearTimeout(timer))
-      })
-      const again = (work: (now: number) => Promise<void>) => {
-        // Said once, until it works again.
-        let said = false
-        return Clock.currentTimeMillis.pipe(
-          Effect.flatMap((now) => Effect.tryPromise({ try: () => work(now), catch: (error) => store.unusable(error) })),
-          Effect.andThen(Effect.sync(() => (said = false))),
-          Effect.catch((error) =>
-            Effect.suspend(() => {
-              if (said) return Effect.void
-              said = true
-              return inModule("task")(Effect.logWarning(error.message))
-            })
-          ),
-          Effect.andThen(pause),
-          Effect.forever,
-          Effect.forkScoped
-        )
-      }
-      yield* again((now) => store.beat(now))
-      yield* again(() => store.tidy())
-      const ledger = yield* Ledger.make(() => store, kept, bounds)
-      const { outsiders } = options
-      if (outsiders === undefined) return ledger
-      const intake = yield* Effect.acquireRelease(
-        Effect.tryPromise({
-          try: async (signal) => {
-            const connection = await Effect.runPromise(connections.bulk, { signal })
-            return JetStreamIntake.open({
-              connection,
-              subjects: outsiders,
-              bucket: name,
-              node,
-              replicas: options.replicas ?? 1
-            })
-          },
-          catch: (error) => store.unusable(error)
-        }),
-        (intake) => Effect.sync(() => intake.stop())
-      )
-      store.onEnd((entry, again) => intake.told(entry, again))
-      yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
-      return ledger
-    })
-  )
+    )
+    store.onEnd((entry, again) => intake.told(entry, again))
+    yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+    return {
+      ...shared,
+      published: (id: string) =>
+        Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
+    }
+  })

@@ -1,16 +1,19 @@
 /**
  * The bucket as the ledger sees it: what it asks is answered by the mirror, and what it writes is a draft until that is
- * committed. Also who is there: each node sets a key of its own again and again, and whoever has done so several times, and
- * heard of each through the watch, without a word of another one in between, takes what that one held for free. So it is
- * the order in the stream that decides, and no clock.
+ * committed. Also who is there: each node sets a key of its own again and again, and who is silent for too long while
+ * others are not (JetStreamPeers.ts) has lost what it held.
  */
 import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
+import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
+import { peersAfter } from "./FailureSettings.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
-import { besideAll, type Entry, encode, nodeKey, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
+import { JetStreamName } from "./JetStreamName.ts"
+import { JetStreamPeers } from "./JetStreamPeers.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
@@ -26,19 +29,37 @@ const PAUSE = 50
 const LOOKS = 100
 /** How long what was written may take to come back through the watch, in milliseconds. */
 const BACK = 2_000
-/** Own signs of life between two of another node, from which on it is taken for dead. */
-export const MISSED = 3
-/** The same of an attempt of which this node knows nothing. */
+/** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
 const ORPHANED = 2
+
+/** In the place of a node's name, where there is none: no node is called so. */
+const VISITOR = "-"
 
 const wasFinal = (before: unknown) => before !== undefined && isFinal((before as Entry).record.state)
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+
+/** What a node has come to be, with how many tasks it holds. */
+export interface NodeChange extends PeerChange {
+  readonly tasks: number
+}
 
 /** An end that this node has written; or `again` one that perhaps nobody has told. */
 export type Ended = (entry: Entry, again: boolean) => void
 
 /** Ends that are older have been told, or are left to whoever reads the ledger, in milliseconds. */
 const RECENT = 10 * 60_000
+
+export interface StoreOptions {
+  readonly node: string
+  /** Tells two of one name apart (JetStreamName.ts). */
+  readonly home: string | undefined
+  readonly peers: PeerSettings
+  /** Told that another one of this name is looked after. */
+  readonly waits: (who: string) => void
+  /** False while there is no connection: what cannot succeed is not begun. */
+  readonly linked: () => boolean
+  readonly at?: ((step: Step) => void) | undefined
+}
 
 interface Attempt<A> {
   readonly answer: A
@@ -47,51 +68,83 @@ interface Attempt<A> {
 
 export class JetStreamStore implements LedgerStore {
   readonly shared: Shared
+  readonly peers: JetStreamPeers
   private readonly bucket: JetStreamBucket
+  private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
+  private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
+  private visiting = false
   private draft: JetStreamDraft | undefined
   /** What this process holds without a lease, by task. */
   private readonly mine = new Map<string, number>()
-  /** Own signs of life since the last of each node; and of each attempt that nobody here knows. */
-  private readonly missed = new Map<string, number>()
+  /** Own signs of life since it was found, by attempt that nobody here knows. */
   private readonly orphans = new Map<string, number>()
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
-  private beats = 0
   private readonly ends = new Set<Ended>()
 
-  private constructor(bucket: JetStreamBucket, node: string, at?: (step: Step) => void) {
+  private constructor(bucket: JetStreamBucket, { at, home, linked, node, peers, waits }: StoreOptions) {
     this.bucket = bucket
+    this.linked = linked
+    this.peers = new JetStreamPeers(node, peers)
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.name = new JetStreamName({ bucket, node, session: this.session, home, peers, waits })
     this.shared = {
+      node,
       transact: (work) => this.transaction(work),
-      refresh: Effect.promise(() => this.refresh().catch(() => undefined)),
-      reachable: () => bucket.reachable(),
+      refresh: Effect.suspend(() =>
+        linked() ? Effect.promise(() => this.refresh().catch(() => undefined)) : Effect.void
+      ),
+      reachable: () => linked() && bucket.reachable(),
       listen: (heard) => this.mirror.listen(heard)
     }
   }
 
   /** Completes when all that was there is known. */
-  static async open(bucket: JetStreamBucket, node: string, at?: (step: Step) => void): Promise<JetStreamStore> {
-    const store = new JetStreamStore(bucket, node, at)
-    await new Promise<void>((complete) => {
-      store.watch = bucket.watch(
-        (heard) => store.hear(heard),
+  static async open(bucket: JetStreamBucket, options: StoreOptions): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, options)
+    await store.read()
+    try {
+      await store.name.take()
+    } catch (error) {
+      store.stop()
+      throw error
+    }
+    return store
+  }
+
+  /** For who is no node: it has no name, and does nothing of itself. */
+  static async visit(bucket: JetStreamBucket): Promise<JetStreamStore> {
+    const store = new JetStreamStore(bucket, {
+      node: VISITOR,
+      home: undefined,
+      linked: () => true,
+      peers: peersAfter(BACK),
+      waits: () => {}
+    })
+    store.visiting = true
+    await store.read()
+    return store
+  }
+
+  private read(): Promise<void> {
+    return new Promise<void>((complete) => {
+      this.watch = this.bucket.watch(
+        (heard) => this.hear(heard),
         () => {
-          store.mirror.complete()
+          this.mirror.complete()
+          this.peers.complete()
           complete()
         }
       )
     })
-    await store.sign()
-    return store
   }
 
   /** Hears of each end that this node writes, and now of those of late. */
@@ -101,7 +154,7 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** What others have ended of late, who may have died before they told it. */
-  private lately(): void {
+  lately(): void {
     if (this.ends.size === 0) return
     const since = Date.now() - RECENT
     for (const entry of this.mirror.entries())
@@ -118,15 +171,10 @@ export class JetStreamStore implements LedgerStore {
     if (key.startsWith("beside.")) {
       if (bytes !== undefined) this.mirror.piece(key, bytes)
     } else if (key.startsWith("node.")) {
-      const node = key.slice("node.".length)
-      // Who says good-bye has let go of all.
-      this.missed.set(node, bytes === undefined ? MISSED : 0)
+      if (key === this.name.key) this.name.hear(revision, bytes)
+      this.peers.hear(key.slice("node.".length), bytes)
     } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
     for (const each of this.waiting) if (each.revision <= this.seen) each.done()
-  }
-
-  private sign(): Promise<number> {
-    return this.bucket.set(nodeKey(this.node), encode({ session: this.session, beat: ++this.beats }))
   }
 
   /** Completes when what was written up to this revision is known. */
@@ -145,45 +193,62 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private async refresh(): Promise<void> {
-    if (await this.heard(await this.sign())) return
+    const mark = this.visiting ? (await this.bucket.last()).revision : await this.name.sign()
+    if (await this.heard(mark)) return
     this.watch?.again()
     await this.heard(this.seen + 1)
   }
 
-  /** A sign of life. What follows from it is looked after. */
-  async beat(now: number): Promise<void> {
-    if (!(await this.heard(await this.sign()))) {
+  /** A sign of life, and what has come to be of the others. `regular`: one of those that are given in a rhythm. */
+  async beat(regular: boolean): Promise<ReadonlyArray<NodeChange>> {
+    const asOf = this.peers.asOf()
+    let heard = false
+    try {
+      heard = await this.heard(await this.name.sign(regular))
+    } finally {
+      if (!heard) this.peers.deaf()
+    }
+    if (!heard) {
       // What others have said may be on its way: no verdict is passed.
       this.watch?.again()
-      return
+      return []
     }
-    let lost = false
-    for (const [node, missed] of this.missed) {
-      this.missed.set(node, missed + 1)
-      lost ||= missed + 1 === MISSED
-    }
-    if (lost) this.lately()
+    return this.peers.judge(asOf).map((change) => ({ ...change, tasks: this.heldBy(change.peer) }))
+  }
+
+  private heldBy(word: string): number {
+    let tasks = 0
+    for (const { owner } of this.mirror.owned()) tasks += Number(wordOf(owner) === word)
+    return tasks
+  }
+
+  /** What those held who are gone is queued again. */
+  takeOver(now: number): void {
+    for (const { owner, record } of [...this.mirror.owned()])
+      if (record.leaseUntil === undefined && owner !== this.node && this.peers.isGone(owner))
+        this.mirror.expire(record, now)
+  }
+
+  /** Attempts of this node that nobody makes: the answer to a claim was lost, or an earlier life made them. */
+  giveUpOrphans(now: number): void {
     const unknown = new Set<string>()
     for (const { owner, record } of [...this.mirror.owned()]) {
-      if (record.leaseUntil !== undefined) continue
-      if (owner === this.node) {
-        if (this.mine.get(record.id) === record.attempt) continue
-        unknown.add(record.id)
-        const missed = (this.orphans.get(record.id) ?? 0) + 1
-        this.orphans.set(record.id, missed)
-        if (missed >= ORPHANED) this.mirror.expire(record, now)
-        continue
-      }
-      const word = wordOf(owner)
-      const missed = this.missed.get(word)
-      if (missed === undefined) this.missed.set(word, 0)
-      else if (missed >= MISSED) this.mirror.expire(record, now)
+      if (record.leaseUntil !== undefined || owner !== this.node) continue
+      if (this.mine.get(record.id) === record.attempt) continue
+      unknown.add(record.id)
+      const found = (this.orphans.get(record.id) ?? 0) + 1
+      this.orphans.set(record.id, found)
+      if (found >= ORPHANED) this.mirror.expire(record, now)
     }
     for (const id of this.orphans.keys()) if (!unknown.has(id)) this.orphans.delete(id)
     for (const [id, attempt] of this.mine) {
       const record = this.mirror.get(id)
       if (record?.state !== "running" || record.attempt !== attempt) this.mine.delete(id)
     }
+  }
+
+  entry(id: string): Entry | undefined {
+    return this.mirror.entry(id)
   }
 
   /** What others have left half done, and what is forgotten. */
@@ -201,9 +266,8 @@ export class JetStreamStore implements LedgerStore {
   }
 
   /** What this node holds is free at once. */
-  async leave(): Promise<void> {
-    const { revision } = await this.bucket.read(nodeKey(this.node))
-    await this.bucket.put(nodeKey(this.node), undefined, revision, () => true)
+  leave(): Promise<void> {
+    return this.name.leave()
   }
 
   private attemptOnce<A>(work: () => A): Attempt<A> {
@@ -227,11 +291,14 @@ export class JetStreamStore implements LedgerStore {
       }
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
+      if (!this.linked())
+        return Effect.fail(explain(this.bucket.where, new Error("there is no connection to a server")))
       return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
     })
   }
 
   private async goOn<A>(work: () => A, begun: Attempt<A> | Refusal<unknown>): Promise<A> {
+    this.name.check()
     let attempt = begun
     if (attempt instanceof Refusal) {
       // It may rest on what is true no more.
@@ -328,9 +395,11 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.unleased().filter(({ id }) => this.mirror.entry(id)?.owner === this.node)
   }
   due(now: number, limit: number): ReadonlyArray<TaskRecord> {
+    if (this.visiting) return []
     return this.mirror.due(now, limit)
   }
   nextDue(): number | undefined {
+    if (this.visiting) return undefined
     return (this.draft ?? this.mirror).nextDue()
   }
   setBack(now: number): void {

@@ -11,6 +11,7 @@ import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { accepting } from "./Accepting.ts"
+import { adopting, withdrawing } from "./Adopting.ts"
 import * as Alarm from "./Alarm.ts"
 import { interrupt, wasBrokenOff } from "./BrokenOff.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
@@ -44,7 +45,7 @@ const BATCH = 100
 const AGAIN = 5_000
 
 /** One transaction's view. What it refuses it throws, before it has written anything. */
-type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord) => A
+type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord, moved: Array<Moved>) => A
 
 export const make = Effect.fnUntraced(function* (
   home: () => LedgerStore,
@@ -74,7 +75,13 @@ export const make = Effect.fnUntraced(function* (
     shared === undefined || step === "due" ? Clock.currentTimeMillis : Effect.andThen(settled, Clock.currentTimeMillis)
 
   /** `E` is what `work` may refuse. */
-  const transact = <A, E = never>(step: LedgerStep, durable: boolean, work: Work<A>) =>
+  const transact = <A, E = never>(
+    step: LedgerStep,
+    durable: boolean,
+    work: Work<A>,
+    /** Of this task it was told elsewhere. */
+    quiet?: string
+  ) =>
     Effect.uninterruptible(
       Effect.flatMap(settledFor(step), (now) => {
         const moved: Array<Moved> = []
@@ -86,13 +93,13 @@ export const make = Effect.fnUntraced(function* (
         const once = () => {
           // It may be the second time.
           moved.length = 0
-          const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept)
+          const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept, moved)
           crashPoint(`ledger.${step}.within`)
           return done
         }
         const written = (answer: A) => {
           crashPoint(`ledger.${step}.written`)
-          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved), answer)
+          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved, quiet), answer)
         }
         const failed = (error: unknown) =>
           Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
@@ -119,19 +126,20 @@ export const make = Effect.fnUntraced(function* (
   }
 
   /** After it is written, and before anybody else can have written. */
-  const announce = (moved: ReadonlyArray<Moved>) => {
+  const announce = (moved: ReadonlyArray<Moved>, quiet: string | undefined) => {
     let ended = false
     for (const each of moved) {
       note(each)
       ended ||= isFinal(each.record.state)
     }
+    const loud = quiet === undefined ? moved : moved.filter(({ record }) => record.id !== quiet)
     const told =
-      moved.length === 1 && moved[0] !== undefined ? tell(moved[0]) : Effect.forEach(moved, tell, { discard: true })
+      loud.length === 1 && loud[0] !== undefined ? tell(loud[0]) : Effect.forEach(loud, tell, { discard: true })
     return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
   }
 
-  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>) =>
-    Effect.map(announce(moved), () => crashPoint(`ledger.${step}.told`))
+  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>, quiet: string | undefined) =>
+    Effect.map(announce(moved, quiet), () => crashPoint(`ledger.${step}.told`))
 
   const tell = ({ from, record }: Moved) =>
     bus.publish({
@@ -141,6 +149,7 @@ export const make = Effect.fnUntraced(function* (
       to: record.state,
       attempt: record.attempt,
       agent: record.agent,
+      ...(record.node === undefined ? {} : { node: record.node }),
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
       dueAt: record.state === "parked" ? record.dueAt : undefined,
       ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
@@ -232,7 +241,8 @@ export const make = Effect.fnUntraced(function* (
     allDue.pipe(
       Effect.flatMap(() => askAt(() => store.nextDue())),
       Effect.catch((error) =>
-        inModule("task")(Effect.logError(error.message)).pipe(
+        // That there is no connection others say.
+        (store.shared?.reachable() === false ? Effect.void : inModule("task")(Effect.logError(error.message))).pipe(
           Effect.andThen(Clock.currentTimeMillis),
           Effect.map((now) => now + AGAIN)
         )
@@ -294,6 +304,7 @@ export const make = Effect.fnUntraced(function* (
           return refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
         return move(record, "running", {
           agent,
+          ...(shared === undefined ? {} : { node: shared.node }),
           attempt,
           startedAt: record.startedAt ?? now,
           leaseUntil: lease === undefined ? undefined : now + lease
@@ -333,6 +344,23 @@ export const make = Effect.fnUntraced(function* (
         if (record.state !== "waiting") return refuse(new TaskNotWaiting({ task: id, state: record.state }))
         return move(record, "queued")
       })
+    ),
+    adopt: Effect.fn("TaskLedger.adopt")((adoptee) =>
+      transact(
+        "submit",
+        true,
+        (now, move, _accept, moved) => adopting(adoptee, { store, now, move, moved }),
+        adoptee.record.id
+      )
+    ),
+    withdraw: Effect.fn("TaskLedger.withdraw")((id) =>
+      Effect.tap(
+        transact("cancel", true, (now) => withdrawing(store, id, now)),
+        () =>
+          Effect.sync(() => {
+            open = store.open()
+          })
+      )
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>
       transact("cancel", true, (now, move) => {
@@ -385,7 +413,10 @@ export const make = Effect.fnUntraced(function* (
         })
       ),
     released: (id, attempt) => waiting.released(id, attempt),
-    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription),
+    ...(shared === undefined
+      ? {}
+      : { here: { node: shared.node, shared: true, lastNode: (id: string) => store.get(id)?.node } })
   }
   return service
 })

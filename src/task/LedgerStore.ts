@@ -64,6 +64,8 @@ export interface LedgerStore {
 
 /** What is known of it here may be behind; what is written is not. */
 export interface Shared {
+  /** What this one is called among those who write to it. */
+  readonly node: string
   /**
    * In place of `transact`: runs the work on what is known here, as often as others have been faster, each time as if it
    * had not been run before, until what it has written is kept: all or nothing. Fails with what it has thrown, or with

@@ -212,13 +212,14 @@ export class MemoryStore implements LedgerStore {
       .map(({ record }) => record)
   }
 
-  list({ agent, labels, limit = DEFAULT_LIMIT, states, submittedAfter, submittedBefore, type }: TaskFilter) {
+  list({ agent, labels, limit = DEFAULT_LIMIT, node, states, submittedAfter, submittedBefore, type }: TaskFilter) {
     const found: Array<TaskRecord> = []
     for (const record of [...this.tasks.values()].reverse()) {
       if (found.length >= limit) break
       if (states !== undefined && !states.includes(record.state)) continue
       if (type !== undefined && record.spec.type !== type) continue
       if (agent !== undefined && record.agent !== agent) continue
+      if (node !== undefined && record.node !== node) continue
       if (labels !== undefined && !hasLabels(record.spec.labels, labels)) continue
       if (submittedBefore !== undefined && record.submittedAt >= submittedBefore) continue
       if (submittedAfter !== undefined && record.submittedAt <= submittedAfter) continue

@@ -71,9 +71,10 @@ const traced = (record: TaskRecord): TaskRecord => {
   return result === undefined || traceparent === undefined ? record : { ...record, result: { ...result, traceparent } }
 }
 
-const story = ({ agent, attempt }: TaskRecord, now: number): AttemptRecord => ({
+const story = ({ agent, attempt, node }: TaskRecord, now: number): AttemptRecord => ({
   attempt,
   agent: agent ?? "",
+  ...(node === undefined ? {} : { node }),
   begunAt: now,
   endedAt: undefined,
   ended: undefined,

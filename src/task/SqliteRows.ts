@@ -106,8 +106,8 @@ const string = (value: Value | undefined) => (typeof value === "string" ? value 
 
 /** What has no column of its own. */
 export const more = (spec: TaskSpec): string | null => {
-  const { budget, files, labels, prefer, retry, schedule, session, timeouts, traceparent } = spec
-  const text = JSON.stringify({ budget, files, labels, prefer, retry, schedule, session, timeouts, traceparent })
+  const { budget, files, labels, node, prefer, retry, schedule, session, timeouts, traceparent } = spec
+  const text = JSON.stringify({ budget, files, labels, node, prefer, retry, schedule, session, timeouts, traceparent })
   return text === "{}" ? null : text
 }
 

@@ -262,6 +262,8 @@ export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/No
   type: Schema.String,
   /** The agent that must do it. */
   agent: Schema.optionalKey(Schema.String),
+  /** The node that must do it. */
+  node: Schema.optionalKey(Schema.String),
   /** What it requires and no agent that would else take it has, or not beside the rest. */
   missing: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
@@ -279,7 +281,8 @@ export class NoTaker extends Schema.TaggedError<NoTaker, Fault>("mister-smith/No
     const able =
       this.missing === undefined ? "" : ` and has the capabilities it requires: missing is ${shown(this.missing)}`
     const who = this.agent === undefined ? "no agent" : `no agent "${this.agent}"`
-    return `${who} that takes a task of type "${this.type}" is up or will come up${able}`
+    const where = this.node === undefined ? "" : ` of node "${this.node}"`
+    return `${who}${where} that takes a task of type "${this.type}" is up or will come up${able}`
   }
 }
 

@@ -8,6 +8,8 @@
  */
 import { Context, type Effect, Layer, type Scope, type Stream } from "effect"
 import type { TaskResult } from "../domain/Task.ts"
+import type { Adoptee } from "./Adopting.ts"
+import type { Here } from "./Here.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
 import { MemoryStore } from "./MemoryStore.ts"
@@ -75,6 +77,14 @@ export class TaskLedger extends Context.Service<
     answered(id: string): Effect.Effect<TaskRecord, TaskUnknown | TaskNotWaiting | LedgerUnusable>
     /** Ends a task that has not ended; an attempt under way is superseded by it. */
     cancel(id: string, why: string): Effect.Effect<TaskRecord, TaskUnknown | TaskEnded | LedgerUnusable>
+    /**
+     * Takes a task over from another ledger, as it stands there: one that was not begun, or one that has ended, with its
+     * end. Nothing is told of it here, and the same once more changes nothing. What is there and was begun, or has ended
+     * otherwise, is not touched: AttemptSuperseded.
+     */
+    adopt(task: Adoptee): Effect.Effect<TaskRecord, TaskConflict | AttemptSuperseded | LedgerUnusable>
+    /** Lets a task go to another ledger, where nobody has begun it: it is not given out here any more. False where it stays. */
+    withdraw(id: string): Effect.Effect<boolean, LedgerUnusable>
     /** A dead letter goes back to the queue, with a new life; its story is kept. */
     replay(
       id: string
@@ -106,6 +116,8 @@ export class TaskLedger extends Context.Service<
     released(id: string, attempt: number): Effect.Effect<void>
     /** Says that something has changed, at least once for any number of changes. Live once the Effect completes. */
     readonly changes: Effect.Effect<Stream.Stream<void>, never, Scope.Scope>
+    /** This node among those that share the ledger. None: it is nobody's but this process's, which has no name. */
+    readonly here?: Here
   }
 >()("mister-smith/task/TaskLedger") {
   static readonly layerMemory = Layer.effect(

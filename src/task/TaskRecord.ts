@@ -17,6 +17,8 @@ export interface TaskRecord {
   readonly interruptions: number
   /** Who holds it, or held it last. */
   readonly agent: string | undefined
+  /** The node of the fleet on which this was. None: the only one that there is. */
+  readonly node?: string | undefined
   readonly submittedAt: number
   /** When its first attempt began. */
   readonly startedAt: number | undefined
@@ -41,6 +43,8 @@ export interface TaskRecord {
 export interface AttemptRecord {
   readonly attempt: number
   readonly agent: string
+  /** In a fleet, that of the agent. */
+  readonly node?: string | undefined
   readonly begunAt: number
   readonly endedAt: number | undefined
   /** What the task became by it; undefined while it holds the task. */
@@ -73,6 +77,8 @@ export interface TaskFilter {
   readonly type?: string | undefined
   /** Who holds it or held it last. */
   readonly agent?: string | undefined
+  /** In a fleet, where this is. */
+  readonly node?: string | undefined
   /** It has all of these. */
   readonly labels?: Labels | undefined
   /** Milliseconds since the epoch. */

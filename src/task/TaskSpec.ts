@@ -1,7 +1,7 @@
 /** What a person may say about a task. */
 import { Effect, Schema } from "effect"
 import { Budget } from "../agent/Budget.ts"
-import { AgentId, TaskId, TaskType } from "../domain/Ids.ts"
+import { AgentId, NodeId, TaskId, TaskType } from "../domain/Ids.ts"
 import { After } from "./After.ts"
 import { SessionSpec } from "./Continuing.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
@@ -33,6 +33,10 @@ export const TaskSpec = Schema.Struct({
   prefer: Schema.optionalKey(AgentId).annotateKey({
     description:
       "The agent, or the group, that does it where it is idle; where not, any other that may. Default: whom routing chooses"
+  }),
+  node: Schema.optionalKey(NodeId).annotateKey({
+    description:
+      "The node of a fleet that must do it, by its fleet.node. Default: any; with files, the one where it was submitted"
   }),
   capabilities: Schema.optionalKey(Needs.Capabilities).annotateKey({
     description: `What whoever performs it must be able to do: an agent gets it only where its own capabilities hold all of these. At most ${Needs.MAX_CAPABILITIES}. Default none`

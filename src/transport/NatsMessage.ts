@@ -11,30 +11,30 @@ export const headersOf = (from: Headers): MsgHdrs => {
 
 /** Its headers are read when they are looked at. */
 export class NatsArrived extends Arrived {
-  readonly #message: Msg
-  #headers: Headers | undefined
+  private readonly message: Msg
+  private read: Headers | undefined
   constructor(message: Msg, answer: Answer) {
     super(answer)
-    this.#message = message
+    this.message = message
   }
   get subject() {
-    return this.#message.subject
+    return this.message.subject
   }
   get reply() {
-    return this.#message.reply || undefined
+    return this.message.reply || undefined
   }
   get data() {
-    return this.#message.data
+    return this.message.data
   }
   get headers() {
-    if (this.#headers !== undefined) return this.#headers
+    if (this.read !== undefined) return this.read
     const read: Record<string, string> = {}
-    for (const [name, [value]] of this.#message.headers ?? []) if (value !== undefined) read[name] = value
-    this.#headers = read
+    for (const [name, [value]] of this.message.headers ?? []) if (value !== undefined) read[name] = value
+    this.read = read
     return read
   }
   get nobody() {
-    return this.#message.headers?.code === NOBODY && this.#message.data.length === 0
+    return this.message.headers?.code === NOBODY && this.message.data.length === 0
   }
 }
 

@@ -92,9 +92,14 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
     })
   }
 
+  /** For each message: without an object of its own. */
   const send = (
     nc: NatsConnectionImpl,
-    { data, headers, reply, size, subject }: Pending
+    subject: string,
+    data: Uint8Array,
+    headers: Headers,
+    reply: string | undefined,
+    size: number
   ): PayloadTooLarge | undefined => {
     if (size > maxPayload) return new PayloadTooLarge({ subject, size: data.length, limit: maxPayload })
     try {
@@ -131,7 +136,7 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
           held.push(() => resume(Effect.void))
         }).pipe(Effect.andThen(Effect.suspend(() => publish(subject, data, headers, reply))))
       }
-      const fault = send(open, { subject, data, headers, reply, size })
+      const fault = send(open, subject, data, headers, reply, size)
       return fault === undefined ? Effect.void : Effect.fail(fault)
     }
     if (pendingBytes + size + OVERHEAD > maxPending) return Effect.fail(new PendingFull({ lane, limit: maxPending }))
@@ -154,7 +159,7 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
       pending = []
       pendingBytes = 0
       for (const each of waiting) {
-        const fault = send(nc, each)
+        const fault = send(nc, each.subject, each.data, each.headers, each.reply, each.size)
         if (fault !== undefined) dropped(fault)
       }
       free()

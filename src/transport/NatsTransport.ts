@@ -27,9 +27,11 @@ export interface Options {
   readonly name: string
   /** Looks up what the settings refer to. Default readSecret. */
   readonly secrets?: ReadSecret
+  /** Whether changes of its links are log lines. Default true; false where whoever has it tells of them, so that none is told twice. */
+  readonly logs?: boolean
 }
 
-export const layer = (settings: TransportSettings, { name, secrets = readSecret }: Options) =>
+export const layer = (settings: TransportSettings, { logs = true, name, secrets = readSecret }: Options) =>
   Layer.effectContext(
     Effect.gen(function* () {
       for (const warning of warnings(settings)) yield* Effect.logWarning(warning)
@@ -42,8 +44,7 @@ export const layer = (settings: TransportSettings, { name, secrets = readSecret 
           return { control, bulk }
         })
       )
-      const statuses = yield* transport.status
-      yield* Effect.forkScoped(Stream.runForEach(statuses, log))
+      if (logs) yield* Effect.forkScoped(Stream.runForEach(yield* transport.status, log))
       return Context.make(Transport, transport).pipe(
         Context.add(NatsConnections, connections as NatsConnections["Service"])
       )

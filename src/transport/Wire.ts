@@ -26,9 +26,9 @@ export type Answer = (
 
 /** A message as it arrived. Headers are read when they are looked at. A class, because there may be very many of them. */
 export abstract class Arrived implements Packet {
-  readonly #answer: Answer
+  private readonly answering: Answer
   constructor(answer: Answer) {
-    this.#answer = answer
+    this.answering = answer
   }
   abstract get subject(): string
   abstract get reply(): string | undefined
@@ -40,7 +40,7 @@ export abstract class Arrived implements Packet {
     const { reply } = this
     return reply === undefined
       ? Effect.fail(new MessageInvalid({ problem: `nobody waits for an answer to this one to "${this.subject}"` }))
-      : this.#answer(reply, data, options?.headers)
+      : this.answering(reply, data, options?.headers)
   }
 }
 

@@ -97,7 +97,17 @@ describe("a config file", () => {
           pingInterval: Duration.seconds(5),
           maxPending: 8 * 2 ** 20
         },
-        fleet: { heartbeat: Duration.seconds(5), expire: Duration.seconds(20), replicas: 1 },
+        fleet: {
+          heartbeat: Duration.seconds(5),
+          expire: Duration.seconds(20),
+          replicas: 1,
+          ledger: "shared",
+          takeover: Duration.seconds(15),
+          failure: { suspect: 5, dead: 12 },
+          placement: "first",
+          sticky: Duration.minutes(1),
+          auction: { window: Duration.millis(150), grace: Duration.seconds(2) }
+        },
         logs: {
           level: "info",
           modules: {},

@@ -28,7 +28,7 @@ const server = async (options: ServerOptions = { jetstream: true }) => {
 }
 
 /** What nodes say. */
-const SAID = ["events.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
+const SAID = ["events.>", "dead.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
 
 /** Everything that nodes say from now on. */
 const heard = async (client: NatsConnection) => {
@@ -67,6 +67,53 @@ const tell = async (client: NatsConnection, agent: string, body: Body) => {
 const at = (url: string, more: Body = {}) => ({ transport: { kind: "nats", servers: [url] }, ...more })
 
 describe.skipIf(noNats !== undefined)("a node over NATS", () => {
+  it("its agent is interrupted, told something and given another model with a plain NATS client", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const all = await heard(client)
+    const dead: Array<Body> = []
+    client.subscribe("dead.failed", { callback: (_, message) => void dead.push(message.json<{ body: Body }>().body) })
+    const node = it.run(
+      { agents: [agent({ permissions: { allow: ["Bash"] } })], ...at(nats.url, { fleet: { node: "edge-1" } }) },
+      "--json"
+    )
+    await all.find(({ body, subject }) => subject === "agents.worker.status" && body["state"] === "idle")
+
+    // An idle agent is not woken for it: it hears both with its task.
+    const kept = await tell(client, "worker", { command: "send_message", text: "by command" })
+    assert.deepInclude(kept.body, { done: true, command: "send_message" })
+    const said = { version: 1, id: "said-1", type: "AgentMessage", source: "agent:planner", body: { text: "by inbox" } }
+    client.publish("agents.worker.inbox", JSON.stringify(said))
+    const chosen = await tell(client, "worker", { command: "set_model", model: "claude-of-the-day" })
+    assert.deepInclude(chosen.body["status"] as Body, { agent: "worker", model: "claude-of-the-day" })
+    assert.isEmpty(it.standin.requests())
+
+    const wait = { tool: "Bash", input: { command: "sleep 50", timeout: 60_000 } }
+    await finish(["submit", fake(wait, { text: "done after all" }), "--id", "t1"], { cwd: it.dir })
+    await all.find(({ body, subject }) => subject === "tasks.t1.progress" && body["doing"] === "tool")
+    const interrupted = await tell(client, "worker", { command: "interrupt", reason: "not so" })
+    assert.deepInclude(interrupted.body, { done: true, command: "interrupt" })
+    const result = await all.find(({ subject }) => subject === "tasks.t1.result")
+    assert.deepInclude(result.body, { status: "succeeded", text: "done after all", attempt: 2 })
+    const asked = it.standin.requests()
+    assert.isTrue(asked.every(({ model }) => model === "claude-of-the-day"))
+    for (const text of ["by command", "by inbox"]) assert.isTrue(asked[0]?.said.includes(text), text)
+    const told = await node.waitFor(
+      "the interrupt",
+      (line) => line.type === "agent.told" && line["command"] === "interrupt"
+    )
+    assert.deepInclude(told, { agent: "worker", by: "client:ops", reason: "not so" })
+
+    // Nobody answers in an inbox: what cannot be kept is a dead letter.
+    assert.deepInclude((await tell(client, "worker", { command: "stop" })).body, { done: true })
+    client.publish("agents.worker.inbox", JSON.stringify({ ...said, id: "said-2" }))
+    while (dead.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.deepInclude(dead[0], { reason: "failed", subject: "agents.worker.inbox" })
+    const fault = dead[0]?.["fault"] as Body
+    assert.include(fault["message"], "no CLI that could be told so: it is terminated")
+  })
+
   it("is found, followed and told with a plain NATS client, and takes its leave", async () => {
     await using nats = await server()
     await using it = await fleet()
@@ -122,7 +169,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.deepInclude(told, { agent: "worker", command: "pause", by: "client:ops", reason: "maintenance" })
     const unable = await tell(client, "worker", { command: "interrupt" })
     assert.deepInclude(unable.body, { done: false, command: "interrupt" })
-    assert.deepInclude(unable.body["fault"] as Body, { kind: "CommandUnsupported" })
+    assert.deepInclude(unable.body["fault"] as Body, { kind: "AgentNotPerforming" })
     const resumed = await tell(client, "worker", { command: "resume" })
     assert.deepInclude(resumed.body["status"] as Body, { state: "idle" })
     const stopped = await tell(client, "worker", { command: "stop" })
@@ -160,7 +207,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await using nats = await server()
     await using it = await fleet()
     await Effect.runPromise(nats.kill)
-    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early" } }) }, "--json")
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "early", ledger: "own" } }) }, "--json")
     for (const lane of ["control", "bulk"])
       await node.waitFor(
         "an event that it waits",
@@ -182,6 +229,8 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     // What happened meanwhile is told too.
     await Effect.runPromise(nats.kill)
     await node.waitFor("the break", (line) => line.type === "transport.status" && line["is"] === "down")
+    // The event is all that is said of it: no line of the log says it again.
+    assert.notMatch(node.stderr(), /link|server/)
   }, 120_000)
 
   it("two nodes: each knows both, agents of the other are told, and one that is killed goes by itself", async () => {
@@ -242,6 +291,83 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     assert.strictEqual(unreachable.code, 3)
   }, 120_000)
 
+  it("nodes and their agents are listed where the servers have no JetStream: each is asked", async () => {
+    await using nats = await server({})
+    await using one = await fleet()
+    await using other = await fleet()
+    const settings = (node: string) => ({
+      transport: { kind: "nats", servers: [nats.url], prefix: "team" },
+      fleet: { node, ledger: "own" }
+    })
+    const first = one.run({ agents: [agent({ id: "left", capabilities: ["go"] })], ...settings("one") }, "--json")
+    const second = other.run({ agents: [agent({ id: "right" })], ...settings("two") }, "--json")
+    await first.waitFor("its CLI", ({ type }) => type === "session.ready")
+    await second.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const listed = async (...args: ReadonlyArray<string>) => {
+      const { lines } = await finish([...args, "--json"], { cwd: one.dir })
+      return lines as ReadonlyArray<Body>
+    }
+    for (const where of [["--server", nats.url, "--prefix", "team"], []]) {
+      // The service is there a moment after the link is.
+      let nodes = await listed("nodes", ...where)
+      while (nodes.length < 2) nodes = await listed("nodes", ...where)
+      assert.deepStrictEqual(
+        nodes.map(({ agents, mode, names, node }) => [node, mode, agents, names]),
+        [
+          ["one", "full", 1, ["left"]],
+          ["two", "full", 1, ["right"]]
+        ]
+      )
+      assert.deepStrictEqual(nodes[0]?.["capabilities"], ["go"])
+      const agents = await listed("ps", "--fleet", ...where)
+      assert.deepStrictEqual(
+        agents.map(({ agent, node, state }) => [agent, node, state]),
+        [
+          ["left", "one", "idle"],
+          ["right", "two", "idle"]
+        ]
+      )
+    }
+    // Those of another prefix are another fleet.
+    const nobody = await finish(["nodes", "--server", nats.url], { cwd: one.dir })
+    assert.strictEqual(nobody.code, 1)
+    assert.include(nobody.stderr, "no JetStream")
+  }, 120_000)
+
+  it("what is poison is a dead letter with its reason and its bytes, and the agent listens on", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const client = await nats.client()
+    const dead: Array<{ readonly reason: string; readonly subject: string; readonly data: string }> = []
+    client.subscribe("dead.>", {
+      callback: (_, message) => {
+        const { body } = message.json<{ body: (typeof dead)[number] }>()
+        assert.strictEqual(message.subject, `dead.${body.reason}`)
+        dead.push(body)
+      }
+    })
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", ledger: "own" } }) }, "--json")
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const pause = { version: 1, id: "1", type: "AgentCommand", body: { command: "pause" } }
+    const poison: ReadonlyArray<readonly [reason: string, text: string]> = [
+      ["unreadable", "{".repeat(1000)],
+      ["unreadable", JSON.stringify({ ...pause, body: { command: "explode" } })],
+      ["unreadable", "\u0000\uFFFF"],
+      ["unknown", JSON.stringify({ ...pause, version: 2 })],
+      ["unknown", JSON.stringify({ ...pause, type: "AgentCommandment" })],
+      ["unknown", JSON.stringify({ ...pause, type: "Done", body: {} })],
+      ["expired", JSON.stringify({ ...pause, sentAt: 1, ttlMillis: 1 })]
+    ]
+    for (const [, text] of poison) client.publish("agents.worker.commands", text)
+    while (dead.length < poison.length) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.deepStrictEqual(
+      dead.map(({ data, reason, subject }) => [reason, subject, Buffer.from(data, "base64").toString()]),
+      poison.map(([reason, text]) => [reason, "agents.worker.commands", text])
+    )
+    const asked = await tell(client, "worker", { command: "status" })
+    assert.deepInclude(asked.body["status"] as Body, { agent: "worker", state: "idle" })
+  })
+
   it("believes only whom it trusts, and signs what it says", async () => {
     await using nats = await server()
     await using it = await fleet()
@@ -287,7 +413,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     const login = { user: "node", password: "pw" }
     const node = it.run(
       {
-        agents: [agent()],
+        agents: [agent({ account: "team" })],
         transport: { kind: "nats", servers: [nats.url], ...login },
         fleet: { node: "n", heartbeat: "100 millis" }
       },
@@ -300,10 +426,37 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await all.find(({ subject }) => subject === "tasks.t1.result")
     const asked = await tell(client, "worker", { command: "status" })
     assert.deepInclude(asked.body, { done: true })
+    // Handed in by somebody else, also what cannot be done; and asked for directly.
+    const jetstream = client.jetstream()
+    await jetstream.publish("tasks.task.queue", JSON.stringify({ id: "t2", prompt: fake({ text: "two" }) }))
+    await jetstream.publish("tasks.task.queue", "no task")
+    await all.find(({ subject }) => subject === "tasks.t2.result")
+    await all.find(({ subject }) => subject === "dead.unreadable")
+    const bound = await finish(["submit", "x", "--id", "t3", "--node", "m", "--fleet", "--config", "config.json"], {
+      cwd: it.dir
+    })
+    assert.strictEqual(bound.code, 0, bound.stderr)
+    const gone = await finish(["task", "cancel", "t3", "--fleet", "--config", "config.json"], { cwd: it.dir })
+    assert.strictEqual(gone.code, 0, gone.stderr)
+    const inFleet = await finish(["tasks", "--fleet", "--config", "config.json", "--json"], { cwd: it.dir })
+    assert.deepStrictEqual(
+      inFleet.lines.map(({ id, state }) => [id, state]),
+      [
+        ["t1", "succeeded"],
+        ["t2", "succeeded"],
+        ["t3", "cancelled"]
+      ],
+      inFleet.stderr
+    )
     const listedNodes = await finish(["nodes", "--config", "config.json", "--json"], { cwd: it.dir })
     assert.deepInclude(JSON.parse(listedNodes.stdout), { node: "n" })
     const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
     assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+    await all.find(({ body, subject }) => subject === "nodes.n.heartbeat" && Number(body["leads"]) >= 1)
+    const kv = await (await nats.client({ user: "all", pass: "pw" }))
+      .jetstream()
+      .views.kv("mister-smith-state", { bindOnly: true })
+    assert.strictEqual((await kv.status()).values, 0)
     // Several of its heartbeats have passed.
     await all.find(({ body }) => Number(body["beat"]) > 5)
     const wrong = node.lines.filter(
@@ -315,7 +468,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
   it("tells where the servers keep no list, and works all the same", async () => {
     await using nats = await server({})
     await using it = await fleet()
-    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n" } }) }, "--json")
+    const node = it.run({ agents: [agent()], ...at(nats.url, { fleet: { node: "n", ledger: "own" } }) }, "--json")
     const trouble = await node.waitFor("the trouble", (line) => line.type === "fleet.trouble")
     assert.deepInclude(trouble, { kind: "RegistryUnusable" })
     assert.include(trouble["message"], "JetStream")

@@ -23,6 +23,9 @@ const COMMANDS = [
   ["reload"],
   ["pause", "worker"],
   ["resume", "worker"],
+  ["interrupt", "worker"],
+  ["tell", "worker", "something"],
+  ["model", "worker", "claude"],
   ["limit", "worker", "--cpus", "1"],
   ["explain", "worker"]
 ] as const

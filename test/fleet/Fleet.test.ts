@@ -24,6 +24,7 @@ import { EventBus } from "../../src/event/EventBus.ts"
 import { Fleet, FleetVoice, type Self } from "../../src/fleet/Fleet.ts"
 import { FleetHome } from "../../src/fleet/FleetHome.ts"
 import { FleetSettings, nodeIdOf } from "../../src/fleet/FleetSettings.ts"
+import { Lease } from "../../src/fleet/Lease.ts"
 import * as LinkEvents from "../../src/fleet/LinkEvents.ts"
 import * as Registry from "../../src/fleet/Registry.ts"
 import { Steered, type SteeredShape } from "../../src/fleet/Steered.ts"
@@ -101,7 +102,11 @@ const beside = Effect.fnUntraced(function* (
     FleetHome,
     Effect.gen(function* () {
       const transport = yield* end
-      return { registry, wire: { transport, serve: () => Effect.void }, events: yield* bus.subscribe }
+      return {
+        registry,
+        wire: { transport, serve: () => Effect.void, ping: () => Effect.succeed([]) },
+        events: yield* bus.subscribe
+      }
     })
   )
   yield* Layer.build(
@@ -115,6 +120,7 @@ const beside = Effect.fnUntraced(function* (
         })
       ),
       Layer.provideMerge(FleetVoice.layer(self)),
+      Layer.provide(Lease.layerNone),
       Layer.provide(Layer.mock(TaskLedger, { get: (id) => Effect.succeed(record(id, { attempt: 3, result: ended })) })),
       Layer.provide(home),
       Layer.provide(Layer.succeed(EventBus, bus)),
@@ -264,8 +270,6 @@ describe("how a node's agents are told", () => {
       const refused = yield* tell("a", "pause")
       assert.deepInclude(refused, { done: false, command: "pause" })
       assert.strictEqual(refused.done ? undefined : refused.fault.kind, "AgentUnknown")
-      const unable = yield* tell("a", "interrupt")
-      assert.strictEqual(unable.done ? undefined : unable.fault.kind, "CommandUnsupported")
     })
   )
 

@@ -155,7 +155,8 @@ for (const { ends, name, skip } of homes) {
         const [one, other] = yield* ends(LONG)
         yield* other.announce(record("a", "1"))
         const seen: Array<string> = []
-        const watching = yield* watch(one, "20 millis").pipe(
+        // Where it is told of what happens, that is enough.
+        const watching = yield* watch(one, one.heard === undefined ? "20 millis" : LONG).pipe(
           Stream.runForEach(({ node, type }) =>
             Effect.sync(() => seen.push(`${type} ${node.status.node}/${node.life}`))
           ),
@@ -178,6 +179,32 @@ for (const { ends, name, skip } of homes) {
 }
 
 describe.skipIf(noNats !== undefined)("the bucket", () => {
+  it.live("is watched on through the death of its server, and who grew too old is missed at the next look", () =>
+    Effect.gen(function* () {
+      const server = yield* natsServer({ jetstream: true })
+      const [one, other] = yield* buckets([server.url], Duration.seconds(2), 1)
+      yield* other.announce(record("a", "1"))
+      const seen: Array<string> = []
+      yield* watch(one, "500 millis").pipe(
+        Stream.runForEach(({ node, type }) => Effect.sync(() => seen.push(`${type} ${node.status.node}`))),
+        Effect.forkScoped
+      )
+      const sees = (what: string) =>
+        until(
+          Effect.sync(() => seen.includes(what)),
+          (so) => so
+        )
+      yield* sees("joined a")
+      yield* sees("left a")
+      yield* server.kill
+      yield* server.start
+      // It says so with every heartbeat.
+      let beat = 0
+      const alive = Effect.ignore(Effect.suspend(() => other.announce(record("b", "1", ++beat))))
+      yield* until(alive, () => seen.includes("joined b"))
+    })
+  )
+
   it.live("is unusable where the server has no JetStream, and says so", () =>
     Effect.gen(function* () {
       const { url } = yield* natsServer()

@@ -23,8 +23,28 @@ export const connections = (servers: string | ReadonlyArray<string>): Layer.Laye
     })
   )
 
+/** Its attempts say nothing of nodes, as those of a ledger that one process has. That they name this node is seen here. */
+const unnamed = (name: string) =>
+  Layer.effect(
+    TaskLedger,
+    Effect.map(TaskLedger, (ledger) => ({
+      ...ledger,
+      history: (id: string) =>
+        Effect.map(ledger.history(id), (attempts) =>
+          attempts.map(({ node, ...attempt }) => {
+            if (node !== name) throw new Error(`an attempt of ${id} is of the node ${node}`)
+            return attempt
+          })
+        )
+    }))
+  )
+
 export const node = (servers: string | ReadonlyArray<string>, options: JetStreamLedger.JetStreamLedgerOptions) =>
-  JetStreamLedger.layer(options).pipe(Layer.provide(connections(servers)), Layer.provideMerge(around))
+  unnamed(options.node).pipe(
+    Layer.provide(JetStreamLedger.layer(options)),
+    Layer.provide(connections(servers)),
+    Layer.provideMerge(around)
+  )
 
 /** A ledger that can be ended as by SIGKILL: nothing of it is heard any more, and nothing is said good-bye to. */
 export const mortal = (url: string | ReadonlyArray<string>, options: JetStreamLedger.JetStreamLedgerOptions) =>

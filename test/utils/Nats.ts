@@ -10,6 +10,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect, type Scope } from "effect"
 import { connect } from "nats"
+import type { Place } from "./Netns.ts"
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
@@ -76,7 +77,11 @@ export interface ServerOptions {
   readonly name?: string
   /** Default: a free one. */
   readonly port?: number
+  /** In a network of its own (Netns.ts). Default: on loopback. */
+  readonly place?: Pick<Place, "address" | "enter">
 }
+
+const LOOPBACK: Pick<Place, "address" | "enter"> = { address: "127.0.0.1", enter: [] }
 
 /** How long a server may take to start, at most. */
 const START_TIME = 20_000
@@ -89,7 +94,13 @@ const isZombie = (pid: number | undefined) => {
   }
 }
 
-const make = (dir: string, name: string, port: number, config: string): NatsServer & { stop: () => Promise<void> } => {
+const make = (
+  dir: string,
+  name: string,
+  port: number,
+  config: string,
+  { address, enter } = LOOPBACK
+): NatsServer & { stop: () => Promise<void> } => {
   let child: ChildProcess | undefined
   let gone: Promise<void> = Promise.resolve()
   const file = join(dir, "server.conf")
@@ -97,7 +108,7 @@ const make = (dir: string, name: string, port: number, config: string): NatsServ
   const log = () => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "")
   const write = (text: string) => writeFileSync(file, `${base}\n${text}\n`)
   const base = [
-    `host: 127.0.0.1`,
+    `host: ${address}`,
     `port: ${port}`,
     `server_name: "${name}"`,
     `log_file: "${logFile}"`,
@@ -108,7 +119,8 @@ const make = (dir: string, name: string, port: number, config: string): NatsServ
   const start = async () => {
     if (!("path" in found)) throw new Error(noNats)
     const began = log().length
-    const started = spawn(found.path, ["-c", file], { stdio: "ignore" })
+    const [program = found.path, ...args] = [...enter, found.path, "-c", file]
+    const started = spawn(program, args, { stdio: "ignore" })
     child = started
     gone = new Promise((resolve) => started.once("exit", () => resolve()))
     const until = Date.now() + START_TIME
@@ -130,7 +142,7 @@ const make = (dir: string, name: string, port: number, config: string): NatsServ
   return {
     name,
     port,
-    url: `nats://127.0.0.1:${port}`,
+    url: `nats://${address}:${port}`,
     dir,
     pid: () => child?.pid,
     log,
@@ -178,7 +190,8 @@ const acquire = (options: ServerOptions, port: number, cluster = "") =>
         dir,
         options.name ?? `server-${port}`,
         port,
-        [options.jetstream === true ? `jetstream { store_dir: "${store}" }` : "", cluster, config].join("\n")
+        [options.jetstream === true ? `jetstream { store_dir: "${store}" }` : "", cluster, config].join("\n"),
+        options.place
       )
       running.add(server)
       await Effect.runPromise(server.start)
@@ -207,18 +220,20 @@ export const natsServer = (options: ServerOptions = {}): Effect.Effect<NatsServe
 /** Servers that know each other. With JetStream, streams can have replicas. */
 export const natsCluster = (
   size = 3,
-  options: Omit<ServerOptions, "name" | "port"> = {}
+  options: Omit<ServerOptions, "name" | "port" | "place"> & { readonly places?: ReadonlyArray<Place> } = {}
 ): Effect.Effect<ReadonlyArray<NatsServer>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const ports = yield* Effect.promise(() => freePorts(size * 2))
-    const routes = ports.slice(size).map((port) => `nats-route://127.0.0.1:${port}`)
+    const { places = [], ...common } = options
+    const addressOf = (index: number) => (places[index] ?? LOOPBACK).address
+    const routes = ports.slice(size).map((port, index) => `nats-route://${addressOf(index)}:${port}`)
     const servers = yield* Effect.forEach(
       ports.slice(0, size),
       (port, index) =>
         acquire(
-          { ...options, name: `member-${index + 1}` },
+          { ...common, name: `member-${index + 1}`, place: places[index] ?? LOOPBACK },
           port,
-          `cluster { name: test, listen: "127.0.0.1:${ports[size + index]}", routes: [${routes.join(", ")}] }`
+          `cluster { name: test, listen: "${addressOf(index)}:${ports[size + index]}", routes: [${routes.join(", ")}] }`
         ),
       { concurrency: "unbounded" }
     )

@@ -1,0 +1,384 @@
+/**
+ * Nodes that share a ledger, with the real CLI and the stand-in for its model, on one nats-server or a cluster, while nodes and
+ * servers are killed, paused and cut off by chance. Then all of them may finish, and check.ts looks at what is left.
+ *
+ * Tasks are handed in by a client without any code of the runtime's: half of them published to `tasks.task.queue`, half sent to
+ * the socket of whatever node answers; again and again until they are acknowledged.
+ */
+import { appendFileSync, cpSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Exit, Scope } from "effect"
+import { connect, type NatsConnection } from "nats"
+import { type NatsServer, natsCluster, natsServer } from "../../test/utils/Nats.ts"
+import type { LinkedPlace, Network, Place } from "../../test/utils/Netns.ts"
+import * as Node from "../crash/Node.ts"
+import * as Random from "../crash/Random.ts"
+import { type Call, check, isOpen, type Report } from "./check.ts"
+import { Member } from "./Member.ts"
+import * as Plan from "./Plan.ts"
+import { type Records, read } from "./Records.ts"
+
+export interface FleetRunOptions {
+  readonly binary: string
+  /** A directory of its own. */
+  readonly dir: string
+  readonly nodes: number
+  /** Of each node. */
+  readonly agents: number
+  readonly tasks: number
+  /** How many troubles. */
+  readonly rounds: number
+  /** One; or more, which are a cluster that keeps all of it on three of them. */
+  readonly servers: number
+  readonly seed: number
+  /** How long a node may be silent before others take what it holds, in milliseconds. */
+  readonly takeover: number
+  /** The next server is killed while the one before is still being told what it missed: more than nats-server 2.9 bears. */
+  readonly careless?: boolean
+  /** Links can be cut in it. Without one all is on loopback. */
+  readonly network?: Network
+  readonly log: (line: string) => void
+}
+
+export interface FleetReport {
+  readonly seed: number
+  readonly tookSeconds: number
+  readonly troubles: Readonly<Record<string, number>>
+  /** Lives of nodes. */
+  readonly lives: number
+  readonly cuts: boolean
+  /** Times that a node came with the end of an attempt that no longer held its task. */
+  readonly refusedLate: number
+  readonly check: Report
+  readonly problems: ReadonlyArray<string>
+}
+
+/** How long all that is left may take when nothing befalls anybody any more, in milliseconds; and for each task. */
+const PATIENCE = 60_000
+const PATIENCE_EACH = 1_000
+/** Between two looks whether all is done, in milliseconds. */
+const LOOK = 500
+/** What a guardian may take to end what a killed node has started, in milliseconds. */
+const GUARDIAN_TIME = 30_000
+const MAX_REPLICAS = 3
+
+const ON_LOOPBACK: Place = { address: "127.0.0.1", enter: [] }
+const BUCKET = "mister-smith-tasks"
+const TYPE = "task"
+/** What a node logs when it is refused. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
+const REFUSED = /attempt (\d+) of task \S+ is over \(now (\d+)\)/g
+
+const late = (said: string) =>
+  [...said.matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length
+const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
+const isLinked = (place: Place): place is LinkedPlace => "cut" in place
+
+interface Server extends NatsServer {
+  readonly place: Place
+  busy: boolean
+}
+
+export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> => {
+  const { agents, binary, dir, log, network, rounds, seed, takeover } = options
+  const began = performance.now()
+  const random = Random.make(seed)
+  const tasks = Plan.tasksOf(random, options.tasks, takeover)
+  const canCut = network !== undefined
+  const troubles = Plan.troublesOf(random, rounds, { servers: options.servers, canCut, lease: takeover })
+  const problems: Array<string> = []
+  const scope = Effect.runSync(Scope.make())
+  const members: Array<Member> = []
+  const placeOf = () => (network === undefined ? Promise.resolve(ON_LOOPBACK) : network.place())
+  const closing: Array<() => Promise<void>> = []
+  let client: NatsConnection | undefined
+  let servers: ReadonlyArray<Server> = []
+
+  try {
+    servers = await startServers()
+    const urls = servers.map(({ url }) => url)
+    const replicas = Math.min(options.servers, MAX_REPLICAS)
+    for (let number = 1; number <= options.nodes; number++) {
+      const config = {
+        transport: { kind: "nats", servers: urls },
+        fleet: { node: `n${number}`, heartbeat: "1 second", replicas, takeover: `${takeover} millis` }
+      }
+      const member = await Member.make(
+        { name: `n${number}`, dir: join(dir, `n${number}`), binary, place: await placeOf(), agents, config },
+        problems
+      )
+      members.push(member)
+      member.start()
+    }
+    client = await connect({ servers: urls, maxReconnectAttempts: -1, reconnectTimeWait: 50, waitOnFirstConnect: true })
+    const history = join(dir, "history")
+    const witness = await connect({
+      servers: urls,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      waitOnFirstConnect: true
+    })
+    for (const subject of [`$KV.${BUCKET}.>`, "tasks.*.queue", "tasks.*.result", "fence.>"])
+      witness.subscribe(subject, {
+        callback: (_, { data, headers: given, subject }) =>
+          appendFileSync(
+            history,
+            `${new Date().toISOString()} ${subject} ${[...(given ?? [])].join(" ")} ${new TextDecoder().decode(data.subarray(0, 400))}\n`
+          )
+      })
+    closing.push(() => witness.close())
+    const submitting = submit(client)
+    const count = await befall(servers, client)
+    log(`all is well again, ${seconds()} s`)
+    const acknowledged = await submitting
+    const records = await finish(client)
+    for (const member of members) await member.stop()
+    const calls = members.flatMap((member) =>
+      member.calls().flatMap(({ at, call, path, said }): ReadonlyArray<Call> => {
+        const task = /\[task (\w+)\]/.exec(said)?.[1]
+        return path.endsWith("/messages") && task !== undefined ? [{ node: member.name, call, at, task }] : []
+      })
+    )
+    const left = await nothingLeft()
+    const report = check({ records: records ?? (await read(client, BUCKET)), calls, acknowledged })
+    return {
+      seed,
+      tookSeconds: seconds(),
+      troubles: count,
+      lives: members.reduce((sum, { lives }) => sum + lives, 0),
+      cuts: canCut,
+      refusedLate: members.reduce((sum, member) => sum + late(member.said()), 0),
+      check: report,
+      problems: [...problems, ...left, ...report.problems]
+    }
+  } finally {
+    for (const { dir: store, name } of servers) cpSync(store, join(dir, name), { recursive: true })
+    await client?.close()
+    for (const close of closing) await close()
+    for (const member of members) await member.end()
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+
+  function seconds() {
+    return Math.round((performance.now() - began) / 1000)
+  }
+
+  async function startServers(): Promise<ReadonlyArray<Server>> {
+    const places = await Promise.all(Array.from({ length: options.servers }, placeOf))
+    const [place = ON_LOOPBACK] = places
+    const started =
+      options.servers === 1
+        ? Effect.map(natsServer({ jetstream: true, place, config: "http_port: -1" }), (server) => [server])
+        : natsCluster(options.servers, { jetstream: true, places, config: "http_port: -1" })
+    const servers = await Effect.runPromise(Scope.provide(scope)(started))
+    return servers.map((server, index) => ({ ...server, place: places[index] ?? ON_LOOPBACK, busy: false }))
+  }
+
+  /** Answers with what was acknowledged, when all is. */
+  async function submit(client: NatsConnection) {
+    const chance = Random.make(seed + 1)
+    const acknowledged = new Map<string, ReadonlyArray<string>>()
+    const until = performance.now() + PATIENCE + rounds * takeover * 4
+    /** False when it has waited too long. */
+    const again = async (id: string) => {
+      await sleep(100)
+      if (performance.now() < until) return true
+      problems.push(`${id} was not acknowledged in time`)
+      return false
+    }
+    const gap = (rounds * takeover) / tasks.length / 2
+    for (const { after, ...task } of tasks) {
+      const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
+      const viaServer = chance.chance(0.5)
+      // What is published is in the ledger only when a node has taken it.
+      for (const other of after ?? [])
+        while (!(await isThere(client, other))) if (!(await again(other))) return acknowledged
+      while (!(await (viaServer ? publish(client, spec) : send(spec, chance))))
+        if (!(await again(task.id))) return acknowledged
+      acknowledged.set(task.id, after ?? [])
+      if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
+      await sleep(gap * chance.next())
+    }
+    return acknowledged
+  }
+
+  async function isThere(client: NatsConnection, id: string) {
+    try {
+      const manager = await client.jetstreamManager({ checkAPI: false, timeout: 2_000 })
+      await manager.streams.getMessage(`KV_${BUCKET}`, { last_by_subj: `$KV.${BUCKET}.task.${id}` })
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  async function publish(client: NatsConnection, spec: { readonly id: string }) {
+    try {
+      await client.jetstream().publish(`tasks.${TYPE}.queue`, JSON.stringify(spec), { msgID: spec.id, timeout: 2_000 })
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  async function send(spec: { readonly id: string }, chance: Random.Random) {
+    const member = chance.pick(members.filter(({ isUp }) => isUp))
+    if (member === undefined) return false
+    const answer = await Promise.race([Node.ask(member.dataDir, "POST", "/tasks", spec), sleep(2_000)])
+    if (answer === undefined || answer.status >= 500) return false
+    if (answer.status !== 200) throw new Error(`${spec.id} was refused: ${JSON.stringify(answer)}`)
+    return true
+  }
+
+  /** One after the other begins; several last at once. Completes when all of them are over. */
+  async function befall(servers: ReadonlyArray<Server>, client: NatsConnection) {
+    const count: Record<string, number> = {}
+    const lasting = new Set<Promise<void>>()
+    const free = () => ({
+      nodes: members.filter(({ busy }) => !busy),
+      servers: servers.filter(({ busy }) => !busy)
+    })
+    const pick = <A>(from: ReadonlyArray<A>, who: number) => from[Math.floor(who * from.length)]
+    // The first is to come in the middle of work.
+    while (!members.some((member) => member.calls().length > 0)) await sleep(100)
+    for (const [index, trouble] of troubles.entries()) {
+      const { kind, lasts, who } = trouble
+      const onServers = kind.toLowerCase().includes("server") || kind === "leaderKilled"
+      // A cluster goes on without one of its servers, and one node at least is left alone.
+      while (onServers ? !(await areWell(servers)) : free().nodes.length < Math.min(2, members.length))
+        await Promise.race([...lasting, sleep(200)])
+      const now = free()
+      const targets: ReadonlyArray<Member | Server> =
+        kind === "allServersKilled"
+          ? servers
+          : kind === "leaderKilled"
+            ? [(await leaderOf(servers, client)) ?? pick(now.servers, who)].flatMap((one) => one ?? [])
+            : onServers
+              ? [pick(now.servers, who)].flatMap((one) => one ?? [])
+              : [pick(now.nodes, who)].flatMap((one) => one ?? [])
+      count[kind] = (count[kind] ?? 0) + 1
+      log(`${index + 1} of ${rounds}: ${kind} ${targets.map(({ name }) => name)} for ${lasts} ms, ${seconds()} s`)
+      for (const target of targets) target.busy = true
+      const over = Promise.all(targets.map((target) => bear(trouble, target))).then(
+        () => {
+          for (const target of targets) target.busy = false
+          lasting.delete(over)
+        },
+        (error: unknown) => {
+          problems.push(`${kind} ${targets.map(({ name }) => name)}: ${error}`)
+          lasting.delete(over)
+        }
+      )
+      lasting.add(over)
+      await sleep(trouble.pause)
+    }
+    await Promise.all(lasting)
+    return count
+  }
+
+  async function bear({ cut, kind, lasts }: Plan.Trouble, target: Member | Server): Promise<void> {
+    if (kind === "nodeCut" || kind === "serverCut") {
+      if (!isLinked(target.place)) throw new Error("it has no link")
+      target.place.cut(cut)
+      await sleep(lasts)
+      return target.place.mend()
+    }
+    if (target instanceof Member) {
+      if (kind === "nodeKilled") {
+        await target.kill()
+        await sleep(lasts)
+        return target.start()
+      }
+      target.halt()
+      await sleep(lasts)
+      return target.goOn()
+    }
+    const does = (effect: Effect.Effect<void>) => Effect.runPromise(effect)
+    if (kind === "serverPaused") {
+      await does(target.halt)
+      await sleep(lasts)
+      return does(target.goOn)
+    }
+    await does(target.kill)
+    await sleep(lasts)
+    await does(target.start)
+  }
+
+  /**
+   * None is away, and each has all that it is to have. One that is still being told what it missed has perhaps said already
+   * that it has it: a server of the 2.9 line that comes to lead then makes the others forget it too. So troubles of servers come one
+   * after the other, unless they are to come as they like.
+   */
+  async function areWell(servers: ReadonlyArray<Server>) {
+    if (servers.some(({ busy }) => busy)) return false
+    if (options.careless === true || servers.length === 1) return true
+    const healthy = await Promise.all(
+      servers.map(async ({ log, place }) => {
+        const port = [...log().matchAll(/Starting http monitor on \S+:(\d+)/g)].at(-1)?.[1]
+        const asked = fetch(`http://${place.address}:${port}/healthz`, { signal: AbortSignal.timeout(1_000) })
+        return asked.then(
+          ({ ok }) => ok,
+          () => false
+        )
+      })
+    )
+    return healthy.every((ok) => ok)
+  }
+
+  /** Of the stream that the tasks stand in. */
+  async function leaderOf(servers: ReadonlyArray<Server>, client: NatsConnection) {
+    try {
+      const { cluster } = await (await client.jetstreamManager({ checkAPI: false })).streams.info(`KV_${BUCKET}`)
+      return servers.find(({ busy, name }) => name === cluster?.leader && !busy)
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Completes when all have ended and been told of. */
+  async function finish(client: NatsConnection): Promise<Records | undefined> {
+    const until = performance.now() + PATIENCE + tasks.length * PATIENCE_EACH
+    let said = 0
+    for (;;) {
+      const records = await read(client, BUCKET).catch((error: unknown) => void log(`not to be read: ${error}`))
+      if (records !== undefined) {
+        const open = records.keys.filter(isOpen).length
+        const there = records.keys.filter(({ key }) => key.startsWith("task.")).length
+        if (open === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
+        if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${seconds()} s`)
+        said = performance.now()
+      }
+      if (performance.now() > until) {
+        problems.push("not all was done in time")
+        await describe(client)
+        return records ?? undefined
+      }
+      await sleep(LOOK)
+    }
+  }
+
+  /** For whoever looks for the reason: the streams, their consumers, and what each node knows. */
+  async function describe(client: NatsConnection) {
+    const say = (name: string, what: unknown) =>
+      writeFileSync(join(dir, `${name}.json`), JSON.stringify(what ?? null, undefined, 1))
+    const nothing = (error: unknown) => String(error)
+    const manager = await client.jetstreamManager({ checkAPI: false })
+    const streams = await manager.streams.list().next().catch(nothing)
+    say("streams", streams)
+    say("consumers", await manager.consumers.list(`KV_${BUCKET}`).next().catch(nothing))
+    say("records", await read(client, BUCKET).catch(nothing))
+    for (const { dataDir, name } of members)
+      say(name, await Promise.race([Node.ask(dataDir, "GET", "/tasks?limit=1000"), sleep(LOOK * 10)]))
+  }
+
+  /** A sentence for each that is. */
+  async function nothingLeft(): Promise<ReadonlyArray<string>> {
+    const until = performance.now() + GUARDIAN_TIME
+    for (;;) {
+      const left = members.flatMap((member) =>
+        member.alive().map((each) => `${member.name} has left ${JSON.stringify(each)}`)
+      )
+      if (left.length === 0 || performance.now() > until) return left
+      await sleep(100)
+    }
+  }
+}
