@@ -168,6 +168,11 @@ export class JetStreamBucket {
     return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
   }
 
+  /** Kept by several servers. */
+  get replicated(): boolean {
+    return this.options.replicas > 1
+  }
+
   /** False while a write is tried again and again. */
   reachable(): boolean {
     return this.unanswered === 0
@@ -248,9 +253,11 @@ export class JetStreamBucket {
       const there = await this.readMarked(key)
       if (there.id === value.id) return there.to
       if (there.id !== over) {
-        // Where something was written over it, it has stood there: another one has put it in its place. Else it was decided
-        // on what was true long ago, and comes to nothing.
-        return (await this.readAt(this.fence(key, value.id))).revision === 0 ? undefined : value.revision + 1
+        // Where something was written over it, it has stood there: another one has put it in its place.
+        if ((await this.readAt(this.fence(key, value.id))).revision !== 0) return value.revision + 1
+        // Else it was decided on what was true long ago, and comes to nothing; or the servers have lost what it is to stand
+        // over, which nobody can have taken away because that would have been decided in its place.
+        if (there.to !== 0) return undefined
       }
       if (this.givenUp(until))
         throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${key} cannot be written over` })
@@ -369,15 +376,18 @@ export class JetStreamBucket {
   }
 
   /**
-   * Takes what was written up to this revision away, without a trace. Nobody may need it. Message by message: a server of
-   * the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
+   * Takes what was written up to this revision away, without a trace. Nobody may need it. With replicas message by message:
+   * a server of the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
    */
   async sweep(filter: string, upTo = Number.POSITIVE_INFINITY): Promise<void> {
     const pattern = `${this.prefix}${filter}`
-    const { state } = pattern.endsWith(">")
-      ? await this.jsm.streams.info(this.stream, { subjects_filter: pattern })
-      : { state: { subjects: { [pattern]: 1 } } }
-    for (const subject of Object.keys(state.subjects ?? {})) {
+    if (this.options.replicas === 1) {
+      const seq = Number.isFinite(upTo) ? { seq: upTo + 1 } : {}
+      await this.jsm.streams.purge(this.stream, { filter: pattern, ...seq })
+      return
+    }
+    for (const key of filter.endsWith(">") ? await this.keys(filter) : [filter]) {
+      const subject = `${this.prefix}${key}`
       const { revision } = await this.readAt({ stream: this.stream, subject })
       if (revision !== 0 && revision <= upTo) await this.jsm.streams.deleteMessage(this.stream, revision, false)
     }
