@@ -12,6 +12,7 @@ import {
   Fiber,
   type FileSystem,
   Layer,
+  Option,
   type Path,
   Schema,
   type Scope,
@@ -46,6 +47,7 @@ import { isFinal, type TaskResult } from "./domain/Task.ts"
 import { VERSION } from "./domain/Version.ts"
 import { brief, type Event, type Published } from "./event/Event.ts"
 import { EventBus } from "./event/EventBus.ts"
+import { Edge, type Standing } from "./fleet/Edge.ts"
 import { Fleet, FleetVoice, type Self } from "./fleet/Fleet.ts"
 import { FleetHome } from "./fleet/FleetHome.ts"
 import * as FleetLedger from "./fleet/FleetLedger.ts"
@@ -182,6 +184,8 @@ export class MisterSmith extends Context.Service<
      */
     readonly drain: Effect.Effect<void>
     readonly draining: Effect.Effect<boolean>
+    /** What this node does among others at the moment, and what it keeps for them where it cannot reach them. */
+    readonly standing: () => Standing
     /** Completes when a `drain`, whoever asked for it, has. */
     readonly drained: Effect.Effect<void>
     /** Fails when the tree has given up; never succeeds before the Layer's Scope closes. */
@@ -302,6 +306,7 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
   const moves = yield* Moves
   const drained = yield* Deferred.make<void>()
   const routing = yield* Routing.Routing
+  const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
   let draining = false
   const { agent: find, ended, explain, limit, pause, resume, start, stop, tree, usage } = yield* AgentTree
   const parts = yield* Effect.context<AgentPool | AgentTree | EventBus>()
@@ -417,6 +422,11 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
       return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
     }),
     draining: Effect.sync(() => draining),
+    standing: () => {
+      if (ledger.here?.shared !== true) return {}
+      const { mode, ...waiting } = edge.state()
+      return { mode: draining ? "draining" : mode, waiting }
+    },
     drained: Deferred.await(drained),
     events: bus.subscribe,
     ended

@@ -17,6 +17,7 @@ import { SocketUnusable } from "./AdminError.ts"
 import { routes } from "./Handlers.ts"
 import { socketIn, tooLong } from "./Socket.ts"
 import { SocketHttp } from "./SocketHttp.ts"
+import type { NodeView } from "./TreeView.ts"
 
 /** The largest body, in bytes: a prompt of its greatest length with every character escaped, and a schema. */
 export const MAX_BODY = 8 * 1024 * 1024
@@ -32,15 +33,19 @@ const GRACE = 1000
  */
 export const serve = Effect.fn("AdminServer.serve")(function* ({
   dataDir,
-  name
+  name,
+  standing
 }: {
   readonly dataDir: string
   readonly name: string
+  /** How the node is among others, at this moment. */
+  readonly standing?: () => Pick<Partial<NodeView>, "mode" | "waiting">
 }) {
   const socket = socketIn(dataDir)
   if (tooLong(socket)) return yield* new SocketUnusable({ socket, reason: "its path is too long" })
   const listen = yield* (yield* SocketHttp).listen
-  const self = { name, version: VERSION, pid: process.pid, dataDir, startedAt: yield* Clock.currentTimeMillis }
+  const fixed = { name, version: VERSION, pid: process.pid, dataDir, startedAt: yield* Clock.currentTimeMillis }
+  const self = () => ({ ...fixed, ...standing?.() })
   const closing = yield* Deferred.make<void>()
   const attempt = <A>(act: () => A) =>
     Effect.try({ try: act, catch: (error) => new SocketUnusable({ socket, reason: reasonOf(error) }) })

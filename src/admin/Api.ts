@@ -141,6 +141,7 @@ const tasks = HttpApiGroup.make("tasks", { topLevel: true })
         state: Schema.optionalKey(TaskStateView),
         type: Schema.optionalKey(Schema.String),
         agent: Schema.optionalKey(Schema.String),
+        node: Schema.optionalKey(Schema.String),
         label: Schema.optionalKey(Schema.ArrayEnsure(Label)),
         limit: Schema.optionalKey(Count)
       },

@@ -62,14 +62,16 @@ const tasks = (closing: Deferred.Deferred<void>) =>
               Effect.mapError(only(TaskConflict, TaskInvalid, FileUnusable, LedgerFull, LedgerUnusable))
             )
         },
-        tasks: ({ query: { agent, label = [], limit = LISTED, state, type } }) =>
-          operated.tasks({ agent, labels: labelsOf(label), limit: limit + 1, states: state && [state], type }).pipe(
-            Effect.map((found) => ({
-              tasks: found.slice(0, limit).reverse().map(summaryOf),
-              more: found.length > limit
-            })),
-            Effect.mapError(only(LedgerUnusable))
-          ),
+        tasks: ({ query: { agent, label = [], limit = LISTED, node, state, type } }) =>
+          operated
+            .tasks({ agent, node, labels: labelsOf(label), limit: limit + 1, states: state && [state], type })
+            .pipe(
+              Effect.map((found) => ({
+                tasks: found.slice(0, limit).reverse().map(summaryOf),
+                more: found.length > limit
+              })),
+              Effect.mapError(only(LedgerUnusable))
+            ),
         task: ({ params: { id } }) =>
           Effect.zipWith(operated.task(id), operated.attempts(id), storyOf).pipe(
             Effect.mapError(only(TaskUnknown, LedgerUnusable))
@@ -158,7 +160,7 @@ const agents = HttpApiBuilder.group(
   })
 )
 
-const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
+const node = (self: () => NodeView, closing: Deferred.Deferred<void>) =>
   HttpApiBuilder.group(
     Api,
     "node",
@@ -170,9 +172,9 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
       const running = Effect.flatMap(operated.agents, ({ length }) =>
         Effect.mapError(operated.tasks({ states: ["running"], limit: length }), only(LedgerUnusable))
       )
-      const run = self.startedAt.toString(36)
+      const run = self().startedAt.toString(36)
       return handlers.handleAll({
-        node: () => Effect.succeed(self),
+        node: () => Effect.sync(self),
         tree: Effect.fnUntraced(function* () {
           const tree = yield* operated.tree
           const agents = yield* Effect.forEach(yield* operated.agents, (agent) =>
@@ -181,7 +183,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
               Effect.map((usage) => ({ ...agent, usage }))
             )
           )
-          return treeOf(self, tree, agents, yield* running)
+          return treeOf(self(), tree, agents, yield* running)
         }),
         nodes: () => Effect.mapError(operated.nodes, only(RegistryUnusable)),
         drain: Effect.fnUntraced(function* () {
@@ -201,7 +203,7 @@ const node = (self: NodeView, closing: Deferred.Deferred<void>) =>
           return HttpServerResponse.stream(
             Stream.make(
               BEGIN,
-              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self.startedAt })] : [])
+              ...(other ? [sse(run, { type: "events.gap", missed: 0, seq: 0, at: self().startedAt })] : [])
             ).pipe(
               Stream.concat(
                 events.pipe(
@@ -245,7 +247,7 @@ const typed = HttpApiMiddleware.layerSchemaErrorTransform(Typed, (error, { endpo
 })
 
 /** All routes, and the OpenAPI document. Whoever waits is let go when `closing` is done. */
-export const routes = (self: NodeView, closing: Deferred.Deferred<void>) =>
+export const routes = (self: () => NodeView, closing: Deferred.Deferred<void>) =>
   HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
     Layer.provide([tasks(closing), agents, node(self, closing)]),
     Layer.provide(typed)

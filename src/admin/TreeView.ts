@@ -1,6 +1,7 @@
 /** The supervision tree and the agents in it as they travel. */
 import { Schema } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import { NODE_MODES } from "../message/Status.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { SupervisorInfo } from "../supervision/Snapshot.ts"
 import type { TaskRecord } from "../task/TaskLedger.ts"
@@ -12,7 +13,11 @@ export const NodeView = Schema.Struct({
   version: Schema.String,
   pid: Schema.Finite,
   dataDir: Schema.String,
-  startedAt: Schema.Finite
+  startedAt: Schema.Finite,
+  /** What it does at the moment, among others; left out by one that is alone. */
+  mode: Schema.optionalKey(Schema.Literals(NODE_MODES)),
+  /** What it keeps for its fleet, which it cannot reach: ends of attempts, tasks of its own, events. */
+  waiting: Schema.optionalKey(Schema.Struct({ reports: Schema.Finite, tasks: Schema.Finite, events: Schema.Finite }))
 })
 export type NodeView = typeof NodeView.Type
 

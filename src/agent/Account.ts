@@ -9,7 +9,7 @@
  *
  * Nothing here is made of a secret: an account is a name that a person has given, or the one of this node's own agents.
  */
-import { Clock, Context, Duration, Effect, Layer, Option, Queue, Schema, type Scope } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Layer, Option, Queue, Schema, type Scope } from "effect"
 import { brief } from "../event/Event.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
@@ -27,6 +27,8 @@ export const FIRST_WAIT = 1_000
 export const LONGEST_UNKNOWN = 5 * 60_000
 /** How often it is looked at what other nodes have met. */
 export const LOOK = Duration.seconds(5)
+/** The same where this node may not: each time is told. */
+const DENIED = Duration.minutes(1)
 /** The clock of the machine may be set: it is read again at least so often while something is waited for. */
 const RECHECK = Duration.minutes(1)
 /** How long what is over stays in the store: by another node's clock it may not be over yet. */
@@ -53,6 +55,7 @@ export interface Limit {
 export class Accounts extends Context.Service<
   Accounts,
   {
+    /** From the first time on that it is asked about a named account it is looked at what other nodes have met. */
     limitOf(account: string | undefined): Limit | undefined
     readonly limits: () => ReadonlyArray<Limit>
     /** An agent was told to wait; `resetsAt` in seconds since the epoch, where the API has said it. */
@@ -79,7 +82,7 @@ const make = Effect.fnUntraced(function* (node: string) {
   /** Waits in a row whose length the API has not said. */
   const inARow = new Map<string, number>()
   /** Somebody here uses an account that has a name. */
-  let named = false
+  const named = Deferred.makeUnsafe<void>()
   /** Not in the shared store yet. */
   const unsaid = new Set<string>()
   const reviewers = new Set<Effect.Effect<void>>()
@@ -169,22 +172,25 @@ const make = Effect.fnUntraced(function* (node: string) {
   )
   if (shared !== undefined) {
     let said = false
-    const again = Effect.suspend(() => (named ? look(shared) : Effect.void)).pipe(
+    const again = look(shared).pipe(
       Effect.andThen(Effect.sync(() => (said = false))),
-      Effect.catch(({ message }) =>
+      Effect.as(LOOK),
+      Effect.catch(({ message, problem }) =>
         Effect.suspend(() => {
-          if (said) return Effect.void
+          const tell = said
+            ? Effect.void
+            : inModule("agent")(Effect.logWarning(`limits of accounts are not shared: ${message}`))
           said = true
-          return inModule("agent")(Effect.logWarning(`limits of accounts are not shared: ${message}`))
+          return Effect.as(tell, problem === "denied" ? DENIED : LOOK)
         })
       )
     )
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(again, Effect.sleep(LOOK))))
+    yield* Effect.forkScoped(Effect.andThen(Deferred.await(named), Effect.forever(Effect.flatMap(again, Effect.sleep))))
   }
 
   return Accounts.of({
     limitOf: (account = OWN) => {
-      named ||= account !== OWN
+      if (account !== OWN) Deferred.doneUnsafe(named, Exit.void)
       return limits.get(account)
     },
     limits: () => [...limits.values()],

@@ -238,6 +238,8 @@ export const make = Effect.fn("Agent.make")(function* (
   let underneath: AgentState | undefined
 
   const accounts = yield* Accounts
+  // So that it is known before there is a CLI.
+  accounts.limitOf(spec.account)
   /** Who is ready, but may not begin: its account must wait. */
   const orThrottled = (to: AgentState, reason: string): readonly [AgentState, string] => {
     const limit = to === "idle" ? accounts.limitOf(current.spec.account) : undefined

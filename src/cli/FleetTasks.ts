@@ -29,10 +29,11 @@ const withTasks = <A, E, R>(
 ) => withFleet(where, fleet, ({ ledger }) => Effect.flatMap(ledger, use))
 
 export const tasksOfFleet = Effect.fn("cli.tasksOfFleet")(function* (input: TasksInput & OfFleet) {
-  const { agent, label, limit, state, type } = input
+  const { agent, label, limit, node, state, type } = input
   const found = yield* withTasks(input, ({ list }) =>
     list({
       agent: Option.getOrUndefined(agent),
+      node: Option.getOrUndefined(node),
       labels: label.length === 0 ? undefined : labelsOf(label),
       limit: limit + 1,
       states: Option.isSome(state) ? [state.value] : undefined,

@@ -13,6 +13,10 @@ type FleetEvent = Extract<
       | "fleet.suspected"
       | "fleet.dead"
       | "fleet.back"
+      | "fleet.mode"
+      | "outbox.kept"
+      | "outbox.refused"
+      | "outbox.lost"
   }
 >
 
@@ -41,9 +45,31 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
         tasks === 0 ? "" : `; ${tasks === 1 ? "the task" : `the ${tasks} tasks`} that it had are queued again`
       return p("red", `node ${event.node} counts as dead, silent for ${seconds(event.silenceMillis)}${held}`)
     }
+    case "fleet.mode":
+      return modeLine(event, p)
+    case "outbox.kept":
+      return p(
+        "yellow",
+        `task ${event.task}: its attempt ${event.attempt} is over, and the fleet is told when it can be`
+      )
+    case "outbox.refused":
+      return p(
+        "yellow",
+        `task ${event.task}: what was done here in attempt ${event.attempt} is dropped: ${event.fault.message}`
+      )
+    case "outbox.lost":
+      return p("yellow", `${event.events} events were not told to the fleet: more were waiting than may`)
     case "fleet.back":
       return `node ${event.node}, which ${event.was === "dead" ? "counted as dead" : "was suspected"}, is back`
   }
+}
+
+const modeLine = ({ reason, reports, tasks, to }: Extract<FleetEvent, { type: "fleet.mode" }>, p: Paint) => {
+  if (to === "full") return `fleet: this node works with the others again`
+  const waiting = reports + tasks === 0 ? "" : `; ${reports} ends of attempts and ${tasks} of its own tasks wait`
+  return to === "no_new_work"
+    ? p("yellow", `fleet: this node finishes what it has, and takes no more: ${reason}${waiting}`)
+    : p("yellow", `fleet: this node goes on by itself: ${reason}${waiting}`)
 }
 
 /** Undefined where nobody else had bid. */

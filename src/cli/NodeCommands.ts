@@ -98,6 +98,7 @@ const tasks = Command.make(
     state: Flag.Literals("state", TASK_STATES).pipe(Flag.withDescription("Only those in this state"), Flag.optional),
     type: text("type", "TYPE", "Only those of this type"),
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
+    node: text("node", "NODE", "Of a fleet: only those that this node performs, or did last"),
     label: labels("Only those with this label. May be repeated: with all of them"),
     limit: Flag.Int("limit").pipe(
       Flag.withDescription("The latest so many. Default 100"),

@@ -153,6 +153,10 @@ const sentence = (event: Published, p: Paint): string | undefined => {
     case "fleet.suspected":
     case "fleet.dead":
     case "fleet.back":
+    case "fleet.mode":
+    case "outbox.kept":
+    case "outbox.refused":
+    case "outbox.lost":
       return fleetLine(event, p)
     case "account.limited":
       return p("yellow", `account ${event.account}: waits until ${new Date(event.until).toISOString()}: ${event.why}`)

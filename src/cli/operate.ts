@@ -12,7 +12,7 @@ export const operate = Effect.fn("cli.operate")(function* ({ dataDir, name }: Co
   const smith = yield* MisterSmith
   const { nodes } = yield* Fleet
   const operated = Operated.of({ ...smith, nodes, tasks: smith.tasksWhere, reload })
-  yield* AdminServer.serve({ dataDir, name }).pipe(
+  yield* AdminServer.serve({ dataDir, name, standing: smith.standing }).pipe(
     Effect.provideService(Operated, operated),
     Effect.catchTag("SocketUnusable", ({ hint, message }) =>
       inModule("admin")(Effect.logWarning(`${message} (hint: ${hint})`))

@@ -15,6 +15,8 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
       if (json) return yield* Effect.forEach(rows, ({ line }) => jsonLine(line), { discard: true })
       const { dataDir, name, pid, startedAt, version } = harmless(view.node)
       yield* out(`${p("bold", name)} ${version}, pid ${pid}, up ${age(Date.now() - startedAt)}, ${dataDir}`)
+      const standing = standingLine(view.node)
+      if (standing !== undefined) yield* out(p("yellow", standing))
       yield* out(
         table(
           TITLES,
@@ -25,6 +27,13 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
     })
   )
 })
+
+/** Undefined where there is nothing to be said: it does all that it can. */
+const standingLine = ({ mode = "full", waiting }: TreeView["node"]): string | undefined => {
+  if (mode === "full") return undefined
+  const { events = 0, reports = 0, tasks = 0 } = waiting ?? {}
+  return `mode ${mode}: ${reports} ends of attempts, ${tasks} tasks and ${events} events wait for the fleet`
+}
 
 const TITLES = ["NAME", "STATE", "TASK", "SESSION", "RESTARTS", "AGE", "CPU", "MEMORY", "COST", "LAST FAILURE"]
 

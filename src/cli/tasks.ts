@@ -11,6 +11,7 @@ export interface TasksInput {
   readonly state: Option.Option<TaskState>
   readonly type: Option.Option<string>
   readonly agent: Option.Option<string>
+  readonly node: Option.Option<string>
   readonly label: ReadonlyArray<string>
   readonly limit: number
   readonly json: boolean
@@ -18,7 +19,7 @@ export interface TasksInput {
 }
 
 export const tasks = Effect.fn("cli.tasks")(function* (input: TasksInput) {
-  const { agent, label, limit, state, type, where } = input
+  const { agent, label, limit, node: on, state, type, where } = input
   yield* withNode(
     where,
     Effect.fnUntraced(function* (node) {
@@ -27,6 +28,7 @@ export const tasks = Effect.fn("cli.tasks")(function* (input: TasksInput) {
         ...(Option.isSome(state) ? { state: state.value } : {}),
         ...(Option.isSome(type) ? { type: type.value } : {}),
         ...(Option.isSome(agent) ? { agent: agent.value } : {}),
+        ...(Option.isSome(on) ? { node: on.value } : {}),
         ...(label.length === 0 ? {} : { label })
       }
       yield* showTasks(yield* node.ask((client) => client.tasks({ query })), input)
@@ -36,13 +38,13 @@ export const tasks = Effect.fn("cli.tasks")(function* (input: TasksInput) {
 
 export const showTasks = Effect.fnUntraced(function* (
   { more, tasks }: { readonly tasks: ReadonlyArray<TaskSummary>; readonly more: boolean },
-  { agent, json, label, state, type }: Pick<TasksInput, "agent" | "json" | "label" | "state" | "type">
+  { agent, json, label, node, state, type }: Pick<TasksInput, "agent" | "json" | "label" | "node" | "state" | "type">
 ) {
   const p = yield* painter
   if (json) yield* Effect.forEach(tasks, jsonLine, { discard: true })
   else if (tasks.length === 0 && !more)
     yield* out(
-      Option.isSome(type) || Option.isSome(agent) || label.length > 0
+      [agent, node, type].some(Option.isSome) || label.length > 0
         ? "there are no such tasks"
         : Option.isSome(state)
           ? `no task is ${state.value}`

@@ -75,6 +75,8 @@ export type Event =
       readonly to: TaskState
       readonly attempt: number
       readonly agent: string | undefined
+      /** In a fleet, the node of this agent. */
+      readonly node?: string
       readonly reason: FaultReport | undefined
       /** When a parked task is due, milliseconds since the epoch. */
       readonly dueAt: number | undefined

@@ -14,12 +14,18 @@ export interface EdgeState {
   readonly events: number
 }
 
+/** As it is said: a node that shares no ledger says nothing. */
+export interface Standing {
+  readonly mode?: EdgeMode | "draining"
+  readonly waiting?: Omit<EdgeState, "mode">
+}
+
 export class Edge extends Context.Service<
   Edge,
   {
     readonly state: () => EdgeState
-    /** Where events are kept, and the stream in which the fleet has them. */
-    readonly events: { readonly outbox: Outbox; readonly stream: string } | undefined
+    /** Where events are kept that are told late; undefined where none is. */
+    readonly events: { readonly outbox: Outbox } | undefined
   }
 >()("mister-smith/fleet/Edge") {
   static readonly none = Edge.of({

@@ -15,8 +15,10 @@ export const make = Effect.fnUntraced(function* (
     const now = control.state === "up"
     if (now === up) return
     up = now
-    Deferred.doneUnsafe(changed, Effect.void)
+    const told = changed
     changed = Deferred.makeUnsafe()
+    // Whoever waits goes on within this call.
+    Deferred.doneUnsafe(told, Effect.void)
   })
   yield* Effect.forkScoped(Stream.runForEach(statuses, () => look))
   const becomes = (wanted: boolean): Effect.Effect<void> =>

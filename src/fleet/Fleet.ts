@@ -2,7 +2,7 @@
  * This node among others: it says that it is there and how it is with every heartbeat, lets its agents be told, and knows who
  * else is there. It begins when the node has, and ends before: a node that stops is not listed while its agents are ended.
  */
-import { Clock, Context, Duration, Effect, Exit, Layer, type Redacted, Scope, Stream } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Layer, Option, type Redacted, Scope, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import type { Fault } from "../domain/Fault.ts"
 import { VERSION } from "../domain/Version.ts"
@@ -14,9 +14,11 @@ import { inModule } from "../observability/Log.ts"
 import type { PeerState } from "../supervision/Peers.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
 import * as Commands from "./Commands.ts"
+import { Edge } from "./Edge.ts"
 import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
+import * as LateEvents from "./LateEvents.ts"
 import { Lease } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
 import * as Registry from "./Registry.ts"
@@ -65,7 +67,9 @@ export class FleetVoice extends Context.Service<
         })
         const router = yield* speech.router([])
         const { subjects } = speech
-        yield* Telling.tell(events, { node, roster, router, subjects, flush: wire.transport.flush })
+        const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
+        const late = yield* LateEvents.make(edge, yield* SecureRandom, yield* speech.surely, subjects)
+        yield* Telling.tell(events, { node, roster, router, subjects, late, flush: wire.transport.flush })
         return { roster, speech }
       })
     )
@@ -89,6 +93,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const { roster, speech } = yield* FleetVoice
   const lease = yield* Lease
   const steered = yield* Steered
+  const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
   const ledger = yield* TaskLedger
   const random = yield* SecureRandom
   const life = yield* random.uuidV7()
@@ -121,12 +126,15 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
     return {
       node,
       version: VERSION,
-      mode: draining ? "draining" : "full",
+      mode: draining ? "draining" : edge.state().mode,
       startedAt,
       beat,
       everyMillis: Math.round(Duration.toMillis(settings.heartbeat)),
       agents: agents.length,
-      slots: { total: up.length, free: draining ? 0 : up.filter(({ state }) => state === "idle").length },
+      slots: {
+        total: up.length,
+        free: draining || edge.state().mode === "no_new_work" ? 0 : up.filter(({ state }) => state === "idle").length
+      },
       running: roster.running(),
       ...(leads === undefined ? {} : { leads }),
       taskTypes: anyType ? [] : distinct(up.flatMap(({ taskTypes }) => taskTypes)),

@@ -54,3 +54,20 @@ export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault
 
 /** As where no running node can be reached. */
 const UNREACHABLE = 3
+
+/** The stream that is to keep a message refuses it. */
+export class Unacknowledged extends Schema.TaggedError<Unacknowledged, Fault>("mister-smith/Unacknowledged")(
+  "Unacknowledged",
+  { subject: Schema.String, reason: Schema.String }
+) {
+  static {
+    follow(this, {
+      severity: "medium",
+      recovery: "retry",
+      hint: "see the stream of events of this fleet: its storage, and the limits of the account"
+    })
+  }
+  override get message() {
+    return `the stream does not take what is published on "${this.subject}": ${this.reason}`
+  }
+}

@@ -18,6 +18,7 @@ import { KEPT, type Kept } from "../task/LedgerStore.ts"
 import * as Outbox from "../task/Outbox.ts"
 import * as SqliteLedger from "../task/SqliteLedger.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import type { TaskFilter } from "../task/TaskRecord.ts"
 import { Edge } from "./Edge.ts"
 import * as EdgeLink from "./EdgeLink.ts"
 import type { Self } from "./Fleet.ts"
@@ -51,6 +52,9 @@ const own = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
     TaskLedger,
     Effect.map(TaskLedger, (ledger) => ({
       ...ledger,
+      // All that stands in it is of this node, which is written nowhere.
+      list: ({ node, ...filter }: TaskFilter = {}) =>
+        node === undefined || node === self.node ? ledger.list(filter) : Effect.succeed([]),
       here: { node: self.node, shared: false, lastNode: () => undefined }
     }))
   ).pipe(
@@ -67,6 +71,8 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       if (wire?.connections === undefined) return yield* Effect.die("a node without servers shares no ledger")
       const { connections } = wire
       const { edge } = settings
+      // Of one that does nothing by itself there is little to be told late.
+      const keepsEvents = edge.whenCutOff === "storeAndForward" && edge.outbox.events > 0
       const around = yield* Effect.context<EventBus | SecureRandom>()
       const storesAndForwards = edge.whenCutOff === "storeAndForward"
       const home = yield* homeOf(dataDir)
@@ -98,6 +104,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
           },
           bounds,
           linked: link.isUp,
+          events: keepsEvents,
           outsiders
         }).pipe(Effect.provide(connections))
       )
@@ -148,7 +155,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       return Context.make(TaskLedger, made.ledger).pipe(
         Context.add(Edge, {
           state: () => ({ mode: made.mode(), ...made.waiting(), events: outbox.counts().events }),
-          events: edge.outbox.events === 0 ? undefined : { outbox, stream: `${bucket}-events` }
+          events: keepsEvents ? { outbox } : undefined
         })
       )
     })

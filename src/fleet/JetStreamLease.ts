@@ -24,6 +24,8 @@ import { LeaseLost, LeaseUnusable } from "./LeaseError.ts"
 export const BUCKET = "mister-smith-lease"
 /** How often it is looked, or renewed, in the time of a lease. */
 const LOOKS = 3
+/** Before who may not is asked again: each time is told at the servers, and here. */
+const DENIED = Duration.minutes(1)
 /** How long a node that ends may take to hand the lease on. */
 const GOOD_BYE = "1 second"
 /** Who leads. */
@@ -149,7 +151,8 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         if (looks >= LOOKS) return found
         before = found
       }
-      yield* Effect.sleep(lease / LOOKS)
+      const denied = Result.isFailure(answer) && answer.failure.problem === "denied"
+      yield* Effect.sleep(denied ? DENIED : lease / LOOKS)
     }
   })
 
@@ -178,6 +181,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         if (revision === undefined) return yield* Effect.andThen(end, Effect.fail(lost))
         last = revision
         since = now
+        return revision
       },
       // Whoever is interrupted would not know what is last.
       Effect.uninterruptible,
@@ -191,8 +195,9 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
         const others = known.has(at) ? 0 : yield* ask((bucket) => othersThan(bucket, at))
         const full = refusal(key, value, others)
         if (full !== undefined) return yield* full
-        yield* next(at, { epoch, value })
+        const place = yield* next(at, { epoch, value })
         known.add(at)
+        return place
       })
     }
     const renewed = Effect.forever(Effect.andThen(Effect.sleep(lease / LOOKS), next(LEADER, { leader: node, epoch })))

@@ -35,8 +35,8 @@ export interface Led {
 /** The time in which this node leads. */
 export interface Term {
   readonly epoch: number
-  /** Written in this term, or refused: LeaseLost. What is LeaseUnusable and "cannot be reached" may have been written, in this term. */
-  put(key: string, value: string): Effect.Effect<void, LeaseLost | LeaseUnusable | LeaseFull>
+  /** Written in this term, or refused: LeaseLost. Answers with its place in the order of all that leaders write. What is LeaseUnusable and "cannot be reached" may have been written, in this term. */
+  put(key: string, value: string): Effect.Effect<number, LeaseLost | LeaseUnusable | LeaseFull>
 }
 
 export interface LeaseShape {
@@ -98,6 +98,7 @@ export const whileReigning =
 const memory = Effect.fnUntraced(function* (node: string) {
   const values = new Map<string, Led>()
   const epoch = 1
+  let writes = 0
   const held: Held = { leader: node, epoch, mine: true }
   const reign: Reign = {
     epoch,
@@ -107,7 +108,7 @@ const memory = Effect.fnUntraced(function* (node: string) {
         const full = refusal(key, value, values.has(key) ? 0 : values.size)
         if (full !== undefined) return Effect.fail(full)
         values.set(key, { value, epoch })
-        return Effect.void
+        return Effect.succeed(++writes)
       })
   }
   return Lease.of({

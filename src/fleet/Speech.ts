@@ -8,12 +8,15 @@ import * as SigningSettings from "../message/SigningSettings.ts"
 import type { AgentStatus } from "../message/Status.ts"
 import * as Subject from "../message/Subject.ts"
 import type { TransportShape } from "../transport/Transport.ts"
+import { Unacknowledged } from "./FleetError.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 
 export interface Speech {
   readonly subjects: Subject.Subjects
   /** A router with these handlers, over the same links, with the same signatures. */
   router(handlers: ReadonlyArray<MessageRouter.Handler>): Effect.Effect<MessageRouter.RouterShape, never, SecureRandom>
+  /** What it publishes has arrived: a stream has acknowledged it, under the id of its message, or there is none. */
+  readonly surely: Effect.Effect<MessageRouter.RouterShape, never, SecureRandom>
 }
 
 /** Who speaks, such as `node:edge-1`, and with what. */
@@ -36,7 +39,8 @@ export const make = Effect.fnUntraced(function* (
   const port = portOf(transport, subjects)
   return {
     subjects,
-    router: (handlers) => MessageRouter.make(port, { source, subjects, handlers, ...signatures })
+    router: (handlers) => MessageRouter.make(port, { source, subjects, handlers, ...signatures }),
+    surely: MessageRouter.make(surePort(transport, port), { source, subjects, handlers: [], ...signatures })
   }
 })
 
@@ -60,6 +64,32 @@ export const statusOf = (
     Effect.map(({ body }) => (body.done ? body.status : undefined)),
     Effect.orElseSucceed(() => undefined)
   )
+/** How long a stream may take to acknowledge a message. */
+const ACKNOWLEDGED = "5 seconds"
+/** JetStream's own, by which it passes over what it has. */
+const MESSAGE_ID = "Nats-Msg-Id"
+
+const surePort = (transport: TransportShape, port: MessagePort): MessagePort => ({
+  ...port,
+  publish: (subject, data, options) =>
+    Effect.gen(function* () {
+      const { id } = JSON.parse(new TextDecoder().decode(data)) as { readonly id: string }
+      const headers = { ...options?.headers, [MESSAGE_ID]: id }
+      const { data: answer } = yield* transport.request(subject, data, {
+        headers,
+        deadline: ACKNOWLEDGED,
+        lane: "bulk"
+      })
+      const said = new TextDecoder().decode(answer)
+      if (said.includes('"error"')) return yield* new Unacknowledged({ subject, reason: said.slice(0, MAX_REASON) })
+    }).pipe(
+      // No stream keeps it.
+      Effect.catchTag("NoResponders", () => port.publish(subject, data, options))
+    )
+})
+
+/** Characters of it. */
+const MAX_REASON = 200
 
 /** What is much goes by the bulk link, so that it never stands in the way of what is urgent. */
 const portOf = (transport: TransportShape, subjects: Subject.Subjects): MessagePort => ({

@@ -4,6 +4,7 @@
  * Promises:
  * - in the order in which it happened, results after the event that tells of them
  * - what is told holds no secret: events have passed Redaction, results pass it here
+ * - where the node keeps events while it is cut off, they are told late, in order (LateEvents.ts)
  * - it never holds up the node. What cannot be told, because more waits for the link than may, is counted and said once in
  *   the log; the ledger has every result all the same
  * - it hears the end of the agents: it stops when they have
@@ -21,6 +22,7 @@ import type { RouterShape } from "../message/MessageRouter.ts"
 import type { Subjects } from "../message/Subject.ts"
 import { inModule } from "../observability/Log.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import type { LateEvents } from "./LateEvents.ts"
 import * as LinkEvents from "./LinkEvents.ts"
 import type { Roster } from "./Roster.ts"
 
@@ -36,6 +38,7 @@ export const tell = Effect.fnUntraced(function* (
   events: Stream.Stream<Published>,
   {
     flush,
+    late,
     node,
     roster,
     router,
@@ -45,12 +48,14 @@ export const tell = Effect.fnUntraced(function* (
     readonly roster: Roster
     readonly router: RouterShape
     readonly subjects: Subjects
+    readonly late: LateEvents
     /** Completes when what was published has left. */
     readonly flush: Effect.Effect<void, Fault>
   }
 ): Effect.fn.Return<void, never, EventBus | TaskLedger | Scope.Scope> {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
+  const scope = yield* Effect.scope
   let seen = 0
   let lost = 0
   let ending: { readonly at: number; readonly done: Deferred.Deferred<void> } | undefined
@@ -83,7 +88,10 @@ export const tell = Effect.fnUntraced(function* (
 
   const hear = Effect.fnUntraced(function* (event: Published) {
     roster.note(event)
-    for (const told of said(event, { node, roster, subjects })) yield* publish(told)
+    const kept = yield* late.keep(event)
+    for (const told of said(event, { node, roster, subjects }))
+      if (!kept || told[1].type !== "Event") yield* publish(told)
+    if (event.type === "fleet.mode" && event.to === "full") yield* Effect.forkIn(late.tell, scope)
     // Of a shared ledger's tasks the ledger tells it, and what it tells is kept.
     if (event.type === "task.state" && isFinal(event.to) && ledger.here?.shared !== true)
       for (const told of yield* ended(event.task)) yield* publish(told)
@@ -91,6 +99,8 @@ export const tell = Effect.fnUntraced(function* (
     if (ending !== undefined && seen >= ending.at) yield* Deferred.succeed(ending.done, undefined)
   })
 
+  // Of an earlier life.
+  yield* Effect.forkScoped(late.tell)
   yield* Effect.forkScoped(inModule("fleet")(Stream.runForEach(events, hear)))
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
@@ -120,16 +130,17 @@ const said = (
       return told
     }
     case "task.state": {
-      const { agent, at, attempt, reason, task, to } = event
+      // Who queues what another node has lost is not who had it.
+      const { agent, at, attempt, node: holder = node, reason, task, to } = event
       if (to !== "queued" && to !== "running" && to !== "parked" && to !== "waiting") return told
       const detail = reason?.message.slice(0, MAX_DETAIL)
-      told.push(progress({ task, attempt, agent, at, doing: to, detail }))
+      told.push(progress({ task, attempt, agent, holder, at, doing: to, detail }))
       return told
     }
     case "task.progress": {
       const { agent, at, detail, doing, task } = event
       const attempt = roster.attemptOf(task)
-      if (attempt !== undefined) told.push(progress({ task, attempt, agent, at, doing, detail }))
+      if (attempt !== undefined) told.push(progress({ task, attempt, agent, holder: node, at, doing, detail }))
       return told
     }
     default:
@@ -142,11 +153,14 @@ const said = (
     attempt,
     detail,
     doing,
+    holder,
     task
   }: {
     readonly task: string
     readonly attempt: number
     readonly agent: string | undefined
+    /** The node of the agent. */
+    readonly holder: string
     readonly at: number
     readonly doing: "queued" | "running" | "parked" | "waiting" | "text" | "tool"
     readonly detail: string | undefined
@@ -154,7 +168,7 @@ const said = (
     const body = {
       task: TaskId.make(task),
       attempt,
-      node,
+      node: holder,
       ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
       doing,
       ...(detail === undefined ? {} : { detail }),

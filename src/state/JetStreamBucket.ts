@@ -7,8 +7,9 @@
  *
  * With replicas, nats-server 2.9 looks at the expected revision before it has the write agreed on, and not again: of two
  * writes at one moment both are kept, unless they expect that nothing is there (measured: 219 of 500 pairs, and 0 of 500). So
- * whoever wants to write over a revision there makes a key first that names it, which only one can, and is let through by
- * that. Should he die before he writes, the next one waits a moment and takes the key after it.
+ * each value has an id, and what is to stand over it is first made as a key of its own that names that id: only one can. This
+ * is the decision; it holds the new value, so that whoever finds it, and the old one still in its place, writes it there for
+ * a writer that has died. A value that stands there twice, because an answer was lost, has one id and one successor.
  */
 import {
   type ConsumerOptsBuilder,
@@ -16,8 +17,10 @@ import {
   headers,
   type JetStreamManager,
   type JetStreamSubscription,
+  type MsgHdrs,
   type NatsConnection,
-  NatsError
+  NatsError,
+  nuid
 } from "nats"
 import { BucketUnusable } from "./BucketError.ts"
 import * as Streams from "./JetStreamStreams.ts"
@@ -28,10 +31,10 @@ const REQUEST = 2_000
 const PATIENCE = 10_000
 /** Before it is tried again, at least; up to twice as long, by chance. */
 const PAUSE = 50
-/** How often somebody may have been let through and not have written. */
-const TAKEN = 100
-/** How long who may write over a revision may take to do it, in milliseconds. */
-const GRACE = 1_000
+/** How often it is looked whether who was first has written his value, before it is done for him. */
+const LOOKS = 4
+/** Values of which it is known here under which id they stand; of others it is read when it is needed. */
+const MAX_KNOWN = 50_000
 /** Between two tries to watch. */
 const WATCH_AGAIN = 100
 /** How often a watch that is told nothing is told so, in milliseconds; two that fail to come begin it anew. */
@@ -39,6 +42,7 @@ const IDLE = 2_000
 
 const OPERATION = "KV-Operation"
 const ROLLUP = "Nats-Rollup"
+const WRITE = "Mister-Smith-Write"
 
 /** JetStream's own numbers of what went wrong. */
 const WRONG_LAST = new Set([10070, 10071, 10164])
@@ -54,6 +58,11 @@ export interface Value {
 
 /** The new revision; undefined where another one was faster. */
 export type Put = number | undefined
+
+/** With its id, which it has wherever it stands. */
+interface Marked extends Value {
+  readonly id: string
+}
 
 interface Place {
   readonly stream: string
@@ -76,6 +85,8 @@ export interface BucketOptions {
   readonly maxBytes: number
   readonly patience?: number
 }
+
+const idOf = (given: MsgHdrs | undefined, revision: number) => given?.get(WRITE) || `at-${revision}`
 
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
@@ -102,6 +113,8 @@ export const explain = (where: string, error: unknown): BucketUnusable => {
   })
 }
 
+/** Its id says enough. */
+const nobody = () => false
 const isWrongLast = (error: unknown) => error instanceof NatsError && WRONG_LAST.has(error.api_error?.err_code ?? 0)
 /** No such message. That a server that has just come up knows no such stream says nothing about it. */
 const isMissing = (error: unknown) => error instanceof NatsError && error.api_error?.err_code === NOT_FOUND
@@ -114,8 +127,8 @@ export class JetStreamBucket {
   private readonly fenceStream: string
   private readonly jsm: JetStreamManager
   private readonly patience: number
-  /** What this process may write over. */
-  private readonly fences = new Set<string>()
+  /** Under which id the last value of a key stands, and from which revision to which. */
+  private readonly known = new Map<string, { readonly id: string; readonly from: number; readonly to: number }>()
   /** Writes that no server has answered yet. */
   private unanswered = 0
 
@@ -170,14 +183,11 @@ export class JetStreamBucket {
     expected: number,
     isMine: (value: Value) => boolean
   ): Promise<Put> {
+    const id = nuid.next()
+    if (this.options.replicas > 1 && expected !== 0) return this.fenced(key, { id, bytes, revision: expected })
     const place = { stream: this.stream, subject: `${this.prefix}${key}` }
-    const last = { lastSubjectSequence: expected }
-    if (this.options.replicas === 1 || expected === 0) return this.write(place, bytes, last, isMine)
-    const fence = `fence.${this.options.name}.${key}.${expected}`
-    if (!this.fences.has(fence) && !(await this.pass(fence, key, expected))) return undefined
-    this.fences.add(fence)
-    const revision = await this.write(place, bytes, last, isMine)
-    this.fences.delete(fence)
+    const revision = await this.write(place, bytes, { lastSubjectSequence: expected }, id, isMine)
+    if (revision !== undefined) this.note(key, id, revision)
     return revision
   }
 
@@ -186,28 +196,97 @@ export class JetStreamBucket {
    * this once more when the write is agreed on, so that it needs no fence.
    */
   append(key: string, bytes: Uint8Array, last: number, isMine: (value: Value) => boolean): Promise<Put> {
-    return this.write({ stream: this.stream, subject: `${this.prefix}${key}` }, bytes, { lastSequence: last }, isMine)
+    return this.write(
+      { stream: this.stream, subject: `${this.prefix}${key}` },
+      bytes,
+      { lastSequence: last },
+      nuid.next(),
+      isMine
+    )
   }
 
-  /** Only one may write over this revision. False where it has been written over. */
-  private async pass(fence: string, key: string, expected: number): Promise<boolean> {
-    const token = new TextEncoder().encode(crypto.randomUUID())
-    const isMine = ({ bytes }: Value) => bytes !== undefined && Buffer.compare(bytes, token) === 0
-    for (let nth = 0; nth < TAKEN; nth++) {
-      const place = { stream: this.fenceStream, subject: `${fence}.${nth}` }
-      if ((await this.write(place, token, { lastSubjectSequence: 0 }, isMine)) !== undefined) return true
-      for (let waited = 0; waited < GRACE; waited += PAUSE) {
-        if ((await this.read(key)).revision !== expected) return false
-        await pause(PAUSE)
-      }
+  /** `value.revision` is the one that it is to be written over. */
+  private async fenced(key: string, value: Marked): Promise<Put> {
+    const over = await this.standing(key, value.revision)
+    if (over === undefined) return undefined
+    const fence = this.fence(key, over)
+    if ((await this.write(fence, value.bytes, { lastSubjectSequence: 0 }, value.id, nobody)) !== undefined)
+      return this.follow(key, over, value)
+    // Whoever was first writes it now, if he lives.
+    for (let looks = 0; looks < LOOKS; looks++) {
+      if ((await this.standing(key, value.revision)) !== over) return undefined
+      await pause(PAUSE)
+      await this.readMarked(key)
     }
-    throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${TAKEN} others came before` })
+    const first = await this.readAt(fence)
+    if (first.revision !== 0) await this.follow(key, over, { ...first, revision: value.revision })
+    return undefined
+  }
+
+  /** What comes after the value of this id. */
+  private fence(key: string, over: string): Place {
+    return { stream: this.fenceStream, subject: `fence.${this.options.name}.${key}.${over}` }
+  }
+
+  /** The id of the value that stands at this revision; undefined where another one has come after it. */
+  private async standing(key: string, revision: number): Promise<string | undefined> {
+    const known = this.known.get(key)
+    const { from, id, to } = known !== undefined && known.to >= revision ? known : await this.readMarked(key)
+    return from <= revision && revision <= to ? id : undefined
+  }
+
+  /** Puts what was decided in its place. Whoever does it: it stands there, or something that came after it. */
+  private async follow(key: string, over: string, value: Marked): Promise<Put> {
+    const place = { stream: this.stream, subject: `${this.prefix}${key}` }
+    const until = performance.now() + this.patience
+    for (let expected = value.revision; ; ) {
+      const revision = await this.write(place, value.bytes, { lastSubjectSequence: expected }, value.id, nobody)
+      if (revision !== undefined) {
+        this.note(key, value.id, revision)
+        return revision
+      }
+      const there = await this.readMarked(key)
+      if (there.id === value.id) return there.to
+      if (there.id !== over) {
+        // Where something was written over it, it has stood there: another one has put it in its place. Else it was decided
+        // on what was true long ago, and comes to nothing.
+        return (await this.readAt(this.fence(key, value.id))).revision === 0 ? undefined : value.revision + 1
+      }
+      if (this.givenUp(until))
+        throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${key} cannot be written over` })
+      // A second copy, or a server that has just come to lead and does not know yet what it refuses by.
+      if (there.to === expected) await pause(PAUSE)
+      expected = there.to
+    }
+  }
+
+  private note(key: string, id: string, revision: number): void {
+    if (this.options.replicas === 1) return
+    const known = this.known.get(key)
+    if (known?.id !== id && known !== undefined && known.to > revision) return
+    this.known.delete(key)
+    const { from, to } = known?.id === id ? known : { from: revision, to: revision }
+    this.known.set(key, { id, from: Math.min(from, revision), to: Math.max(to, revision) })
+    if (this.known.size <= MAX_KNOWN) return
+    for (const oldest of this.known.keys()) {
+      this.known.delete(oldest)
+      return
+    }
+  }
+
+  /** As the leader has it. */
+  private async readMarked(key: string): Promise<{ readonly id: string; readonly from: number; readonly to: number }> {
+    const { id, revision } = await this.readAt({ stream: this.stream, subject: `${this.prefix}${key}` })
+    if (revision !== 0) this.note(key, id, revision)
+    const known = this.known.get(key)
+    return known?.id === id ? known : { id, from: revision, to: revision }
   }
 
   private async write(
     { stream, subject }: Place,
     bytes: Uint8Array | undefined,
     expect: Expected,
+    id: string,
     isMine: (value: Value) => boolean
   ): Promise<Put> {
     const until = performance.now() + this.patience
@@ -216,9 +295,10 @@ export class JetStreamBucket {
       for (;;) {
         try {
           const written = headers()
+          written.set(WRITE, id)
           if (bytes === undefined) {
             written.set(OPERATION, "PURGE")
-            written.set(ROLLUP, "sub")
+            if (stream === this.stream) written.set(ROLLUP, "sub")
           }
           const { seq } = await this.options.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, {
             headers: written,
@@ -230,7 +310,7 @@ export class JetStreamBucket {
           if (isWrongLast(error)) {
             if (!lost) return undefined
             const there = await this.readAt({ stream, subject })
-            return isMine(there) ? there.revision : undefined
+            return there.id === id || isMine(there) ? there.revision : undefined
           }
           const unusable = explain(this.where, error)
           if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
@@ -266,18 +346,21 @@ export class JetStreamBucket {
   }
 
   /** As the leader has it; revision 0 where it was never there, or is no more. */
-  read(key: string): Promise<Value> {
-    return this.readAt({ stream: this.stream, subject: `${this.prefix}${key}` })
+  async read(key: string): Promise<Value> {
+    const { bytes, id, revision } = await this.readAt({ stream: this.stream, subject: `${this.prefix}${key}` })
+    if (revision !== 0) this.note(key, id, revision)
+    return { revision, bytes }
   }
 
-  private async readAt({ stream, subject }: Place): Promise<Value> {
+  private async readAt({ stream, subject }: Place): Promise<Marked> {
     const until = performance.now() + this.patience
     for (;;) {
       try {
         const message = await this.jsm.streams.getMessage(stream, { last_by_subj: subject })
-        return { revision: message.seq, bytes: message.header.get(OPERATION) === "" ? message.data : undefined }
+        const { data, header, seq } = message
+        return { revision: seq, bytes: header.get(OPERATION) === "" ? data : undefined, id: idOf(header, seq) }
       } catch (error) {
-        if (isMissing(error)) return { revision: 0, bytes: undefined }
+        if (isMissing(error)) return { revision: 0, bytes: undefined, id: "" }
         const unusable = explain(this.where, error)
         if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
         await pause(PAUSE * (1 + Math.random()))
@@ -285,12 +368,19 @@ export class JetStreamBucket {
     }
   }
 
-  /** Takes what was written up to this revision away, without a trace. Nobody may need it. */
-  async sweep(filter: string, upTo?: number): Promise<void> {
-    await this.jsm.streams.purge(this.stream, {
-      filter: `${this.prefix}${filter}`,
-      ...(upTo === undefined ? {} : { seq: upTo + 1 })
-    })
+  /**
+   * Takes what was written up to this revision away, without a trace. Nobody may need it. Message by message: a server of
+   * the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
+   */
+  async sweep(filter: string, upTo = Number.POSITIVE_INFINITY): Promise<void> {
+    const pattern = `${this.prefix}${filter}`
+    const { state } = pattern.endsWith(">")
+      ? await this.jsm.streams.info(this.stream, { subjects_filter: pattern })
+      : { state: { subjects: { [pattern]: 1 } } }
+    for (const subject of Object.keys(state.subjects ?? {})) {
+      const { revision } = await this.readAt({ stream: this.stream, subject })
+      if (revision !== 0 && revision <= upTo) await this.jsm.streams.deleteMessage(this.stream, revision, false)
+    }
   }
 
   /** Those that have a message, be it that they were erased. */
@@ -334,7 +424,9 @@ export class JetStreamBucket {
         const { headers: with_, info, seq, subject } = message
         last = Math.max(last, seq)
         const erased = (with_?.get(OPERATION) ?? "") !== ""
-        heard({ key: subject.slice(this.prefix.length), revision: seq, bytes: erased ? undefined : message.data })
+        const key = subject.slice(this.prefix.length)
+        this.note(key, idOf(with_, seq), seq)
+        heard({ key, revision: seq, bytes: erased ? undefined : message.data })
         if (info.pending === 0) settle()
       }
     }

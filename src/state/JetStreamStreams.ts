@@ -41,10 +41,10 @@ export const bucket = (options: {
   duplicate_window: nanos(DUPLICATES)
 })
 
-/** How long it is known who was let through to a revision; a writer that wakes later is refused by the revision itself. */
-const FENCED = 10 * 60_000
+/** How long it is known what was to stand over which value; a writer that wakes later is refused by what stands there. */
+const FENCED = 2 * 60_000
 
-/** Who may write over which revision: see JetStreamBucket.ts. They go by themselves. */
+/** What is to stand over which value: see JetStreamBucket.ts. They go by themselves. */
 export const fences = ({ name, replicas }: { readonly name: string; readonly replicas: number }): Wanted => ({
   name: `${name}-fences`,
   subjects: [`fence.${name}.>`],

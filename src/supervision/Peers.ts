@@ -3,7 +3,7 @@
  * rhythm. Silent for `after`, and for longer than fits its rhythm, it is dead; after `longest` in any case. Pure: it is told
  * the time of a `Hearing`, so that it does not hold its own deafness against others.
  */
-import { deviationsAt, PhiAccrual } from "./PhiAccrual.ts"
+import { PhiAccrual } from "./PhiAccrual.ts"
 
 export interface PeerSettings {
   /** The rhythm of who has told none, in milliseconds. */
@@ -72,12 +72,9 @@ export class Peers {
   }
 
   private accrual(every: number, now: number): PhiAccrual {
-    const { after, deadAt } = this.settings
-    // An even rhythm leads to death at `after`.
     const minDeviationMillis = every * SPREAD
-    const acceptablePauseMillis = Math.max(0, after - every - minDeviationMillis * deviationsAt(deadAt))
     return new PhiAccrual(
-      { window: WINDOW, minDeviationMillis, acceptablePauseMillis, firstEstimateMillis: every },
+      { window: WINDOW, minDeviationMillis, acceptablePauseMillis: 0, firstEstimateMillis: every },
       now
     )
   }

@@ -406,23 +406,24 @@ export const make = Effect.fnUntraced(function* ({
     ).pipe(Effect.provideService(Scope.Scope, scope))
 
   /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
-  const mend = Effect.gen(function* () {
-    fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
-      Effect.andThen(follow(ledger), followOthers(ledger))
+  const mend = (quiet: boolean) =>
+    Effect.gen(function* () {
+      fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
+        Effect.andThen(follow(ledger), followOthers(ledger))
+      )
+      yield* fleet.reach
+      yield* delivery.all(fleet)
+      if (!recovered) yield* fleet.ledger.recover
+      recovered = true
+      const from = mode()
+      lost = Deferred.makeUnsafe()
+      there = fleet
+      if (!quiet) yield* say(from, "the fleet is reached")
+    }).pipe(
+      delivering.withPermits(1),
+      // What has ended meanwhile.
+      Effect.andThen(Effect.suspend(() => forward))
     )
-    yield* fleet.reach
-    yield* delivery.all(fleet)
-    if (!recovered) yield* fleet.ledger.recover
-    recovered = true
-    const from = mode()
-    lost = Deferred.makeUnsafe()
-    there = fleet
-    yield* say(from, "the fleet is reached")
-  }).pipe(
-    delivering.withPermits(1),
-    // What has ended meanwhile.
-    Effect.andThen(Effect.suspend(() => forward))
-  )
 
   /** What is done here goes to the fleet as it ends. */
   const forward: Effect.Effect<void> = Effect.suspend(() => {
@@ -441,7 +442,7 @@ export const make = Effect.fnUntraced(function* ({
         continue
       }
       yield* link.becomes(true)
-      const failed = yield* Effect.match(mend, { onFailure: (error) => error, onSuccess: () => undefined })
+      const failed = yield* Effect.match(mend(false), { onFailure: (error) => error, onSuccess: () => undefined })
       if (failed === undefined) continue
       if (failed.message !== why) yield* inModule("task")(Effect.logWarning(failed.message))
       why = failed.message
@@ -451,10 +452,11 @@ export const make = Effect.fnUntraced(function* ({
 
   yield* link.first
   if (link.isUp())
-    yield* Effect.catch(mend, (error) => {
+    yield* Effect.catch(mend(true), (error) => {
       why = error.message
       return isLost(error) ? Effect.void : Effect.fail(error)
     })
+  if (there === undefined) yield* say("full", why)
   yield* follow(local)
   const own = yield* local.changes
   yield* Effect.forkScoped(Stream.runForEach(own, () => forward))

@@ -59,6 +59,9 @@ const queued = (task: TaskRecord, around: Around): string => {
     return `is queued, and nobody is left who ${wish(task)}${lacking}`
   }
   if (around.draining) return "is queued, and waits for the next run: the node begins nothing any more"
+  const { node } = task
+  if (node !== undefined && begun(task) > 0 && !isHere(node, here) && here?.others?.lives(node) === true)
+    return `is queued, and is left to node "${node}" for a while, which has begun it`
   const holder = holderOf(task, who.able)
   if (holder !== undefined) return `waits for ${holder.id}, which holds its conversation and ${doing(holder, around)}`
   const meant = around.meant(task, who.able)

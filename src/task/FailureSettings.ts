@@ -4,7 +4,7 @@ import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 
 /** Phi from which a node is suspected, and from which it is dead, where nobody says otherwise. */
-const SUSPECT = 3
+const SUSPECT = 5
 const DEAD = 12
 /** Of a chance that is smaller than this nobody can say anything. */
 const MAX_PHI = 16
@@ -21,7 +21,7 @@ const Phi = Schema.Finite.pipe(
 export const FailureSettings = Schema.Struct({
   suspect: Phi.pipe(Schema.withDecodingDefaultKey(Effect.succeed(SUSPECT))).annotateKey({
     description:
-      "How unlikely a silence is, as phi, before its node is suspected and gets no work: 3 is one in a thousand. Default 3"
+      "How unlikely a silence is, as phi, before its node is suspected and gets no work: 5 is one in a hundred thousand. Default 5"
   }),
   dead: Phi.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DEAD))).annotateKey({
     description: "The same before it counts as dead, where it has been silent for takeover. Default 12"

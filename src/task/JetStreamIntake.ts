@@ -34,6 +34,7 @@ const MAX_WAITING = 10_000
 /** Kept of each. */
 const MAX_RESULTS = 100_000
 const MAX_DEAD = 10_000
+const MAX_EVENTS = 100_000
 /** A message of which nobody waits for the answer. */
 const UNANSWERED = { headers: {}, reply: undefined, respond: () => Effect.void }
 const DURABLE = "nodes"
@@ -45,6 +46,8 @@ export interface IntakeOptions {
   readonly bucket: string
   readonly node: string
   readonly replicas: number
+  /** The fleet's events are kept, too, for nodes that tell theirs late. */
+  readonly events?: boolean
 }
 
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
@@ -53,7 +56,7 @@ const streams = ({
   bucket,
   replicas,
   subjects
-}: IntakeOptions): Readonly<Record<"queue" | "result" | "dead", Streams.Wanted>> => {
+}: IntakeOptions): Readonly<Record<"queue" | "result" | "dead" | "event", Streams.Wanted>> => {
   const common = {
     storage: StorageType.File,
     num_replicas: replicas,
@@ -75,6 +78,14 @@ const streams = ({
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.Old,
       max_msgs: MAX_RESULTS
+    },
+    event: {
+      ...common,
+      name: `${bucket}-events`,
+      subjects: [subjects.all.event],
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.Old,
+      max_msgs: MAX_EVENTS
     },
     dead: {
       ...common,
@@ -125,6 +136,8 @@ export class JetStreamIntake {
   private readonly wanted: ReturnType<typeof streams>
   private readonly results: Array<{ readonly entry: Entry; again: boolean }> = []
   private publishing = false
+  /** Completes when nothing is left to be told. */
+  private all: Promise<void> = Promise.resolve()
   private stopped = false
 
   private constructor(options: IntakeOptions) {
@@ -136,7 +149,8 @@ export class JetStreamIntake {
     const intake = new JetStreamIntake(options)
     const jsm = await options.connection.jetstreamManager({ checkAPI: false })
     const where = `of the fleet ${options.bucket}`
-    for (const wanted of Object.values(intake.wanted)) await Streams.ensure(jsm, where, wanted)
+    for (const [what, wanted] of Object.entries(intake.wanted))
+      if (what !== "event" || options.events === true) await Streams.ensure(jsm, where, wanted)
     await Streams.ensureConsumer(jsm, where, intake.wanted.queue.name, {
       durable_name: DURABLE,
       ack_policy: AckPolicy.Explicit,
@@ -144,6 +158,11 @@ export class JetStreamIntake {
       max_deliver: -1
     })
     return intake
+  }
+
+  /** Completes when the ends that were written have been told. */
+  flush(): Promise<void> {
+    return this.all
   }
 
   stop(): void {
@@ -202,7 +221,7 @@ export class JetStreamIntake {
   told(entry: Entry, again: boolean): void {
     if (this.results.length >= MAX_WAITING) this.results.shift()
     this.results.push({ entry, again })
-    if (!this.publishing) void this.publishAll()
+    if (!this.publishing) this.all = this.publishAll()
   }
 
   /** Completes when this end is in the stream, be it already. */

@@ -62,6 +62,8 @@ export interface JetStreamLedgerOptions {
   readonly linked?: () => boolean
   /** Where those who are no node hand in tasks and hear how they end; left out, they cannot. */
   readonly outsiders?: Subjects
+  /** With `outsiders`: the fleet's events are kept, too, for nodes that tell theirs late. */
+  readonly events?: boolean
   /** For tests: told of each step of a move of several keys; what it throws ends the move there. */
   readonly at?: (step: Step) => void
 }
@@ -137,12 +139,18 @@ export const make = (
             subjects: outsiders,
             bucket: name,
             node,
-            replicas: options.replicas ?? 1
+            replicas: options.replicas ?? 1,
+            events: options.events ?? false
           })
         },
         catch: (error) => store.unusable(error)
       }),
-      (intake) => Effect.sync(() => intake.stop())
+      // Whoever ended a task last would else tell nobody.
+      (intake) =>
+        Effect.promise(() => intake.flush()).pipe(
+          Effect.timeoutOption(GOOD_BYE),
+          Effect.andThen(Effect.sync(() => intake.stop()))
+        )
     )
     store.onEnd((entry, again) => intake.told(entry, again))
     yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))

@@ -125,9 +125,9 @@ export class JetStreamStore implements LedgerStore {
     const store = new JetStreamStore(bucket, {
       node: VISITOR,
       home: undefined,
+      linked: () => true,
       peers: peersAfter(BACK),
-      waits: () => {},
-      linked: () => true
+      waits: () => {}
     })
     store.visiting = true
     await store.read()

@@ -149,6 +149,7 @@ export const make = Effect.fnUntraced(function* (
       to: record.state,
       attempt: record.attempt,
       agent: record.agent,
+      ...(record.node === undefined ? {} : { node: record.node }),
       reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
       dueAt: record.state === "parked" ? record.dueAt : undefined,
       ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })

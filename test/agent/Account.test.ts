@@ -138,16 +138,21 @@ describe("an account", () => {
   it.effect("that one node has met a limit of is limited on all, and on those that come later", () =>
     Effect.gen(function* () {
       const shared = inMemory()
-      const a = yield* node("a", { shared })
-      const b = yield* node("b", { shared })
+      const lives = yield* Scope.make()
+      const begun = (name: string) => Scope.provide(node(name, { shared }), lives)
+      const a = yield* begun("a")
+      const b = yield* begun("b")
       const told = yield* Deferred.make<void>()
+      // Nobody looks for an account that nobody uses.
+      assert.isUndefined(b.accounts.limitOf("team"))
       yield* b.accounts.review(Effect.asVoid(Deferred.succeed(told, undefined)))
       yield* a.accounts.limited("team", { resetsAt: 3_600, why })
       yield* TestClock.adjust("5 seconds")
       yield* Deferred.await(told)
       assert.deepEqual(b.accounts.limitOf("team"), { account: "team", until: 3_600_000 + AFTER_RESET, why, node: "a" })
-      const c = yield* node("c", { shared })
-      yield* TestClock.adjust("1 millis")
+      const c = yield* begun("c")
+      assert.isUndefined(c.accounts.limitOf("team"))
+      yield* TestClock.adjust("5 seconds")
       assert.isDefined(c.accounts.limitOf("team"))
       yield* TestClock.adjust("2 hours")
       for (const { accounts, events } of [a, b, c]) {
@@ -158,7 +163,11 @@ describe("an account", () => {
         )
       }
       // What is over does not stay for ever.
+      yield* Scope.close(lives, Exit.void)
       yield* TestClock.adjust("2 days")
+      const { accounts } = yield* node("d", { shared })
+      assert.isUndefined(accounts.limitOf("team"))
+      yield* TestClock.adjust("5 seconds")
       assert.deepEqual(yield* shared.list("accounts"), [])
     })
   )
@@ -195,6 +204,7 @@ describe("an account", () => {
       const { accounts } = yield* node("a", { shared })
       yield* shared.put("accounts", "team", JSON.stringify({ until: 9e14, why, node: "mad" }))
       yield* shared.put("accounts", "broken", "nonsense")
+      assert.isUndefined(accounts.limitOf("team"))
       yield* TestClock.adjust("5 seconds")
       assert.isDefined(accounts.limitOf("team"))
       yield* TestClock.adjust(MAX_WAIT)

@@ -103,7 +103,7 @@ describe("a config file", () => {
           replicas: 1,
           ledger: "shared",
           takeover: Duration.seconds(15),
-          failure: { suspect: 3, dead: 12 },
+          failure: { suspect: 5, dead: 12 },
           placement: "first",
           sticky: Duration.minutes(1),
           auction: { window: Duration.millis(150), grace: Duration.seconds(2) }

@@ -445,6 +445,23 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "fleet.auction.grace (line 1): expected at most 60 seconds"
     ]
   ],
+  [
+    "what is of a shared ledger where there is none, and tasks for nodes that nobody hears of",
+    `{ ${agents}, "fleet": { "node": "one", "takeover": "20 seconds" }, "tasks": [{ "prompt": "x", "node": "one" }, { "prompt": "x", "node": "two" }] }`,
+    [
+      "fleet.takeover (line 1): this node has no servers: this is of a shared ledger; leave it out",
+      'tasks[1].node (line 1): this node has no servers, and called "one": nobody else does it'
+    ]
+  ],
+  [
+    "a ledger of its own with the size of a shared one, and a pause that would cost a node what it holds",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "ledger": "own", "ledgerSize": "1 GiB", "takeover": "500 millis" } }`,
+    [
+      "fleet.ledgerSize (line 1): the ledger of this node is its own: this is of a shared ledger; leave it out",
+      "fleet.takeover (line 1): the ledger of this node is its own: this is of a shared ledger; leave it out",
+      "fleet.takeover (line 1): expected at least 1 second"
+    ]
+  ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
   ["nothing but a list", "[]", ["(file): expected an object, found []"]],
   ["more levels than anybody writes", `${"[".repeat(100_000)}`, ["line 1, column 1: expected at most 200 levels"]],

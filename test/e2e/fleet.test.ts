@@ -1,5 +1,7 @@
 /** Two nodes and one nats-server: compiled binaries with the real CLI, one ledger, and a plain NATS client beside them. */
 import { spawnSync } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection, RequestStrategy } from "nats"
 import { assert, describe, it } from "vitest"
@@ -160,12 +162,12 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     await using nats = await server()
     await using it = await fleet()
     const tasks = [{ id: "t", prompt: fake({ text: "yes", delay: 1500 }) }]
-    const node = it.run(member(nats.url, "edge-1", { tasks }), "--once", "--json")
+    const node = it.run(member(nats.url, "edge-1", { tasks }), "--json")
     await node.waitFor("the turn", (line) => line.type === "task.state" && line["to"] === "running")
     await Effect.runPromise(nats.kill)
     await node.waitFor("the answer", (line) => line.type === "task.progress" && line["doing"] === "text")
     await Effect.runPromise(nats.start)
-    assert.strictEqual(await node.exit, 0, node.stderr())
+    await node.waitFor("its result", isEnd("t"))
     const begun = node.lines.filter((line) => line.type === "task.state" && line["to"] === "running")
     assert.strictEqual(begun.length, 1)
     assert.strictEqual((await resultsOf(await nats.client(), "t")).length, 1)
@@ -197,7 +199,8 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
       progress.map(({ doing }) => doing),
       ["running", "text"]
     )
-    assert.isTrue(progress.every(({ node }) => node === "edge-2"))
+    // Whoever took it in says that it is queued.
+    assert.isTrue(progress.every(({ doing, node }) => doing === "queued" || node === "edge-2"))
 
     const command = { version: 1, id: "c1", type: "AgentCommand", body: { command: "pause" } }
     const answer = await client.request("agents.left.commands", JSON.stringify(command), { timeout: 30_000 })
@@ -209,6 +212,35 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     const pings = await client.requestMany("$SRV.PING", "", { strategy: RequestStrategy.Timer, maxWait: 2_000 })
     for await (const ping of pings) nodes.add(ping.json<{ metadata: Body }>().metadata["node"])
     assert.sameMembers([...nodes], ["edge-1", "edge-2"])
+  })
+
+  it("does what goes on with a conversation, or comes with files, where these are", async () => {
+    await using nats = await server()
+    await using one = await fleet()
+    await using other = await fleet()
+    const a = one.run(member(nats.url, "edge-1"), "--json")
+    await a.waitFor("its CLI", ({ type }) => type === "session.ready")
+    const first = await finish(["submit", fake({ text: "first" }), "--id", "first", "--wait"], { cwd: one.dir })
+    assert.strictEqual(first.code, 0, first.stderr)
+    // Both have an agent of this name, and the one here is as free as the other.
+    const b = other.run(member(nats.url, "edge-2"), "--json")
+    await b.waitFor("its CLI", ({ type }) => type === "session.ready")
+    writeFileSync(join(one.dir, "note.txt"), "read me")
+    const filed = ["submit", fake({ text: "read" }), "--id", "filed", "--input", join(one.dir, "note.txt"), "--wait"]
+    const on = ["submit", fake({ text: "on" }), "--id", "on", "--session", "first", "--wait"]
+    // The conversation is gone on with from the other node.
+    const [read, went] = await Promise.all([finish(filed, { cwd: one.dir }), finish(on, { cwd: other.dir })])
+    assert.strictEqual(read.code, 0, read.stderr)
+    assert.strictEqual(went.code, 0, went.stderr)
+    const told = await finish(["tasks", "--json"], { cwd: other.dir })
+    assert.sameDeepMembers(
+      told.lines.map(({ agent, id, node, state }) => [id, state, agent, node]),
+      ["first", "filed", "on"].map((id) => [id, "succeeded", "worker", "edge-1"]),
+      told.stdout
+    )
+    const session = async (id: string) =>
+      JSON.parse((await finish(["task", id, "--json"], { cwd: other.dir })).stdout).result.session
+    assert.strictEqual(await session("on"), await session("first"))
   })
 
   it("is given tasks, asked and told over its servers where no node runs", async () => {
@@ -238,6 +270,11 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     assert.match(listed.stdout, /^TASK +STATE +TYPE +AGENT +NODE/m)
     assert.match(listed.stdout, /^t1 +succeeded +task +worker +edge-1 /m)
     assert.match(listed.stdout, /^t2 +queued /m)
+    const on = await asked("tasks", "--node", "edge-1", "--json")
+    assert.deepStrictEqual(
+      on.lines.map(({ id }) => id),
+      ["t1"]
+    )
     const one = JSON.parse((await asked("task", "t1", "--json")).stdout)
     assert.deepInclude(one, { id: "t1", node: "edge-1", state: "succeeded" })
     assert.deepInclude(one.history[0], { attempt: 1, agent: "worker", node: "edge-1" })

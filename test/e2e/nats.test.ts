@@ -28,7 +28,7 @@ const server = async (options: ServerOptions = { jetstream: true }) => {
 }
 
 /** What nodes say. */
-const SAID = ["events.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
+const SAID = ["events.>", "dead.>", "agents.*.status", "tasks.*.progress", "tasks.*.result", "nodes.*.heartbeat"]
 
 /** Everything that nodes say from now on. */
 const heard = async (client: NatsConnection) => {
@@ -413,7 +413,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     const login = { user: "node", password: "pw" }
     const node = it.run(
       {
-        agents: [agent()],
+        agents: [agent({ account: "team" })],
         transport: { kind: "nats", servers: [nats.url], ...login },
         fleet: { node: "n", heartbeat: "100 millis" }
       },
@@ -426,10 +426,37 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await all.find(({ subject }) => subject === "tasks.t1.result")
     const asked = await tell(client, "worker", { command: "status" })
     assert.deepInclude(asked.body, { done: true })
+    // Handed in by somebody else, also what cannot be done; and asked for directly.
+    const jetstream = client.jetstream()
+    await jetstream.publish("tasks.task.queue", JSON.stringify({ id: "t2", prompt: fake({ text: "two" }) }))
+    await jetstream.publish("tasks.task.queue", "no task")
+    await all.find(({ subject }) => subject === "tasks.t2.result")
+    await all.find(({ subject }) => subject === "dead.unreadable")
+    const bound = await finish(["submit", "x", "--id", "t3", "--node", "m", "--fleet", "--config", "config.json"], {
+      cwd: it.dir
+    })
+    assert.strictEqual(bound.code, 0, bound.stderr)
+    const gone = await finish(["task", "cancel", "t3", "--fleet", "--config", "config.json"], { cwd: it.dir })
+    assert.strictEqual(gone.code, 0, gone.stderr)
+    const inFleet = await finish(["tasks", "--fleet", "--config", "config.json", "--json"], { cwd: it.dir })
+    assert.deepStrictEqual(
+      inFleet.lines.map(({ id, state }) => [id, state]),
+      [
+        ["t1", "succeeded"],
+        ["t2", "succeeded"],
+        ["t3", "cancelled"]
+      ],
+      inFleet.stderr
+    )
     const listedNodes = await finish(["nodes", "--config", "config.json", "--json"], { cwd: it.dir })
     assert.deepInclude(JSON.parse(listedNodes.stdout), { node: "n" })
     const ping = (await client.request("$SRV.PING", "", { timeout: 30_000 })).json<Body>()
     assert.deepInclude(ping["metadata"] as Body, { node: "n" })
+    await all.find(({ body, subject }) => subject === "nodes.n.heartbeat" && Number(body["leads"]) >= 1)
+    const kv = await (await nats.client({ user: "all", pass: "pw" }))
+      .jetstream()
+      .views.kv("mister-smith-state", { bindOnly: true })
+    assert.strictEqual((await kv.status()).values, 0)
     // Several of its heartbeats have passed.
     await all.find(({ body }) => Number(body["beat"]) > 5)
     const wrong = node.lines.filter(

@@ -4,7 +4,7 @@ import { Hearing } from "../../src/supervision/Hearing.ts"
 import { type PeerSettings, Peers } from "../../src/supervision/Peers.ts"
 import { deviationsAt, PhiAccrual } from "../../src/supervision/PhiAccrual.ts"
 
-const settings: PeerSettings = { every: 5_000, after: 15_000, longest: 30_000, suspectAt: 3, deadAt: 12 }
+const settings: PeerSettings = { every: 5_000, after: 15_000, longest: 30_000, suspectAt: 5, deadAt: 12 }
 const sign = { life: "one", every: 5_000 }
 
 const states = (changes: ReturnType<Peers["judge"]>) =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Stream } from "effect"
 import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import { TaskId } from "../../src/domain/Ids.ts"
 import type { TaskResult } from "../../src/domain/Task.ts"
@@ -45,6 +45,43 @@ describe("a task that goes on with a conversation", () => {
     Effect.gen(function* () {
       for (const state of ["busy", "initializing", "restarting", "terminated"] as const)
         assert.deepEqual(yield* routed([agent("z"), agent("a", { state, gone: false })]), { route: { _tag: "Wait" } })
+    })
+  )
+
+  it.effect("is left to the node that has it while that lives, and is without it when that is dead", () =>
+    Effect.gen(function* () {
+      const elsewhere = (state: "alive" | "suspected" | "left" | "dead", onMissing?: "fail" | "anew") =>
+        Effect.gen(function* () {
+          const ledger = yield* TaskLedger
+          yield* ledger.submitAll([task({ id: "one" }), { ...task({ id: "two" }), ...of(onMissing) }])
+          yield* ledger.claim("one", "a")
+          yield* ledger.complete("one", 1, done("one", { agent: "a", session: "s" }))
+          const far = {
+            get: (id: string) => Effect.map(ledger.get(id), (record) => ({ ...record, node: "far" })),
+            here: {
+              node: "near",
+              shared: true,
+              lastNode: () => "far",
+              others: {
+                standing: () => state,
+                lives: () => state !== "dead",
+                all: () => [],
+                changes: Effect.succeed(Stream.never)
+              }
+            }
+          }
+          const two = yield* ledger.get("two")
+          // An agent of the same name is here, and idle.
+          const otherwise = Effect.succeed(route(two, [agent("a")], new Set()))
+          return yield* Continuing.route(two, far, [agent("a")], otherwise)
+        }).pipe(Effect.provide(memory))
+      for (const state of ["alive", "suspected", "left"] as const)
+        for (const onMissing of ["fail", "anew"] as const)
+          assert.deepEqual(yield* elsewhere(state, onMissing), { route: { _tag: "Wait" } })
+      assert.deepEqual(yield* elsewhere("dead", "anew"), { route: { _tag: "Take", agent: "a" } })
+      const { fault, route: answer } = yield* elsewhere("dead")
+      assert.strictEqual(answer._tag, "Nobody")
+      assert.include(fault?.message ?? "", "node far, which has it, is dead")
     })
   )
 

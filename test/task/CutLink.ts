@@ -41,9 +41,11 @@ export class CutLink implements Link {
     )
   private set(up: boolean) {
     return Effect.sync(() => {
+      const { changed } = this
       this.up = up
-      Deferred.doneUnsafe(this.changed, Effect.void)
       this.changed = Deferred.makeUnsafe()
+      // Whoever waits goes on within this call.
+      Deferred.doneUnsafe(changed, Effect.void)
     })
   }
   readonly cut = Effect.suspend(() => this.set(false))

@@ -127,6 +127,38 @@ const dispatching = (
   })
 
 describe("Dispatcher", () => {
+  const edge = (shared: boolean) => ({ here: { node: "edge-1", shared, lastNode: () => undefined } })
+
+  it.effect("leaves to other nodes what nobody here takes, and refuses what is for this one only", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker", ["code"])
+      const ledger = yield* dispatching([worker], () => edge(true))
+      yield* ledger.submit(task({ id: "theirs", type: "text" }))
+      yield* ledger.submit(task({ id: "bound", type: "text", node: "edge-1" }))
+      yield* ledger.submit(task({ id: "ours", type: "code" }))
+      assert.deepInclude(yield* ledger.result("ours"), { status: "succeeded" })
+      const { fault } = yield* ledger.result("bound")
+      assert.strictEqual(fault?.kind, "NoTaker")
+      assert.include(fault?.message ?? "", 'of node "edge-1"')
+      assert.strictEqual((yield* ledger.get("theirs")).state, "queued")
+    })
+  )
+
+  it.effect("leaves what is for another node alone, which holds up nothing behind it; alone it refuses it", () =>
+    Effect.gen(function* () {
+      const worker = puppet("worker")
+      const ledger = yield* dispatching([worker], () => edge(true))
+      yield* ledger.submit(task({ id: "there", node: "edge-2" }))
+      yield* ledger.submit(task({ id: "here", node: "edge-1" }))
+      yield* ledger.submit(task({ id: "anywhere" }))
+      for (const id of ["here", "anywhere"]) assert.deepInclude(yield* ledger.result(id), { status: "succeeded" })
+      assert.deepInclude(yield* ledger.get("there"), { state: "queued", attempt: 0 })
+      const alone = yield* dispatching([puppet("worker")], () => edge(false))
+      yield* alone.submit(task({ id: "there", node: "edge-2" }))
+      assert.strictEqual((yield* alone.result("there")).fault?.kind, "NoTaker")
+    })
+  )
+
   it.effect("gives an attempt what is left of a budget, and begins none where nothing is left", () =>
     Effect.gen(function* () {
       const worker = puppet("worker")

@@ -1,6 +1,8 @@
+import { Effect, Stream } from "effect"
 import { assert, describe, it } from "vitest"
 import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import { type Around, explain } from "../../src/task/Explain.ts"
+import type { Here } from "../../src/task/Here.ts"
 import { meantBy } from "../../src/task/Routing.ts"
 import { spokesOf } from "../../src/task/Strategies.ts"
 import type { TaskRecord } from "../../src/task/TaskRecord.ts"
@@ -15,6 +17,12 @@ const around = (agents: ReadonlyArray<AgentSnapshot>, more: Partial<Around> = {}
   awaited: [],
   draining: false,
   ...more
+})
+const here = (lives: boolean): Here => ({
+  node: "near",
+  shared: true,
+  lastNode: () => undefined,
+  others: { standing: () => undefined, lives: () => lives, all: () => [], changes: Effect.succeed(Stream.never) }
 })
 const busy = agent("busy", { state: "busy" })
 
@@ -51,6 +59,18 @@ describe("why a task is where it is", () => {
         meant: meantBy({ strategy: "hub_and_spoke", spokes: spokesOf({}), decayMillis: 1 })
       }),
       'task "t" is queued, and waits for an agent that takes tasks of type "code": coder is error.'
+    ],
+    [
+      "names the node that has begun it, and to which it is left while that lives",
+      record({ attempt: 1, node: "far" }),
+      around([agent("free")], { here: here(true) }),
+      'task "t" is queued, and is left to node "far" for a while, which has begun it.'
+    ],
+    [
+      "does not wait for a node that is dead",
+      record({ attempt: 1, node: "far" }),
+      around([agent("free")], { here: here(false) }),
+      'task "t" is queued, and is given out as soon as it is its turn: free can take it.'
     ],
     [
       "names the agent that holds its conversation",

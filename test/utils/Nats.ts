@@ -86,6 +86,14 @@ const LOOPBACK: Pick<Place, "address" | "enter"> = { address: "127.0.0.1", enter
 /** How long a server may take to start, at most. */
 const START_TIME = 20_000
 
+const isZombie = (pid: number | undefined) => {
+  try {
+    return /\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    return false
+  }
+}
+
 const make = (
   dir: string,
   name: string,
@@ -126,7 +134,10 @@ const make = (
   }
   const stop = async () => {
     signal("SIGKILL")
-    await gone
+    // Not every runtime tells of every end when several come at once.
+    const ended = gone.then(() => true)
+    while (!(await Promise.race([ended, new Promise<false>((resolve) => setTimeout(() => resolve(false), 100))])))
+      if (isZombie(child?.pid)) return
   }
   return {
     name,

@@ -77,14 +77,14 @@ export const network = (): Network => {
   const place = async (): Promise<LinkedPlace> => {
     if (holders.length >= MAX_PLACES) throw new Error(`no more than ${MAX_PLACES} places`)
     const holder = spawn("unshare", ["--net", "cat"], { stdio: ["pipe", "ignore", "inherit"] })
-    holders.push(holder)
+    // Before anything is waited for: several are made at once.
+    const number = holders.push(holder)
     const namespace = `/proc/${holder.pid}/ns/net`
     const until = Date.now() + START_TIME
     while (readlinkSync(namespace) === here()) {
       if (holder.exitCode !== null || Date.now() > until) throw new Error("no network for a place")
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    const number = holders.length
     const port = `port${number}`
     const address = `${NET}.${number + 1}`
     const enter = ["nsenter", `--net=${namespace}`]

@@ -9,6 +9,7 @@ export const task = ({
   capabilities,
   id,
   labels,
+  node,
   prefer,
   priority,
   prompt,
@@ -16,6 +17,7 @@ export const task = ({
 }: {
   readonly capabilities?: ReadonlyArray<string>
   readonly labels?: Readonly<Record<string, string>>
+  readonly node?: string
   readonly prefer?: string
   readonly priority?: number
   readonly id?: string
@@ -27,6 +29,7 @@ export const task = ({
   ...(agent === undefined ? {} : { agent: AgentId.make(agent) }),
   ...(capabilities === undefined ? {} : { capabilities }),
   ...(labels === undefined ? {} : { labels }),
+  ...(node === undefined ? {} : { node }),
   ...(prefer === undefined ? {} : { prefer: AgentId.make(prefer) }),
   ...(priority === undefined ? {} : { priority }),
   type: TaskType.make(type ?? "task"),

@@ -1,0 +1,100 @@
+/** A compiled node with the real CLI whose nats-server is killed: what it does meanwhile reaches the fleet once, in order. */
+import { Effect, Exit, Scope } from "effect"
+import { connect, type NatsConnection } from "nats"
+import { assert, describe, it } from "vitest"
+import { finish, type Line } from "../utils/Binary.ts"
+import { agent, fake, fleet } from "../utils/Fleet.ts"
+import { type NatsServer, natsServer, noNats } from "../utils/Nats.ts"
+
+const RESULTS = "mister-smith-tasks-results"
+const EVENTS = "mister-smith-tasks-events"
+
+const server = async () => {
+  const scope = Effect.runSync(Scope.make())
+  const server = await Effect.runPromise(Scope.provide(scope)(natsServer({ jetstream: true })))
+  return {
+    ...server,
+    [Symbol.asyncDispose]: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+type Body = Readonly<Record<string, unknown>>
+interface Stored {
+  readonly subject: string
+  readonly body: Body
+}
+
+/** All that a stream holds, in its order, read by a client without any code of ours. */
+const stored = async (client: NatsConnection, stream: string): Promise<ReadonlyArray<Stored>> => {
+  const jsm = await client.jetstreamManager()
+  const { state } = await jsm.streams.info(stream)
+  const all: Array<Stored> = []
+  for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
+    const message = await jsm.streams.getMessage(stream, { seq })
+    all.push({
+      subject: message.subject,
+      body: (JSON.parse(new TextDecoder().decode(message.data)) as { body: Body }).body
+    })
+  }
+  return all
+}
+
+const client = async (server: NatsServer) => {
+  const client = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 })
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.close() })
+}
+
+const member = (url: string, more: Body = {}, edge: Body = { whenCutOff: "storeAndForward" }) => ({
+  agents: [agent({ replicas: 2 })],
+  transport: { kind: "nats", servers: [url] },
+  fleet: { node: "edge-1", takeover: "3 seconds", heartbeat: "500 millis", expire: "2 seconds", edge },
+  ...more
+})
+
+const twenty = (ms = 50) =>
+  Array.from({ length: 20 }, (_, index) => ({ id: `t${index}`, prompt: fake({ text: `done ${index}`, ms }) }))
+
+const isMode = (to: string) => (line: Line) => line.type === "fleet.mode" && line["to"] === to
+const isEmptied = (line: Line) => isMode("full")(line)
+
+/** Each task's result is there once, with what was done. */
+const assertAll = (results: ReadonlyArray<Stored>) => {
+  assert.deepEqual(
+    results.map(({ body, subject }) => `${subject} ${body["text"]}`).sort(),
+    twenty()
+      .map(({ id }, index) => `tasks.${id}.result done ${index}`)
+      .sort()
+  )
+}
+
+describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_000 }, () => {
+  it("performs 20 tasks without its servers, and the fleet has each result once when they are there", async () => {
+    await using nats = await server()
+    await Effect.runPromise(nats.kill)
+    await using it = await fleet()
+    const node = it.run(member(nats.url, { tasks: twenty() }), "--json")
+    await node.waitFor("that it goes on by itself", isMode("store_and_forward"))
+    const isEnd = (line: Line) => line.type === "task.result"
+    await node.waitFor("20 results", () => node.lines.filter(isEnd).length === 20)
+    const ps = await finish(["ps"], { cwd: it.dir })
+    await Effect.runPromise(nats.start)
+    await node.waitFor("the fleet", isEmptied)
+    await using bare = await client(nats)
+    assertAll(await stored(bare, RESULTS))
+    // Of each task its moves are told in their order, those that were made without a server too.
+    let events: ReadonlyArray<Stored> = []
+    while (events.filter(({ body }) => body["type"] === "task.state" && body["to"] === "succeeded").length < 20) {
+      events = await stored(bare, EVENTS)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    for (const { id } of twenty()) {
+      const moves = events.flatMap(({ body }) =>
+        body["type"] === "task.state" && body["task"] === id ? [String(body["to"])] : []
+      )
+      assert.deepEqual(moves, ["queued", "running", "succeeded"], id)
+    }
+    assert.include(ps.stdout, "store_and_forward")
+    node.child.kill("SIGTERM")
+    assert.strictEqual(await node.exit, 0, node.stderr())
+  })
+})
