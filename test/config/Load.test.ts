@@ -106,7 +106,8 @@ describe("a config file", () => {
           failure: { suspect: 5, dead: 12 },
           placement: "first",
           sticky: Duration.minutes(1),
-          auction: { window: Duration.millis(150), grace: Duration.seconds(2) }
+          auction: { window: Duration.millis(150), grace: Duration.seconds(2) },
+          edge: { whenCutOff: "noNewWork", outbox: { tasks: 10_000, events: 10_000 } }
         },
         logs: {
           level: "info",
