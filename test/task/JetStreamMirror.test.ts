@@ -72,6 +72,8 @@ describe("the mirror", () => {
     "no content": encode(changedRecord({ spec: undefined })),
     "content without a prompt": encode(changedRecord({ spec: { id: "t", type: "task" } })),
     "another task's record": encode(changedRecord({ id: "v" })),
+    "an agent that cannot be called so": encode(changedRecord({ agent: "a b.>" })),
+    "an end of a task that cannot be": encode(changedRecord({ state: "succeeded", result: { task: "> *" } })),
     "attempts that are none": encode(changed({ attempts: [null] })),
     "no end of pieces": encode(changed({ specIn: { id: "x", parts: 1e9 } })),
     "born after all numbers": encode(changed({ born: 1e300 })),
