@@ -245,7 +245,11 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     })
     const pick = <A>(from: ReadonlyArray<A>, who: number) => from[Math.floor(who * from.length)]
     // The first is to come in the middle of work.
-    while (!members.some((member) => member.calls().length > 0)) await sleep(100)
+    const until = performance.now() + PATIENCE
+    while (!members.some((member) => member.calls().length > 0)) {
+      if (performance.now() > until) throw new Error("no node has begun to work")
+      await sleep(100)
+    }
     for (const [index, trouble] of troubles.entries()) {
       const { kind, lasts, who } = trouble
       const onServers = kind.toLowerCase().includes("server") || kind === "leaderKilled"
