@@ -61,6 +61,13 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
     }
   yield* failureChecks(root, takeover)
   yield* auctionChecks(root)
+  const edge = valueAt(root, ["fleet", "edge"])
+  if (at("ledger") === "own" && edge !== undefined)
+    yield {
+      path: ["fleet", "edge"],
+      expected:
+        'expected fleet.ledger "shared" beside it: a node that keeps its tasks for itself is never cut off from them'
+    }
   const settings = Option.getOrUndefined(signing(at("signing")))
   const wrong = settings === undefined ? undefined : contradiction(settings)
   if (wrong !== undefined) yield { path: ["fleet", "signing", wrong.key], expected: wrong.problem }

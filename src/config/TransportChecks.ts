@@ -27,6 +27,11 @@ export function* transportChecks(root: unknown): Iterable<Finding> {
       suggestion: 'write the address of one, such as "nats://127.0.0.1:4222"'
     }
   }
+  if (at(["returnAfter"]) !== undefined && at(["order"]) !== "listed")
+    yield {
+      path: ["transport", "returnAfter"],
+      expected: 'expected transport.order "listed" beside it: where all servers are equal, none is returned to'
+    }
   for (const pair of PAIRS) {
     for (const [one, other] of [pair, [pair[1], pair[0]]] as const) {
       if (at(one) === undefined || at(other) !== undefined) continue

@@ -26,6 +26,8 @@ export const EdgeSettings = Schema.Struct({
       10_000,
       "How many events may wait for the fleet; of more the oldest go, and it is said how many. 0: none is kept, and none is told late"
     )
-  }).pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
+  })
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
+    .annotateKey({ description: "What may wait for the fleet, on the disk" })
 })
 export type EdgeSettings = typeof EdgeSettings.Type

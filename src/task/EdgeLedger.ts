@@ -15,18 +15,20 @@
  */
 import { Deferred, Effect, Fiber, PubSub, Scope, Semaphore, Stream } from "effect"
 import { report } from "../domain/Fault.ts"
+import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import { hasLeft } from "./Adopting.ts"
 import { edgesOf } from "./After.ts"
+import { sameContent } from "./Content.ts"
 import type { SharedLedger } from "./EdgeDelivery.ts"
 import * as EdgeDelivery from "./EdgeDelivery.ts"
 import * as EdgeHere from "./EdgeHere.ts"
 import * as EdgeTasks from "./EdgeTasks.ts"
 import { DEFAULT_LIMIT } from "./MemoryStore.ts"
 import type { Letter, Outbox } from "./Outbox.ts"
-import { LedgerFull, LedgerUnusable, TaskUnknown } from "./TaskError.ts"
+import { LedgerFull, LedgerUnusable, TaskConflict, TaskUnknown } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
 import { begun, type TaskFilter, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -100,6 +102,7 @@ export const make = Effect.fnUntraced(function* ({
   /** Where the fleet's ledger is to be had: undefined while it is not. */
   let there: SharedLedger | undefined
   let lost = Deferred.makeUnsafe<void>()
+  let found = Deferred.makeUnsafe<void>()
   let why = "the fleet was not reached yet"
 
   const cutOffMode: EdgeMode = whenCutOff === "storeAndForward" ? "store_and_forward" : "no_new_work"
@@ -119,6 +122,7 @@ export const make = Effect.fnUntraced(function* ({
       if (there === undefined) return Effect.void
       there = undefined
       why = reason
+      found = Deferred.makeUnsafe()
       Deferred.doneUnsafe(lost, Effect.void)
       return say("full", reason)
     })
@@ -228,6 +232,17 @@ export const make = Effect.fnUntraced(function* ({
       return tasks.has(id) ? local.get(id) : known(id, (ledger) => ledger.get(id))
     })
 
+  /** A task that the fleet has, as far as it is known without it. */
+  const accepted = Effect.fnUntraced(function* (spec: TaskSpec, again: boolean) {
+    const id = String(spec.id)
+    const record = yield* Effect.catchTag(get(id), ["TaskUnknown", "LedgerUnusable"], () => outbox.remembered(id))
+    if (record === undefined) return yield* unreachable()
+    if (!sameContent(record.spec, spec)) return yield* new TaskConflict({ task: id })
+    // What is to be done once more is the fleet's to say.
+    if (again && isFinal(record.state) && record.state !== "succeeded") return yield* unreachable()
+    return record
+  })
+
   const submitHere = Effect.fnUntraced(function* (specs: ReadonlyArray<TaskSpec>, options?: SubmitOptions) {
     const added = specs.filter(({ id }) => id === undefined || !tasks.has(id)).length
     if (added > 0 && tasks.count() + added > bound) return yield* new LedgerFull({ limit: bound })
@@ -259,24 +274,35 @@ export const make = Effect.fnUntraced(function* ({
       if (!accepts) return yield* unreachable()
       if (!named.some(outbox.isKnown)) return yield* submitHere(specs, options)
       // What the fleet has must not be done twice.
-      const answers = yield* Effect.forEach(specs, ({ id }) =>
-        id === undefined || options?.again === true || fleet === undefined
-          ? Effect.fail(unreachable())
-          : fleet.ledger.get(id)
-      ).pipe(Effect.catchTag("TaskUnknown", () => Effect.fail(unreachable())))
-      return answers
+      const fleets = specs.filter(({ id }) => id !== undefined && outbox.isKnown(id))
+      const asked = yield* Effect.forEach(fleets, (spec) => accepted(spec, options?.again === true))
+      const here = yield* submitHere(
+        specs.filter((spec) => !fleets.includes(spec)),
+        options
+      )
+      const [nextOfFleet, nextHere] = [asked.values(), here.values()]
+      return specs.map((spec) => (fleets.includes(spec) ? nextOfFleet : nextHere).next().value as TaskRecord)
     }
     const records = yield* ask((ledger) => ledger.submitAll(specs, options))
-    yield* outbox.knows(
-      records.map(({ id }) => id),
-      false
-    )
+    yield* outbox.knows(records)
     return records
   })
 
   const result = (id: string): ReturnType<Ledger["result"]> =>
     Effect.suspend(() => {
-      if (!tasks.has(id)) return known(id, (ledger) => ledger.result(id))
+      if (!tasks.has(id))
+        return Effect.catchIf(
+          known(id, (ledger) => ledger.result(id)),
+          isLost,
+          // Whoever waits for an end waits for the fleet, too.
+          (error) =>
+            there === undefined
+              ? Effect.andThen(
+                  Deferred.await(found),
+                  Effect.suspend(() => result(id))
+                )
+              : Effect.fail(error)
+        )
       if (tasks.leaving(id) !== undefined) return Effect.andThen(tasks.given(id), result(id))
       return Effect.raceFirst(
         local.result(id),
@@ -418,6 +444,7 @@ export const make = Effect.fnUntraced(function* ({
       const from = mode()
       lost = Deferred.makeUnsafe()
       there = fleet
+      Deferred.doneUnsafe(found, Effect.void)
       if (!quiet) yield* say(from, "the fleet is reached")
     }).pipe(
       delivering.withPermits(1),

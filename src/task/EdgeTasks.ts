@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function* (local: TaskLedger["Service"], o
     leaving: (id) => away.get(id),
     left: (record) => void away.set(record.id, record),
     gave: (id) =>
-      Effect.map(outbox.knows([id], true), () => {
+      Effect.map(outbox.gave(id), () => {
         own.delete(id)
         away.delete(id)
         const given = waiting.get(id)

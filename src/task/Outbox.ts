@@ -17,8 +17,10 @@ import type { Asking, Parking, Remains, TaskRecord } from "./TaskRecord.ts"
 export const FILE = "outbox.db"
 /** Names it in the file's head: "MSmo". */
 const APPLICATION_ID = 0x4d536d6f
-/** Ids of tasks that are known to be with the fleet; the oldest go. */
+/** Tasks that are known to be with the fleet; the oldest go. */
 const MAX_KNOWN = 100_000
+/** Characters of what is remembered of each. */
+const MAX_REMEMBERED = 16_384
 
 const MIGRATIONS: ReadonlyArray<string> = [
   `
@@ -31,7 +33,7 @@ const MIGRATIONS: ReadonlyArray<string> = [
   ) STRICT;
   CREATE INDEX reports_of ON reports (task);
   CREATE TABLE leaving (task TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT, WITHOUT ROWID;
-  CREATE TABLE known (seq INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL UNIQUE) STRICT;
+  CREATE TABLE known (seq INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL UNIQUE, record TEXT) STRICT;
   CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, event TEXT NOT NULL) STRICT;
   CREATE TABLE counts (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   `
@@ -72,9 +74,13 @@ export interface Outbox {
   readonly leave: (record: TaskRecord) => Answer<void>
   readonly leaving: () => Answer<ReadonlyArray<TaskRecord>>
   readonly stays: (task: string) => Answer<void>
-  /** The fleet has these tasks. `durable`: nobody else could say so. */
-  readonly knows: (tasks: ReadonlyArray<string>, durable: boolean) => Answer<void>
+  /** The fleet has these tasks, as they were accepted by it. */
+  readonly knows: (records: ReadonlyArray<TaskRecord>) => Answer<void>
+  /** The fleet has this task, which was this node's. */
+  readonly gave: (task: string) => Answer<void>
   readonly isKnown: (task: string) => boolean
+  /** One that the fleet has, as it was when it was accepted. Undefined where that is not remembered. */
+  readonly remembered: (task: string) => Answer<TaskRecord | undefined>
   /** Keeps an event, and answers with how many of the oldest had to go for it. */
   readonly tell: (told: Told) => Answer<number>
   readonly events: (limit: number) => Answer<ReadonlyArray<Told & { readonly seq: number }>>
@@ -117,8 +123,9 @@ const make = (db: Database.Database, bounds: OutboxOptions): Outbox => {
   const held = new Set(db.all("SELECT DISTINCT task FROM reports").map(({ task }) => String(task)))
   const lose = (n: number) =>
     db.run("INSERT INTO counts (name, n) VALUES ('lost', ?) ON CONFLICT (name) DO UPDATE SET n = n + excluded.n", n)
-  const remember = (tasks: ReadonlyArray<string>) => {
-    for (const task of tasks) known.n += db.run("INSERT OR IGNORE INTO known (task) VALUES (?)", task)
+  const remember = (tasks: ReadonlyArray<readonly [task: string, record: string | null]>) => {
+    for (const [task, record] of tasks)
+      known.n += db.run("INSERT OR IGNORE INTO known (task, record) VALUES (?, ?)", task, record)
     if (known.n <= MAX_KNOWN) return
     known.n -= db.run(
       "DELETE FROM known WHERE seq IN (SELECT seq FROM known ORDER BY seq LIMIT ?)",
@@ -174,10 +181,24 @@ const make = (db: Database.Database, bounds: OutboxOptions): Outbox => {
     leaving: () =>
       ask(() => db.all("SELECT record FROM leaving").map(({ record }) => revived(JSON.parse(String(record))))),
     stays: (task) => write(true, () => void db.run("DELETE FROM leaving WHERE task = ?", task)),
-    knows: (tasks, durable) =>
-      write(durable, () => {
-        remember(tasks)
-        for (const task of tasks) db.run("DELETE FROM leaving WHERE task = ?", task)
+    knows: (records) =>
+      write(false, () =>
+        remember(
+          records.map((record) => {
+            const text = JSON.stringify({ ...record, result: undefined })
+            return [record.id, text.length > MAX_REMEMBERED ? null : text]
+          })
+        )
+      ),
+    gave: (task) =>
+      write(true, () => {
+        remember([[task, null]])
+        db.run("DELETE FROM leaving WHERE task = ?", task)
+      }),
+    remembered: (task) =>
+      ask(() => {
+        const text = db.get("SELECT record FROM known WHERE task = ?", task)?.["record"]
+        return typeof text === "string" ? revived(JSON.parse(text)) : undefined
       }),
     isKnown: (task) => db.get("SELECT 1 FROM known WHERE task = ?", task) !== undefined,
     tell: ({ event, id }) =>

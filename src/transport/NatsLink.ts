@@ -6,6 +6,7 @@
 import { Deferred, Duration, Effect, Latch, Random, Schedule, type Scope } from "effect"
 import type { ConnectionOptions, NatsConnection, Status, Subscription } from "nats"
 import { NatsArrived } from "./NatsMessage.ts"
+import * as NatsOrder from "./NatsOrder.ts"
 import * as NatsOutbox from "./NatsOutbox.ts"
 import { refusal } from "./NatsRefusal.ts"
 import * as NatsSecurity from "./NatsSecurity.ts"
@@ -66,6 +67,7 @@ export const make = Effect.fnUntraced(function* (
   let received = 0
   let denied = 0
 
+  const order = settings.order === "listed" ? NatsOrder.make(settings) : undefined
   const outbox = NatsOutbox.make({
     lane,
     maxPending: settings.maxPending,
@@ -112,6 +114,7 @@ export const make = Effect.fnUntraced(function* (
     pingInterval: Duration.toMillis(settings.pingInterval),
     maxPingOut: PINGS_OUT,
     reconnect: true,
+    noRandomize: order !== undefined,
     maxReconnectAttempts: -1,
     // Refused credentials may be replaced.
     ignoreAuthErrorAbort: true,
@@ -134,6 +137,7 @@ export const make = Effect.fnUntraced(function* (
     whenRefused = Deferred.makeUnsafe()
     events.status({ type: "up", lane, server: server(), version: nc.info?.version ?? "unknown" })
     outbox.opened(nc)
+    order?.fromTheFirst(nc)
     up.openUnsafe()
   }
 
@@ -277,6 +281,17 @@ export const make = Effect.fnUntraced(function* (
     }
   }
 
+  /** The first that answers is taken, and left when an earlier one is back. */
+  const goBack = ({ earlier }: NatsOrder.NatsOrder) =>
+    Effect.gen(function* () {
+      const found = yield* earlier(Effect.sync(() => (isUp() ? connection?.getServer() : undefined)))
+      yield* Effect.timeoutOption(roundTrip, CLOSE_TIME)
+      const nc = connection
+      if (nc === undefined || !isUp()) return
+      reason = `${found}, which stands before it in the list, is back`
+      yield* Effect.ignore(Effect.tryPromise(() => nc.reconnect()))
+    })
+
   const follow = async (nc: NatsConnectionImpl) => {
     for await (const status of nc.status()) whenStatus(nc, status as Status)
   }
@@ -296,6 +311,7 @@ export const make = Effect.fnUntraced(function* (
   )
   events.status({ type: "connecting", lane })
   yield* Effect.forkScoped(first)
+  if (order !== undefined) yield* Effect.forkScoped(Effect.forever(goBack(order)))
   yield* Effect.forkScoped(Effect.sync(outbox.confirmRest).pipe(Effect.repeat(Schedule.spaced(CONFIRM_EVERY))))
 
   const whenUpOrClosed: Effect.Effect<void, TransportClosed> = Effect.andThen(

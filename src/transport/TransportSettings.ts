@@ -39,6 +39,18 @@ export const TransportSettings = Schema.Struct({
   inboxPrefix: Words.pipe(Schema.withDecodingDefaultKey(Effect.succeed("_INBOX"))).annotateKey({
     description: 'Where answers to requests arrive: the user must be allowed to subscribe below it. Default "_INBOX"'
   }),
+  order: Schema.Literals(["random", "listed"])
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("random" as const)))
+    .annotateKey({
+      description:
+        "In which order servers are tried. listed: as they stand, and an earlier one is returned to when it is back, such as the leaf node of a site; random: all are equal. Default random"
+    }),
+  returnAfter: PositiveDurationFromString.pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed("30 seconds" as const))
+  ).annotateKey({
+    description:
+      'Where the order is listed: for about how long an earlier server must be back before it is returned to. Default "30 seconds"'
+  }),
   reconnect: Schema.Struct({
     first: PositiveDurationFromString.pipe(
       Schema.withDecodingDefaultKey(Effect.succeed("50 millis" as const))

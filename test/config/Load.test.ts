@@ -92,6 +92,8 @@ describe("a config file", () => {
           kind: "memory",
           servers: [],
           inboxPrefix: "_INBOX",
+          order: "random",
+          returnAfter: Duration.seconds(30),
           reconnect: { first: Duration.millis(50), longest: Duration.seconds(2) },
           connectTimeout: Duration.seconds(5),
           pingInterval: Duration.seconds(5),
@@ -106,7 +108,8 @@ describe("a config file", () => {
           failure: { suspect: 5, dead: 12 },
           placement: "first",
           sticky: Duration.minutes(1),
-          auction: { window: Duration.millis(150), grace: Duration.seconds(2) }
+          auction: { window: Duration.millis(150), grace: Duration.seconds(2) },
+          edge: { whenCutOff: "noNewWork", outbox: { tasks: 10_000, events: 10_000 } }
         },
         logs: {
           level: "info",

@@ -1,7 +1,11 @@
-/** A compiled node with the real CLI whose nats-server is killed: what it does meanwhile reaches the fleet once, in order. */
+/**
+ * A compiled node with the real CLI whose nats-server is killed: what it does meanwhile reaches the fleet once, in order.
+ * `MISTER_SMITH_SEED` repeats the dice of a run.
+ */
 import { Effect, Exit, Scope } from "effect"
 import { connect, type NatsConnection } from "nats"
 import { assert, describe, it } from "vitest"
+import { Dice } from "../simulation/Dice.ts"
 import { finish, type Line } from "../utils/Binary.ts"
 import { agent, fake, fleet } from "../utils/Fleet.ts"
 import { type NatsServer, natsServer, noNats } from "../utils/Nats.ts"
@@ -17,6 +21,10 @@ const server = async () => {
     [Symbol.asyncDispose]: () => Effect.runPromise(Scope.close(scope, Exit.void))
   }
 }
+
+/** How often something is killed, or comes back. */
+const ROUNDS = 10
+const SEED = Number(process.env["MISTER_SMITH_SEED"] ?? Date.now() % 1_000_000)
 
 type Body = Readonly<Record<string, unknown>>
 interface Stored {
@@ -95,6 +103,64 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     }
     assert.include(ps.stdout, "store_and_forward")
     node.child.kill("SIGTERM")
-    assert.strictEqual(await node.exit, 0, node.stderr())
+    assert.strictEqual(await node.exit, 143, node.stderr())
+  })
+
+  it("ends what it had begun while the server is gone for good measure, and begins nothing more of the fleet", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    // Each turn lasts until the server is gone.
+    const node = it.run(member(nats.url, { tasks: twenty(1_500) }, {}), "--json")
+    const running = (line: Line) => line.type === "task.state" && line["to"] === "running"
+    await node.waitFor("two attempts", () => node.lines.filter(running).length === 2)
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("that it takes no more", isMode("no_new_work"))
+    const kept = (line: Line) => line.type === "outbox.kept"
+    await node.waitFor("what was kept", () => node.lines.filter(kept).length === 2)
+    assert.lengthOf(node.lines.filter(running), 2)
+    const idle = (line: Line) => line.type === "agent.state" && line["to"] === "idle" && line["from"] === "busy"
+    await node.waitFor("that both are free", () => node.lines.filter(idle).length >= 2)
+    await Effect.runPromise(nats.start)
+    await node.waitFor("20 results", () => node.lines.filter(({ type }) => type === "task.result").length === 20)
+    await using bare = await client(nats)
+    let results: ReadonlyArray<Stored> = []
+    while (results.length < 20) results = await stored(bare, RESULTS)
+    assertAll(results)
+    assert.lengthOf(node.lines.filter(running), 20)
+    assert.isEmpty(node.lines.filter(({ type }) => type === "outbox.refused"))
+  })
+
+  it("whenever its server and it itself are killed: each result is there once, and each task is done once", async () => {
+    console.info(`seed ${SEED}`)
+    const dice = new Dice(SEED)
+    await using nats = await server()
+    await using it = await fleet()
+    const config = member(nats.url, { tasks: twenty(200) })
+    let up = true
+    let node = it.run(config, "--json")
+    for (let round = 0; round < ROUNDS; round++) {
+      // What is killed when: so long after the last of these, by the dice.
+      await new Promise((resolve) => setTimeout(resolve, dice.between(200, 1_700)))
+      if (dice.chance(0.5)) {
+        await Effect.runPromise(up ? nats.kill : nats.start)
+        up = !up
+      } else {
+        node.child.kill("SIGKILL")
+        await node.exit
+        node = it.run(config, "--json")
+      }
+    }
+    if (!up) await Effect.runPromise(nats.start)
+    // One that was begun without the fleet, and did not know enough of its tasks, has ended and is begun again.
+    const ended = () =>
+      new Set(node.lines.filter(({ type }) => type === "task.result").map((line) => line["task"])).size
+    while (ended() < 20) {
+      if (node.child.exitCode !== null) node = it.run(config, "--json")
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    await using bare = await client(nats)
+    let results: ReadonlyArray<Stored> = []
+    while (results.length < 20) results = await stored(bare, RESULTS)
+    assertAll(results)
   })
 })

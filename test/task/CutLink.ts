@@ -60,7 +60,7 @@ export class CutLink implements Link {
   )
   private readonly reach = Effect.suspend(() => (this.up ? Effect.void : this.gone))
 
-  fleet(ledger: TaskLedger["Service"], store: LedgerStore): SharedLedger {
+  fleet(ledger: TaskLedger["Service"], store: Pick<LedgerStore, "has">): SharedLedger {
     const writes = Object.fromEntries(
       WRITES.map((name) => [
         name,

@@ -31,7 +31,7 @@ const found = find()
 export const noNats: string | undefined = "missing" in found ? found.missing : undefined
 if (noNats !== undefined) console.warn(`skipped: ${noNats}`)
 
-const freePorts = (count: number): Promise<ReadonlyArray<number>> =>
+export const freePorts = (count: number): Promise<ReadonlyArray<number>> =>
   Promise.all(
     Array.from(
       { length: count },
