@@ -13,7 +13,7 @@ import { type NatsServer, natsCluster, natsServer } from "../../test/utils/Nats.
 import type { LinkedPlace, Network, Place } from "../../test/utils/Netns.ts"
 import * as Node from "../crash/Node.ts"
 import * as Random from "../crash/Random.ts"
-import { type Call, check, isOpen, type Report } from "./check.ts"
+import { type Call, check, isOpen, type Report, wasTakenFrom } from "./check.ts"
 import { Member } from "./Member.ts"
 import * as Plan from "./Plan.ts"
 import { type Records, read } from "./Records.ts"
@@ -33,6 +33,8 @@ export interface FleetRunOptions {
   readonly seed: number
   /** How long a node may be silent before others take what it holds, in milliseconds. */
   readonly takeover: number
+  /** Nothing happens but that nodes come late with the answer to what was taken over from them. */
+  readonly late?: boolean
   /** The next server is killed while the one before is still being told what it missed: more than nats-server 2.9 bears. */
   readonly careless?: boolean
   /** Links can be cut in it. Without one all is on loopback. */
@@ -65,11 +67,13 @@ const MAX_REPLICAS = 3
 const ON_LOOPBACK: Place = { address: "127.0.0.1", enter: [] }
 const BUCKET = "mister-smith-tasks"
 const TYPE = "task"
-/** What a node logs when it is refused. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
+/** What a node logs when it is refused; what it had kept while it was cut off is an event. Who reports late names an attempt that was; who was beaten to a claim, one that was to be. */
 const REFUSED = /attempt (\d+) of task \S+ is over \(now (\d+)\)/g
 
-const late = (said: string) =>
-  [...said.matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length
+const late = (member: Member) =>
+  [...member.said().matchAll(REFUSED)].filter(([, attempt, now]) => Number(attempt) <= Number(now)).length +
+  member.events().filter(({ fault, type }) => type === "outbox.refused" && isSuperseded(fault)).length
+const isSuperseded = (fault: unknown) => (fault as { readonly kind?: unknown }).kind === "AttemptSuperseded"
 const sleep = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 const isLinked = (place: Place): place is LinkedPlace => "cut" in place
 
@@ -82,9 +86,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   const { agents, binary, dir, log, network, rounds, seed, takeover } = options
   const began = performance.now()
   const random = Random.make(seed)
-  const tasks = Plan.tasksOf(random, options.tasks, takeover)
   const canCut = network !== undefined
-  const troubles = Plan.troublesOf(random, rounds, { servers: options.servers, canCut, lease: takeover })
+  const fleet = { servers: options.servers, canCut, lease: takeover, late: options.late === true }
+  const tasks = Plan.tasksOf(random, options.tasks, fleet)
+  const troubles = Plan.troublesOf(random, rounds, fleet)
   const problems: Array<string> = []
   const scope = Effect.runSync(Scope.make())
   const members: Array<Member> = []
@@ -146,7 +151,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       troubles: count,
       lives: members.reduce((sum, { lives }) => sum + lives, 0),
       cuts: canCut,
-      refusedLate: members.reduce((sum, member) => sum + late(member.said()), 0),
+      refusedLate: members.reduce((sum, member) => sum + late(member), 0),
       check: report,
       problems: [...problems, ...left, ...report.problems]
     }
@@ -283,6 +288,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       return target.place.mend()
     }
     if (target instanceof Member) {
+      if (kind === "nodeLate") return comeLate(target, lasts)
       if (kind === "nodeKilled") {
         await target.kill()
         await sleep(lasts)
@@ -301,6 +307,39 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     await does(target.kill)
     await sleep(lasts)
     await does(target.start)
+  }
+
+  /**
+   * In the middle of a turn it is halted, until its model has answered and another node has what it held. Where links can be
+   * cut it wakes without one, so that it has its answer before it hears what has become of the task.
+   */
+  async function comeLate(member: Member, lasts: number): Promise<void> {
+    const { place } = member
+    const until = performance.now() + PATIENCE
+    const wait = async (what: string, so: () => boolean | Promise<boolean>) => {
+      while (!(await so())) {
+        if (performance.now() > until) throw new Error(what)
+        await sleep(LOOK / 10)
+      }
+    }
+    const before = member.calls().length
+    await wait("it was given nothing to do", () => member.calls().length > before)
+    const since = Date.now()
+    const kept = () => member.events().filter(({ type }) => type === "outbox.kept").length
+    const keptBefore = kept()
+    member.halt()
+    if (isLinked(place)) place.cut("unplugged")
+    await sleep(lasts)
+    const taken = async () =>
+      client !== undefined && wasTakenFrom((await read(client, BUCKET)).keys, member.name, since)
+    try {
+      await wait("nobody has taken over what it held", taken)
+      member.goOn()
+      if (isLinked(place)) await wait("it has kept nothing for the fleet", () => kept() > keptBefore)
+    } finally {
+      member.goOn()
+      if (isLinked(place)) place.mend()
+    }
   }
 
   /**

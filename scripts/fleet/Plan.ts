@@ -18,11 +18,12 @@ const LONG = 80_000
 /** An answer for each time that the conversation may be gone on with. */
 const ANSWERS = 12
 
-export const tasksOf = (random: Random, count: number, lease: number): ReadonlyArray<PlannedTask> => {
+export const tasksOf = (random: Random, count: number, { lease, late }: Fleet): ReadonlyArray<PlannedTask> => {
   const tasks: Array<PlannedTask> = []
   while (tasks.length < count) {
     const id = `t${tasks.length}`
-    const delay = random.chance(0.25) ? random.between(lease, lease * 2) : random.between(1, SHORT)
+    const long = late || random.chance(0.25)
+    const delay = long ? random.between(Math.round(lease / 2), lease * (late ? 1 : 2)) : random.between(1, SHORT)
     const step = { text: `did ${id} in {call}`, delay }
     const ballast = random.chance(0.04) ? ` ${"word ".repeat(LONG / 5)}` : ""
     const earlier = random.chance(0.2) ? random.pick(tasks.slice(-20)) : undefined
@@ -40,6 +41,7 @@ export type TroubleKind =
   | "nodeKilled"
   | "nodePaused"
   | "nodeCut"
+  | "nodeLate"
   | "serverKilled"
   | "serverPaused"
   | "serverCut"
@@ -62,11 +64,13 @@ export interface Fleet {
   readonly canCut: boolean
   /** How long a node may be silent before others take what it holds, in milliseconds. */
   readonly lease: number
+  /** Nothing but nodes that come late with what they were at. */
+  readonly late: boolean
 }
 
 /** Each kind in turn, in an order by chance. */
 export const troublesOf = (random: Random, count: number, fleet: Fleet): ReadonlyArray<Trouble> => {
-  const kinds: ReadonlyArray<TroubleKind> = [
+  const mixed: ReadonlyArray<TroubleKind> = [
     "nodeKilled",
     "nodePaused",
     "serverKilled",
@@ -75,9 +79,10 @@ export const troublesOf = (random: Random, count: number, fleet: Fleet): Readonl
     ...(fleet.servers > 1 ? (["leaderKilled", "allServersKilled"] as const) : []),
     ...(fleet.servers > 1 && fleet.canCut ? (["serverCut"] as const) : [])
   ]
+  const kinds = fleet.late ? (["nodeLate"] as const) : mixed
   const troubles: Array<Trouble> = []
   while (troubles.length < count) {
-    const left = [...kinds]
+    const left: Array<TroubleKind> = [...kinds]
     while (left.length > 0 && troubles.length < count) {
       const [kind = "nodeKilled"] = left.splice(random.between(0, left.length - 1), 1)
       const [least, most] = SHARES[kind]
@@ -98,6 +103,7 @@ const SHARES: Readonly<Record<TroubleKind, readonly [number, number]>> = {
   nodeKilled: [0, 2],
   nodePaused: [1.8, 3],
   nodeCut: [0.3, 3],
+  nodeLate: [2.5, 3],
   serverKilled: [0, 1],
   serverPaused: [0.2, 1.5],
   serverCut: [0.3, 1.5],

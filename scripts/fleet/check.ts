@@ -182,3 +182,13 @@ const checkTold = ({ record }: Entry, told: ReadonlyArray<Message>, wrong: Wrong
 /** Of keys as they come from a bucket. */
 export const isOpen = ({ key, value }: Kept): boolean =>
   key.startsWith("task.") && (value as Held).now?.record.state !== "succeeded"
+
+/** Since then something that this node held was taken over. */
+export const wasTakenFrom = (keys: ReadonlyArray<Kept>, node: string, since: number): boolean =>
+  keys.some(
+    ({ key, value }) =>
+      key.startsWith("task.") &&
+      (value as Held).now?.attempts.some(
+        ({ endedAt = 0, fault, node: by }) => by === node && fault?.kind === "LeaseExpired" && endedAt > since
+      )
+  )

@@ -1,7 +1,7 @@
 /**
  * The fleet under fire: three nodes, 300 tasks, a cluster of three servers, 60 troubles. Prints its progress on stderr and a
  * report as JSON, and exits 1 where anything was lost, done twice or left behind.
- * `bun scripts/fleet/run.ts [--tasks N] [--nodes N] [--agents N] [--servers N] [--rounds N] [--seed N] [--takeover MILLIS] [--careless] [--loopback] [--keep]`;
+ * `bun scripts/fleet/run.ts [--tasks N] [--nodes N] [--agents N] [--servers N] [--rounds N] [--seed N] [--takeover MILLIS] [--late] [--careless] [--loopback] [--keep]`;
  * the seed repeats the plan of the tasks and of the troubles, as far as clocks allow. Links are cut where the machine has network
  * namespaces, and not with `--loopback`; `--keep` leaves the directory where it is. Of a cluster one server is killed,
  * paused or cut when the one before has caught up, but with `--careless`, which nats-server 2.9 does not bear.
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "60" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     takeover: { type: "string", default: "3000" },
+    late: { type: "boolean", default: false },
     careless: { type: "boolean", default: false },
     loopback: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
@@ -72,6 +73,7 @@ const inside = async () => {
     seed: Number(seed),
     takeover: Number(takeover),
     careless: values.careless,
+    late: values.late,
     ...(net === undefined ? {} : { network: net }),
     log: console.error
   })

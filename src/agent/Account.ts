@@ -143,6 +143,9 @@ const make = Effect.fnUntraced(function* (node: string) {
   /** Frees what is over. */
   const free = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
+    // The clock was set back since.
+    for (const limit of limits.values())
+      if (limit.until > now + MAX_WAIT) limits.set(limit.account, { ...limit, until: now + MAX_WAIT })
     const over = [...limits.values()].filter(({ until }) => until <= now)
     for (const { account } of over) {
       limits.delete(account)

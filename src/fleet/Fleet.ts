@@ -19,7 +19,7 @@ import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { FleetHome } from "./FleetHome.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import * as LateEvents from "./LateEvents.ts"
-import { Lease } from "./Lease.ts"
+import { Lease, type LeaseShape } from "./Lease.ts"
 import { type Listed, MAX_NAMED } from "./NodeRecord.ts"
 import * as Registry from "./Registry.ts"
 import * as Roster from "./Roster.ts"
@@ -82,6 +82,8 @@ export class Fleet extends Context.Service<
     readonly node: string
     /** Who is there, this node among them. */
     readonly nodes: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>
+    /** Who leads, and what is to be done by one node only. */
+    readonly lease: LeaseShape
   }
 >()("mister-smith/fleet/Fleet") {
   static readonly layer = (self: Self) => Layer.effect(this, inModule("fleet")(make(self)))
@@ -293,7 +295,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const standing = (name: string) => ledger.here?.others?.standing(name)
   const ping = speaking === undefined ? undefined : speaking.wire.ping({ prefix, ask: asking(speaking) })
   const list = ping === undefined ? registry.list : Registry.orElse(registry.list, ping)
-  return { node, nodes: Effect.map(list, (all) => all.map((listed) => judged(listed, standing))) }
+  return { node, nodes: Effect.map(list, (all) => all.map((listed) => judged(listed, standing))), lease }
 })
 
 const judged = (listed: Listed, standing: (node: string) => PeerState | undefined): Listed => {

@@ -11,7 +11,7 @@ export class RegistryUnusable extends Schema.TaggedError<RegistryUnusable, Fault
     follow(this, {
       severity: "medium",
       recovery: "retry",
-      hint: "the servers need JetStream, and the user its permissions: docs/nats.md lists them"
+      hint: "where no server answers, see `transport.servers` and the servers; else they need JetStream, and the user its permissions: docs/nats.md lists them"
     })
   }
   override get message() {

@@ -76,7 +76,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       const around = yield* Effect.context<EventBus | SecureRandom>()
       const storesAndForwards = edge.whenCutOff === "storeAndForward"
       const home = yield* homeOf(dataDir)
-      let awaited = "no server has answered yet"
+      let awaited = "its servers have not opened it yet"
       const outsiders = yield* Effect.orDie(Effect.fromResult(Subject.make(prefix)))
       const link = yield* EdgeLink.make(wire.transport, storesAndForwards ? Effect.sleep(FIRST) : Effect.never)
       const { make } = yield* Effect.promise(() => import("../task/JetStreamLedger.ts"))

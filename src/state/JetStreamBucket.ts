@@ -64,6 +64,13 @@ interface Marked extends Value {
   readonly id: string
 }
 
+/** Which value it is, and from which revision to which it is known to stand: its copies have the same id. */
+interface Standing {
+  readonly id: string
+  readonly from: number
+  readonly to: number
+}
+
 interface Place {
   readonly stream: string
   readonly subject: string
@@ -128,7 +135,7 @@ export class JetStreamBucket {
   private readonly jsm: JetStreamManager
   private readonly patience: number
   /** Under which id the last value of a key stands, and from which revision to which. */
-  private readonly known = new Map<string, { readonly id: string; readonly from: number; readonly to: number }>()
+  private readonly known = new Map<string, Standing>()
   /** Writes that no server has answered yet. */
   private unanswered = 0
 
@@ -166,6 +173,11 @@ export class JetStreamBucket {
     const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
     const { config } = await jsm.streams.info(`KV_${options.name}`)
     return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
+  }
+
+  /** Kept by several servers. */
+  get replicated(): boolean {
+    return this.options.replicas > 1
   }
 
   /** False while a write is tried again and again. */
@@ -246,17 +258,20 @@ export class JetStreamBucket {
         return revision
       }
       const there = await this.readMarked(key)
-      if (there.id === value.id) return there.to
+      if (there.id === value.id) return there.at
       if (there.id !== over) {
-        // Where something was written over it, it has stood there: another one has put it in its place. Else it was decided
-        // on what was true long ago, and comes to nothing.
-        return (await this.readAt(this.fence(key, value.id))).revision === 0 ? undefined : value.revision + 1
+        // Where something was written over it, it has stood there: another one has put it in its place.
+        if ((await this.readAt(this.fence(key, value.id))).revision !== 0) return value.revision + 1
+        // Else it was decided on what was true long ago, and comes to nothing; or the servers have lost what it is to stand
+        // over, which nobody can have taken away because that would have been decided in its place.
+        if (there.at !== 0) return undefined
       }
       if (this.givenUp(until))
         throw new BucketUnusable({ where: this.where, problem: "contended", detail: `${key} cannot be written over` })
       // A second copy, or a server that has just come to lead and does not know yet what it refuses by.
-      if (there.to === expected) await pause(PAUSE)
-      expected = there.to
+      // Of a copy another server may have told a later revision: what counts is where the leader has it.
+      if (there.at === expected) await pause(PAUSE)
+      expected = there.at
     }
   }
 
@@ -275,11 +290,11 @@ export class JetStreamBucket {
   }
 
   /** As the leader has it. */
-  private async readMarked(key: string): Promise<{ readonly id: string; readonly from: number; readonly to: number }> {
+  private async readMarked(key: string): Promise<Standing & { readonly at: number }> {
     const { id, revision } = await this.readAt({ stream: this.stream, subject: `${this.prefix}${key}` })
     if (revision !== 0) this.note(key, id, revision)
     const known = this.known.get(key)
-    return known?.id === id ? known : { id, from: revision, to: revision }
+    return { ...(known?.id === id ? known : { id, from: revision, to: revision }), at: revision }
   }
 
   private async write(
@@ -369,15 +384,18 @@ export class JetStreamBucket {
   }
 
   /**
-   * Takes what was written up to this revision away, without a trace. Nobody may need it. Message by message: a server of
-   * the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
+   * Takes what was written up to this revision away, without a trace. Nobody may need it. With replicas message by message:
+   * a server of the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
    */
   async sweep(filter: string, upTo = Number.POSITIVE_INFINITY): Promise<void> {
     const pattern = `${this.prefix}${filter}`
-    const { state } = pattern.endsWith(">")
-      ? await this.jsm.streams.info(this.stream, { subjects_filter: pattern })
-      : { state: { subjects: { [pattern]: 1 } } }
-    for (const subject of Object.keys(state.subjects ?? {})) {
+    if (this.options.replicas === 1) {
+      const seq = Number.isFinite(upTo) ? { seq: upTo + 1 } : {}
+      await this.jsm.streams.purge(this.stream, { filter: pattern, ...seq })
+      return
+    }
+    for (const key of filter.endsWith(">") ? await this.keys(filter) : [filter]) {
+      const subject = `${this.prefix}${key}`
       const { revision } = await this.readAt({ stream: this.stream, subject })
       if (revision !== 0 && revision <= upTo) await this.jsm.streams.deleteMessage(this.stream, revision, false)
     }

@@ -8,6 +8,7 @@ import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
+import * as Audit from "./JetStreamAudit.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
@@ -85,6 +86,7 @@ export class JetStreamStore implements LedgerStore {
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
+  private tidied = 0
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
 
@@ -263,6 +265,7 @@ export class JetStreamStore implements LedgerStore {
         throw error
       }
     }
+    if (this.bucket.replicated && ++this.tidied % Audit.EVERY === 0) await Audit.audit(this.bucket, this.mirror)
   }
 
   /** What this node holds is free at once. */

@@ -122,6 +122,7 @@ export const fresh = (spec: Named, now: number, waits: boolean, occursAt = first
   before: 0,
   interruptions: 0,
   agent: undefined,
+  node: undefined,
   submittedAt: now,
   startedAt: undefined,
   endedAt: undefined,

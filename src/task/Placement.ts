@@ -10,6 +10,7 @@
 import { Clock, Context, Duration, Effect, PubSub, type Scope, Stream } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
 import { TaskId } from "../domain/Ids.ts"
+import { millisOf } from "../domain/Monotonic.ts"
 import { EventBus } from "../event/EventBus.ts"
 import type { TaskBid } from "../message/Bid.ts"
 import * as Alarm from "./Alarm.ts"
@@ -121,9 +122,13 @@ export const make = Effect.fnUntraced(function* ({
     return fresh
   }
 
+  /** On a clock that nobody sets: a task must not wait for a day because the other one was put right. */
+  const clock = yield* Clock.Clock
+  const time = Effect.sync(() => millisOf(clock))
+  const onTheWall = (at: number) => clock.currentTimeMillisUnsafe() + Math.ceil(at - millisOf(clock))
   const alarm = yield* Alarm.make(
     Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* time
       let next: number | undefined
       let due = false
       for (const [task, entry] of waiting) {
@@ -135,12 +140,12 @@ export const make = Effect.fnUntraced(function* ({
         else if (!due && now - entry.since > FORGET + sticky) waiting.delete(task)
       }
       if (due) yield* PubSub.publish(changed, undefined)
-      return next
+      return next === undefined ? undefined : onTheWall(next)
     })
   )
   const wake = (entry: Waiting, at: number) => {
     entry.wakeAt = at
-    alarm.set(at)
+    alarm.set(onTheWall(at))
   }
 
   const isAlone = () => others !== undefined && !others.all().some(({ state }) => state === "alive")
@@ -181,7 +186,7 @@ export const make = Effect.fnUntraced(function* ({
   const decide = (entry: Waiting) => (entry.order ??= order([...entry.bids.values()].filter(counts)))
 
   const hear = (heard: TaskBid) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    Effect.flatMap(time, (now) => {
       if (heard.node === here.node) return Effect.void
       const entry = met(heard.task, heard.attempt, now)
       if (entry.attempt !== heard.attempt) return Effect.void
@@ -215,7 +220,7 @@ export const make = Effect.fnUntraced(function* ({
   const mayTake = Effect.fnUntraced(function* (task: TaskRecord, offer: Offer) {
     const { attempt, before, id, node, spec } = task
     if (offer.only || spec.node === here.node) return "take" as const
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* time
     if (attempt > before && node !== undefined) {
       if (node === here.node) return "take" as const
       const entry = met(id, attempt, now)
@@ -266,9 +271,7 @@ export const make = Effect.fnUntraced(function* ({
   return {
     mayTake,
     taken,
-    passed: Effect.map(Clock.currentTimeMillis, (now) =>
-      [...waiting].flatMap(([task, entry]) => (isPassed(entry, now) ? [task] : []))
-    ),
+    passed: Effect.map(time, (now) => [...waiting].flatMap(([task, entry]) => (isPassed(entry, now) ? [task] : []))),
     changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription)
   }
 })

@@ -139,6 +139,8 @@ export const recordOf = (row: Row): TaskRecord => {
     before: Number(row["before"]),
     interruptions: Number(row["interruptions"]),
     agent: string(row["agent"]),
+    // Whose file this is: there is no other.
+    node: undefined,
     submittedAt: Number(row["submitted_at"]),
     startedAt: number(row["started_at"]),
     endedAt: number(row["ended_at"]),

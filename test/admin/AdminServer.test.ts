@@ -335,6 +335,9 @@ describe("what is asked", () => {
         "/agents/{id}/start",
         "/agents/{id}/pause",
         "/agents/{id}/resume",
+        "/agents/{id}/interrupt",
+        "/agents/{id}/tell",
+        "/agents/{id}/model",
         "/agents/{id}/limits",
         "/agents/{id}/explain",
         "/agents/{id}/moves"

@@ -106,6 +106,21 @@ describe("an account", () => {
     })
   )
 
+  it.effect("is not latched off by a clock that is set back", () =>
+    Effect.gen(function* () {
+      const { accounts } = yield* node("a")
+      yield* TestClock.setTime(400 * MAX_WAIT)
+      yield* accounts.limited("team", { resetsAt: seconds(400.5 * MAX_WAIT), why })
+      yield* TestClock.setTime(MAX_WAIT)
+      // A machine's timers go on when its clock is set; those of a test clock do not, so it is made to look.
+      yield* accounts.limited("other", { resetsAt: seconds(MAX_WAIT) + 1, why })
+      yield* TestClock.adjust("1 minute")
+      assert.isAtMost(accounts.limitOf("team")?.until ?? 0, 2 * MAX_WAIT + 60_000)
+      yield* TestClock.adjust(MAX_WAIT)
+      assert.isUndefined(accounts.limitOf("team"))
+    })
+  )
+
   it.effect("takes the later of two limits", () =>
     Effect.gen(function* () {
       const { accounts } = yield* node("a")

@@ -21,6 +21,7 @@ import { Inputs } from "../../src/task/Inputs.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { TransportSettings } from "../../src/transport/TransportSettings.ts"
+import { tempDir } from "../utils/Binary.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
 import { retry, task } from "../utils/Specs.ts"
 
@@ -86,6 +87,7 @@ const node = Effect.fnUntraced(function* (
   settings: Partial<typeof FleetSettings.Encoded> = {},
   perform: (work: Work) => Effect.Effect<Attempt> = ({ task }) => Effect.succeed(answered(`${name} did ${task}`))
 ) {
+  const dir = yield* Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]()))
   const own = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
   const fleet = Schema.decodeSync(FleetSettings)({ takeover: "2 seconds", heartbeat: "500 millis", ...settings })
   const transport = Schema.decodeSync(TransportSettings)({ kind: "nats", servers: [url] })
@@ -106,7 +108,7 @@ const node = Effect.fnUntraced(function* (
       Layer.provide(Placing.layer(self)),
       Layer.provide(FleetVoice.layer(self)),
       Layer.provideMerge(
-        FleetLedger.layer({ self, shared: true, dataDir: "", kept: KEPT, bounds: { interruptions: 10 } })
+        FleetLedger.layer({ self, shared: true, dataDir: dir.path, kept: KEPT, bounds: { interruptions: 10 } })
       ),
       Layer.provide(listening),
       Layer.provide(FleetHome.layer(transport, fleet, name)),

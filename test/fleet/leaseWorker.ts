@@ -34,10 +34,13 @@ const contend = Effect.gen(function* () {
       yield* say("began", term.epoch)
       for (let n = 1; ; n++) {
         const put = term.put(`log-${n % KEYS}`, JSON.stringify({ node, epoch: term.epoch, n }))
-        // What is interrupted meanwhile is heard of all the same.
+        // Where no server answers the term may go on all the same. What is interrupted meanwhile is heard of all the same.
         const told = Effect.matchEffect(put, {
           onSuccess: (place) => Effect.as(say("wrote", term.epoch, n, place), true),
-          onFailure: ({ _tag }) => Effect.as(say("lost", term.epoch, n, _tag), false)
+          onFailure: ({ _tag }) =>
+            _tag === "LeaseUnusable"
+              ? Effect.as(say("failed", term.epoch, n), true)
+              : Effect.as(say("lost", term.epoch, n, _tag), false)
         })
         if (!(yield* Effect.uninterruptible(told))) return
         yield* Effect.sleep("5 millis")

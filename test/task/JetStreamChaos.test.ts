@@ -184,7 +184,10 @@ describe.skipIf(noNats !== undefined)("the ledger on three servers that are kill
         yield* Fiber.join(working)
         // Each server has all of it again, so that it does not matter who is asked.
         yield* until(members(outside, stream), (there) => there.whole)
-        const kept = yield* reader(outside, bucket)
+        // What a node left half done others finish.
+        const kept = yield* until(reader(outside, bucket), (all) =>
+          [...all.values()].every(({ lock, now }) => lock === undefined && now !== undefined)
+        )
         const ids = [...accepted]
         assert.sameMembers([...kept.keys()], ids)
         for (const [id, { now }] of kept) {

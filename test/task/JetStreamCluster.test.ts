@@ -1,11 +1,13 @@
 /** The ledger in a bucket that three servers keep. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Scope } from "effect"
+import { Effect, Exit, Layer, Schedule, Scope } from "effect"
 import { connect } from "nats"
 import { JetStreamBucket } from "../../src/state/JetStreamBucket.ts"
 import { type NatsServer, natsCluster, noNats } from "../utils/Nats.ts"
+import { task } from "../utils/Specs.ts"
 import { conformance } from "./conformance.ts"
-import { newBucket, node } from "./JetStreamHomes.ts"
+import { done } from "./Homes.ts"
+import { mortal, newBucket, node } from "./JetStreamHomes.ts"
 
 describe.skipIf(noNats !== undefined)("in a bucket of a cluster", () => {
   const scope = Scope.makeUnsafe()
@@ -20,6 +22,35 @@ describe.skipIf(noNats !== undefined)("in a bucket of a cluster", () => {
   conformance(
     "in a bucket with three replicas",
     Layer.unwrap(Effect.sync(() => node(urls(), { node: "n", bucket: newBucket(), replicas: 3 })))
+  )
+
+  it.live("puts a task back that the servers have lost", () =>
+    Effect.gen(function* () {
+      const bucket = newBucket()
+      const { ledger } = yield* mortal(urls(), { node: "a", bucket, replicas: 3, lease: 300 })
+      yield* ledger.submit(task({ id: "t" }))
+      yield* ledger.claim("t", "a")
+      yield* ledger.complete("t", 1, done("t", { text: "kept" }))
+      const connection = yield* Effect.acquireRelease(
+        Effect.promise(() => connect({ servers: [...urls()] })),
+        (connection) => Effect.promise(() => connection.close())
+      )
+      const manager = yield* Effect.promise(() => connection.jetstreamManager())
+      const last = Effect.promise(() =>
+        manager.streams
+          .getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.task.t` })
+          .then(({ seq }) => seq)
+          .catch(() => 0)
+      )
+      const seq = yield* last
+      yield* Effect.promise(() => manager.streams.deleteMessage(`KV_${bucket}`, seq))
+      assert.isAbove(
+        yield* Effect.repeat(last, { until: (now) => now > 0, schedule: Schedule.spaced("50 millis") }),
+        seq
+      )
+      const next = yield* mortal(urls(), { node: "b", bucket, replicas: 3 })
+      assert.strictEqual((yield* next.ledger.result("t")).text, "kept")
+    }).pipe(Effect.scoped)
   )
 
   it.live("lets one of several who write over the same revision at one moment win, each time, in one process too", () =>

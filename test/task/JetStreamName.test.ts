@@ -45,6 +45,19 @@ describe.skipIf(noNats !== undefined)("the name of a node", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("is had by one of two that come at the same moment", () =>
+    Effect.gen(function* () {
+      const bucket = newBucket()
+      const homes = ["north:/a#1", "south:/b#2"]
+      const exits = yield* Effect.forEach(homes, (home) => Effect.exit(open(bucket, home, SHORT)), {
+        concurrency: "unbounded"
+      })
+      const lost = exits.findIndex(Exit.isFailure)
+      assert.strictEqual(exits.filter(Exit.isSuccess).length, 1)
+      assert.include(String(exits[lost]), `the node "edge" is ${lost === 0 ? "south:/b" : "north:/a"}`)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is taken at once by the next life at the same home, and after its silence by any other", () =>
     Effect.gen(function* () {
       const bucket = newBucket()

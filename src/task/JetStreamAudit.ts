@@ -1,0 +1,37 @@
+/**
+ * Compares what a node knows of the tasks with what the leader of a replicated bucket has, from time to time: servers that
+ * are killed lose a key now and then. What the bucket lacks is put back, by whichever node finds out first; what the node
+ * lacks it reads. A task that was forgotten elsewhere a moment ago may come back by that: it has ended, and is forgotten again.
+ */
+import type { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import { encode, taskKey } from "./JetStreamEntry.ts"
+import type { JetStreamMirror } from "./JetStreamMirror.ts"
+
+/** How often it is tidied between two looks: a minute, with the usual lease. */
+export const EVERY = 12
+/** Put back or read at a time; the rest is found by the next look. */
+const AT_ONCE = 1_000
+
+/** All tasks. */
+const TASKS = "task.>"
+
+export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): Promise<void> => {
+  const known = [...mirror.entries()].map(({ record }) => taskKey(record.id))
+  // What has come to be known before the leader was asked is there by now.
+  const there = new Set(await bucket.keys(TASKS))
+  const lost = known.filter((key) => !there.has(key)).slice(0, AT_ONCE)
+  for (const key of lost) {
+    const { held } = mirror.at(key)
+    if (held === undefined || held.lock !== undefined || (await bucket.read(key)).revision !== 0) continue
+    const bytes = encode(held)
+    const isMine = ({ bytes: found }: { readonly bytes: Uint8Array | undefined }) =>
+      found !== undefined && Buffer.compare(found, bytes) === 0
+    const revision = await bucket.put(key, bytes, 0, isMine)
+    if (revision !== undefined) mirror.hear(key, revision, bytes)
+  }
+  const unknown = [...there].filter((key) => mirror.at(key).revision === 0).slice(0, AT_ONCE)
+  for (const key of unknown) {
+    const { bytes, revision } = await bucket.read(key)
+    if (revision !== 0) mirror.hear(key, revision, bytes)
+  }
+}
