@@ -35,8 +35,6 @@ export interface FleetRunOptions {
   readonly takeover: number
   /** Nothing happens but that nodes come late with the answer to what was taken over from them. */
   readonly late?: boolean
-  /** The next server is killed while the one before is still being told what it missed: more than nats-server 2.9 bears. */
-  readonly careless?: boolean
   /** Links can be cut in it. Without one all is on loopback. */
   readonly network?: Network
   readonly log: (line: string) => void
@@ -172,8 +170,8 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     const [place = ON_LOOPBACK] = places
     const started =
       options.servers === 1
-        ? Effect.map(natsServer({ jetstream: true, place, config: "http_port: -1" }), (server) => [server])
-        : natsCluster(options.servers, { jetstream: true, places, config: "http_port: -1" })
+        ? Effect.map(natsServer({ jetstream: true, place }), (server) => [server])
+        : natsCluster(options.servers, { jetstream: true, places })
     const servers = await Effect.runPromise(Scope.provide(scope)(started))
     return servers.map((server, index) => ({ ...server, place: places[index] ?? ON_LOOPBACK, busy: false }))
   }
@@ -249,7 +247,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       const { kind, lasts, who } = trouble
       const onServers = kind.toLowerCase().includes("server") || kind === "leaderKilled"
       // A cluster goes on without one of its servers, and one node at least is left alone.
-      while (onServers ? !(await areWell(servers)) : free().nodes.length < Math.min(2, members.length))
+      while (onServers ? free().servers.length < servers.length : free().nodes.length < Math.min(2, members.length))
         await Promise.race([...lasting, sleep(200)])
       const now = free()
       const targets: ReadonlyArray<Member | Server> =
@@ -342,27 +340,6 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     }
   }
 
-  /**
-   * None is away, and each has all that it is to have. One that is still being told what it missed has perhaps said already
-   * that it has it: a server of the 2.9 line that comes to lead then makes the others forget it too. So troubles of servers come one
-   * after the other, unless they are to come as they like.
-   */
-  async function areWell(servers: ReadonlyArray<Server>) {
-    if (servers.some(({ busy }) => busy)) return false
-    if (options.careless === true || servers.length === 1) return true
-    const healthy = await Promise.all(
-      servers.map(async ({ log, place }) => {
-        const port = [...log().matchAll(/Starting http monitor on \S+:(\d+)/g)].at(-1)?.[1]
-        const asked = fetch(`http://${place.address}:${port}/healthz`, { signal: AbortSignal.timeout(1_000) })
-        return asked.then(
-          ({ ok }) => ok,
-          () => false
-        )
-      })
-    )
-    return healthy.every((ok) => ok)
-  }
-
   /** Of the stream that the tasks stand in. */
   async function leaderOf(servers: ReadonlyArray<Server>, client: NatsConnection) {
     try {
@@ -382,8 +359,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       if (records !== undefined) {
         const open = records.keys.filter(isOpen).length
         const there = records.keys.filter(({ key }) => key.startsWith("task.")).length
-        if (open === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
-        if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${seconds()} s`)
+        // What was begun by those who died is ended by others, and what was handed in is given to a node again.
+        const half = records.queue.length + records.keys.filter(({ key }) => key.startsWith("tx.")).length
+        if (open === 0 && half === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
+        if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${half} half done, ${seconds()} s`)
         said = performance.now()
       }
       if (performance.now() > until) {

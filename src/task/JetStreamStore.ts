@@ -256,6 +256,7 @@ export class JetStreamStore implements LedgerStore {
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
     for (const { key, tx } of [...this.mirror.locks()]) await this.commit.unlock(key, tx)
+    await this.commit.endLeft()
     for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
       const { id, revision } = next
       try {
