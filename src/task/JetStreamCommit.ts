@@ -24,6 +24,8 @@ const AT_ONCE = 256
 /** How long another node's move may take before it is ended for it, in milliseconds. */
 const GRACE = 1_000
 const LOOK = 20
+/** At how many looks a record may be there before its move is ended for who has begun it. */
+const LEFT = 3
 
 /** Where a test ends a node. */
 export type Step = "opened" | "locking" | "locked" | "committed" | "rolled"
@@ -43,6 +45,8 @@ export class JetStreamCommit {
   private count = 0
   /** The moves of this node that are under way. */
   private readonly own = new Map<string, Promise<unknown>>()
+  /** Records of moves that were there at the last looks, and at how many. */
+  private left: ReadonlyMap<string, number> = new Map()
 
   constructor(bucket: JetStreamBucket, mirror: JetStreamMirror, session: string, at: (step: Step) => void = () => {}) {
     this.bucket = bucket
@@ -225,6 +229,14 @@ export class JetStreamCommit {
       await new Promise((resolve) => setTimeout(resolve, LOOK))
     }
     await this.settle(tx, [key])
+  }
+
+  /** Ends what nobody is at: moves whose record is there at one look after the other, whether a lock tells of them or not. */
+  async endLeft(): Promise<void> {
+    const there = (await this.bucket.keys(txKey(">"))).map((key) => key.slice(txKey("").length))
+    const looks = new Map(there.map((tx) => [tx, (this.left.get(tx) ?? 0) + 1]))
+    this.left = looks
+    for (const [tx, seen] of looks) if (seen >= LEFT && !this.own.has(tx)) await this.settle(tx, [])
   }
 
   /** Finishes a move as its record says, or as is said in it now: that it is not to be. True where it was. */

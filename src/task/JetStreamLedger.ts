@@ -46,6 +46,8 @@ export interface JetStreamLedgerOptions {
   readonly home?: string
   /** Told that another one of this name is there and is watched, whether it lives. */
   readonly waits?: (who: string) => void
+  /** Told why the bucket is not there yet, with each try to open it. */
+  readonly troubled?: (why: LedgerUnusable) => void
   readonly bucket?: string
   /** Servers that keep each task. Default 1. */
   readonly replicas?: number
@@ -98,6 +100,7 @@ export const make = (
           name,
           replicas,
           maxBytes,
+          troubled: (why) => options.troubled?.(explain(why.where, why)),
           ...(patience === undefined ? {} : { patience })
         })
         return JetStreamStore.open(bucket, {

@@ -142,6 +142,11 @@ export class JetStreamMirror extends MemoryStore {
     if (watched && bytes === undefined && this.at(key).revision === revision) this.known.delete(key)
   }
 
+  /** What the leader has counts, whatever its number. */
+  correct(key: string, revision: number, bytes: Uint8Array): void {
+    this.learn(key, revision, bytes, this.at(key))
+  }
+
   private learn(key: string, revision: number, bytes: Uint8Array | undefined, before: Known): void {
     this.early.delete(key)
     const held = heldOf(bytes)

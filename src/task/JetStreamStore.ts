@@ -265,6 +265,7 @@ export class JetStreamStore implements LedgerStore {
         failed ??= { error }
       }
     }
+    await this.commit.endLeft()
     for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
       const { id, revision } = next
       try {

@@ -20,6 +20,19 @@ const LEASE = 300
 const until = <A, E>(asked: Effect.Effect<A, E>, holds: (answer: A) => boolean) =>
   Effect.repeat(asked, { until: holds, schedule: Schedule.spaced("20 millis") })
 
+/** Records of moves, as the bare client finds them. */
+const movesIn = (url: string, bucket: string) =>
+  Effect.acquireUseRelease(
+    Effect.promise(() => connect({ servers: url })),
+    (client) =>
+      Effect.promise(async () => {
+        const { streams } = await client.jetstreamManager()
+        const { state } = await streams.info(`KV_${bucket}`, { subjects_filter: `$KV.${bucket}.tx.>` })
+        return Object.keys(state.subjects ?? {})
+      }),
+    (client) => Effect.promise(() => client.close())
+  )
+
 const stateOf = (ledger: Ledger, id: string) =>
   Effect.map(Effect.result(ledger.get(id)), (answer) =>
     Result.isSuccess(answer) ? answer.success.state : answer.failure._tag
@@ -227,6 +240,8 @@ describe.skipIf(noNats !== undefined)("in a bucket of one nats-server", () => {
             yield* Effect.forEach(waiters.slice(0, 20), (id) => other.ledger.claim(id, "b"))
             const next = yield* mortal(server.url, { node: "c", bucket })
             assert.lengthOf(yield* next.ledger.list({ limit: 1_000, states: ["queued"] }), waiters.length - 20)
+            // Nor a record of a move, which no lock tells of any more.
+            yield* until(movesIn(server.url, bucket), (left) => left.length === 0)
           }).pipe(Effect.scoped)
       )
     }
