@@ -167,6 +167,15 @@ const lengthOf = (value: object): number => {
   }
 }
 
+/** A name that is none is no part of a message. */
+const sayable = <A>(make: () => A): A | undefined => {
+  try {
+    return make()
+  } catch {
+    return undefined
+  }
+}
+
 /** What no message can say. */
 class Unsayable extends Error {}
 
@@ -337,7 +346,8 @@ export class JetStreamIntake {
       }
       expected = last?.seq ?? 0
     }
-    const whole = resultOf(result, { attempt, node })
+    const whole = sayable(() => resultOf(result, { attempt, node }))
+    if (whole === undefined) return
     // What no message holds is read from the ledger: its end is told all the same.
     const body = lengthOf(whole) > LONGEST ? { ...whole, text: whole.text.slice(0, CUT), output: undefined } : whole
     await this.publish(

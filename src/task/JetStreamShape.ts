@@ -3,11 +3,13 @@
  * value is must not keep a node from the others: what is no such value is passed over, and never thrown.
  */
 import { Schema } from "effect"
-import { AgentId, NodeId, TaskId } from "../domain/Ids.ts"
 import { TASK_STATES } from "../domain/Task.ts"
 import { decode, type Entry, type Held, taskKey } from "./JetStreamEntry.ts"
 import type { Beat } from "./JetStreamPeers.ts"
-import { TaskSpec } from "./TaskSpec.ts"
+import { NotBefore } from "./NotBefore.ts"
+import { ScheduleSpec } from "./ScheduleSpec.ts"
+import { TaskRetry } from "./TaskRetry.ts"
+import { Timeouts } from "./Timeouts.ts"
 
 /** Pieces of one value: of more than all that a bucket should hold. */
 const MAX_PARTS = 4_096
@@ -34,7 +36,7 @@ const Usage = Schema.Struct({
 })
 const Fault = Schema.Struct({ kind: Schema.String, message: Schema.String })
 const Result = Schema.Struct({
-  task: TaskId,
+  task: Schema.String,
   status: Schema.Literals(["succeeded", "failed"]),
   text: Schema.String,
   fault: Schema.optionalKey(Fault),
@@ -68,8 +70,8 @@ const Lean = Schema.Struct({
     attempt: Count,
     before: Count,
     interruptions: Count,
-    agent: Schema.optionalKey(AgentId),
-    node: Schema.optionalKey(NodeId),
+    agent: Text,
+    node: Text,
     submittedAt: Schema.Finite,
     startedAt: Time,
     endedAt: Time,
@@ -107,7 +109,35 @@ const isTx = Schema.is(
 const isBeat = Schema.is(
   Schema.Struct({ session: Schema.String, every: Schema.optionalKey(Schema.Finite), home: Text, claim: Time })
 )
-const isSpec = Schema.is(TaskSpec)
+const Some = Schema.Record(Schema.String, Schema.Unknown)
+/**
+ * Only so far that nobody who has it dies of it. A program that embeds a node may submit what a person could not, and a later
+ * version may know more: what one node has accepted must not be passed over by another.
+ */
+const isSpec = Schema.is(
+  Schema.Struct({
+    id: Schema.String,
+    type: Schema.String,
+    prompt: Schema.String,
+    agent: Text,
+    prefer: Text,
+    node: Text,
+    capabilities: Schema.optionalKey(Schema.Array(Schema.String)),
+    schema: Schema.optionalKey(Some),
+    evidence: Schema.optionalKey(Schema.Array(Some)),
+    priority: Schema.optionalKey(Schema.Finite),
+    notBefore: Schema.optionalKey(NotBefore),
+    after: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Schema.Struct({ task: Schema.String })]))),
+    session: Schema.optionalKey(Schema.Union([Schema.String, Schema.Struct({ of: Schema.String })])),
+    files: Schema.optionalKey(Schema.Array(Schema.Union([Schema.String, Some]))),
+    budget: Schema.optionalKey(Some),
+    labels: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+    traceparent: Text,
+    schedule: Schema.optionalKey(ScheduleSpec),
+    timeouts: Schema.optionalKey(Timeouts),
+    retry: Schema.optionalKey(TaskRetry)
+  })
+)
 const isResult = Schema.is(Result)
 
 /** What is nested too deep for the stack is nothing either. */

@@ -74,7 +74,10 @@ describe("the mirror", () => {
     "no content": encode(changedRecord({ spec: undefined })),
     "content without a prompt": encode(changedRecord({ spec: { id: "t", type: "task" } })),
     "another task's record": encode(changedRecord({ id: "v" })),
-    "an agent that cannot be called so": encode(changedRecord({ agent: "a b.>" })),
+    "an agent that is a number": encode(changedRecord({ agent: 7 })),
+    "a schedule that is none": encode(
+      changedRecord({ spec: { id: "t", type: "task", prompt: "x", schedule: "soon" } })
+    ),
     "an end of a task that cannot be": encode(changedRecord({ state: "succeeded", result: { task: "> *" } })),
     "attempts that are none": encode(changed({ attempts: [null] })),
     "no end of pieces": encode(changed({ specIn: { id: "x", parts: 1e9 } })),
