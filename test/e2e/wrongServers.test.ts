@@ -147,8 +147,7 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     assert.include(group.stderr, "worker-1, worker-2")
     const paused = await finish(["pause", "worker-1", ...to, "--json"], at)
     assert.strictEqual(paused.code, 0, paused.stderr)
-    const [told] = paused.lines
-    const { node } = told?.["status"] as { readonly node: string }
-    assert.deepStrictEqual([node, ...(told?.["also"] as ReadonlyArray<string>)].toSorted(), ["one", "other"])
+    const told = paused.lines[0] as unknown as { readonly status: Settings; readonly also: ReadonlyArray<string> }
+    assert.deepStrictEqual([told.status["node"], ...told.also].toSorted(), ["one", "other"])
   })
 })
