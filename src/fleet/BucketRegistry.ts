@@ -37,7 +37,9 @@ const unusable = (cause: unknown) =>
 
 const reasonOf = (cause: unknown): string => {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return /^503$|no responders/i.test(reason) ? "the servers have no JetStream, or it was deleted there" : reason
+  return /^503$|no responders/i.test(reason)
+    ? "nobody at the servers answers for it: JetStream is off, or has no leader now, or it was deleted"
+    : reason
 }
 
 /** No such stream. */

@@ -149,5 +149,16 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     assert.strictEqual(paused.code, 0, paused.stderr)
     const told = paused.lines[0] as unknown as { readonly status: Settings; readonly also: ReadonlyArray<string> }
     assert.deepStrictEqual([told.status["node"], ...told.also].toSorted(), ["one", "other"])
+
+    const alone = { ...member("third"), agents: [agent({ id: "lonely" })] }
+    await using third = await fleet()
+    const dying = third.run(alone, "--json")
+    await dying.waitFor("its agent", (line) => line.type === "agent.state" && line["to"] === "idle")
+    while (!(await finish(["ps", "--fleet", ...to], at)).stdout.includes("lonely"));
+    dying.child.kill("SIGKILL")
+    await dying.exit
+    const dead = await finish(["pause", "lonely", ...to], at)
+    assert.strictEqual(dead.code, 1)
+    assert.include(dead.stderr, "node third, which has the agent")
   })
 })
