@@ -38,7 +38,7 @@ const unusable = (cause: unknown) =>
 const reasonOf = (cause: unknown): string => {
   const reason = cause instanceof Error ? cause.message : String(cause)
   return /^503$|no responders/i.test(reason)
-    ? "nobody at the servers answers for it: JetStream is off, or has no leader now, or it was deleted"
+    ? "no JetStream answers for it: it is off, has no leader now, or the list was deleted"
     : reason
 }
 

@@ -99,7 +99,7 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     await using single = await server()
     const wrong = [
       [away, {}, "no server of transport.servers takes the connection (CONNECTION_REFUSED)"],
-      [bare.url, {}, "JetStream is off"],
+      [bare.url, {}, "no JetStream answers for it"],
       [single.url, { replicas: 3 }, "fleet.replicas asks for more than one server"]
     ] as const
     for (const [url, settings, why] of wrong) {
