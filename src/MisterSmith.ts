@@ -354,6 +354,10 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     const [record] = yield* accept([yield* decode(task)], options)
     return record as TaskRecord
   })
+  const tellDraining = Effect.suspend(() => {
+    const { mode, reports, tasks } = edge.state()
+    return bus.publish({ type: "fleet.mode", from: mode, to: "draining", reason: "it was told to", reports, tasks })
+  })
   return MisterSmith.of({
     submit,
     submitAll: Effect.fn("MisterSmith.submitAll")(function* (tasks, options) {
@@ -418,8 +422,12 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
       })
     }),
     drain: Effect.suspend(() => {
+      const told = draining || ledger.here?.shared !== true ? Effect.void : tellDraining
       draining = true
-      return Effect.andThen(dispatcher.drain, Effect.asVoid(Deferred.succeed(drained, undefined)))
+      return told.pipe(
+        Effect.andThen(dispatcher.drain),
+        Effect.andThen(Effect.asVoid(Deferred.succeed(drained, undefined)))
+      )
     }),
     draining: Effect.sync(() => draining),
     standing: () => {

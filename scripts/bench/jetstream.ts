@@ -1,7 +1,8 @@
 /**
  * The fleet's ledger on one nats-server: empty tasks a second (submitted, claimed, completed) with one node and with three,
- * against as many plain compare-and-set writes of the client in the same run; and how long it takes until what a dead node
- * held is queued again. Prints JSON. `bun scripts/bench/jetstream.ts`, with nats-server on the PATH.
+ * against as many plain compare-and-set writes of the client in the same run; the same tasks when each is given out by a
+ * work-queue stream besides (published, pulled, acknowledged), in turns with those that are not; and how long it takes until
+ * what a dead node held is queued again. Prints JSON. `bun scripts/bench/jetstream.ts`, with nats-server on the PATH.
  */
 import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -10,7 +11,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Context, Effect, Layer, type Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { connect } from "nats"
+import { AckPolicy, connect, type JsMsg, RetentionPolicy } from "nats"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -66,9 +67,39 @@ const open = (node: string, bucket: string) =>
 
 const rate = (count: number, since: number) => round((count / (performance.now() - since)) * 1000)
 
-const perform = (ledger: TaskLedger["Service"], id: string) =>
+/** A work-queue stream beside the ledger: each task is a message there, which whoever pulls it performs and acknowledges. */
+interface Queue {
+  offer(id: string): Promise<unknown>
+  take(): Promise<JsMsg>
+}
+const queueOf = async (name: string): Promise<Queue> => {
+  const connection = await client()
+  const manager = await connection.jetstreamManager()
+  await manager.streams.add({ name, subjects: [`${name}.>`], retention: RetentionPolicy.Workqueue })
+  await manager.consumers.add(name, { durable_name: "nodes", ack_policy: AckPolicy.Explicit, max_ack_pending: 10_000 })
+  const js = connection.jetstream()
+  // One puller for all slots, with as many messages as slots.
+  const messages = await (await js.consumers.get(name, "nodes")).consume({ max_messages: SLOTS })
+  const iterator = messages[Symbol.asyncIterator]()
+  return {
+    offer: (id) => js.publish(`${name}.task`, id, { msgID: id }),
+    take: async () => (await iterator.next()).value as JsMsg
+  }
+}
+const handedOut = (ledger: TaskLedger["Service"], queue: Queue, id: string) =>
   Effect.gen(function* () {
     yield* ledger.submit(spec(id))
+    yield* Effect.promise(() => queue.offer(id))
+    const message = yield* Effect.promise(() => queue.take())
+    yield* finish(ledger, message.string())
+    message.ack()
+  })
+
+const perform = (ledger: TaskLedger["Service"], id: string) =>
+  Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
+
+const finish = (ledger: TaskLedger["Service"], id: string) =>
+  Effect.gen(function* () {
     const { attempt } = yield* ledger.claim(id, "agent")
     yield* ledger.complete(id, attempt, {
       task: id,
@@ -85,9 +116,11 @@ const perform = (ledger: TaskLedger["Service"], id: string) =>
     })
   })
 
-const tasks = (nodes: number): Effect.Effect<number, unknown, Scope.Scope> =>
+let runs = 0
+const tasks = (nodes: number, queued = false): Effect.Effect<number, unknown, Scope.Scope> =>
   Effect.gen(function* () {
-    const bucket = `bench-${nodes}`
+    const bucket = `bench-${++runs}`
+    const queue = queued ? yield* Effect.promise(() => queueOf(`queue-${runs}`)) : undefined
     const all = yield* Effect.forEach(Array.from({ length: nodes }), (_, n) => open(`n${n}`, bucket))
     const began = performance.now()
     yield* Effect.forEach(
@@ -95,7 +128,7 @@ const tasks = (nodes: number): Effect.Effect<number, unknown, Scope.Scope> =>
       ({ ledger }, n) =>
         Effect.forEach(
           Array.from({ length: TASKS / nodes }, (_, k) => `t${n}-${k}`),
-          (id) => perform(ledger, id),
+          (id) => (queue === undefined ? perform(ledger, id) : handedOut(ledger, queue, id)),
           { concurrency: SLOTS, discard: true }
         ),
       { concurrency: "unbounded", discard: true }
@@ -142,10 +175,16 @@ try {
         const bare = yield* plain
         const one = yield* tasks(1)
         const three = yield* tasks(3)
+        const pairs = [
+          { without: one, with: yield* tasks(1, true) },
+          { without: yield* tasks(1), with: yield* tasks(1, true) },
+          { without: yield* tasks(1), with: yield* tasks(1, true) }
+        ]
         return {
           plainThreeWritesASecond: bare,
           tasksASecond: { oneNode: one, threeNodes: three },
           ofPlain: round(one / bare),
+          withWorkQueue: pairs.map((pair) => ({ ...pair, ratio: round(pair.with / pair.without) })),
           takeoverMillis: yield* takeover,
           leaseMillis: LEASE
         }

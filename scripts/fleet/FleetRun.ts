@@ -35,8 +35,6 @@ export interface FleetRunOptions {
   readonly takeover: number
   /** Nothing happens but that nodes come late with the answer to what was taken over from them. */
   readonly late?: boolean
-  /** The next server is killed while the one before is still being told what it missed: more than nats-server 2.9 bears. */
-  readonly careless?: boolean
   /** Links can be cut in it. Without one all is on loopback. */
   readonly network?: Network
   readonly log: (line: string) => void
@@ -58,6 +56,8 @@ export interface FleetReport {
 /** How long all that is left may take when nothing befalls anybody any more, in milliseconds; and for each task. */
 const PATIENCE = 60_000
 const PATIENCE_EACH = 1_000
+/** Who hand in tasks at once. */
+const LANES = 4
 /** Between two looks whether all is done, in milliseconds. */
 const LOOK = 500
 /** What a guardian may take to end what a killed node has started, in milliseconds. */
@@ -172,8 +172,8 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     const [place = ON_LOOPBACK] = places
     const started =
       options.servers === 1
-        ? Effect.map(natsServer({ jetstream: true, place, config: "http_port: -1" }), (server) => [server])
-        : natsCluster(options.servers, { jetstream: true, places, config: "http_port: -1" })
+        ? Effect.map(natsServer({ jetstream: true, place }), (server) => [server])
+        : natsCluster(options.servers, { jetstream: true, places })
     const servers = await Effect.runPromise(Scope.provide(scope)(started))
     return servers.map((server, index) => ({ ...server, place: places[index] ?? ON_LOOPBACK, busy: false }))
   }
@@ -190,19 +190,20 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       problems.push(`${id} was not acknowledged in time`)
       return false
     }
-    const gap = (rounds * takeover) / tasks.length / 2
-    for (const { after, ...task } of tasks) {
-      const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
-      const viaServer = chance.chance(0.5)
-      // What is published is in the ledger only when a node has taken it.
-      for (const other of after ?? [])
-        while (!(await isThere(client, other))) if (!(await again(other))) return acknowledged
-      while (!(await (viaServer ? publish(client, spec) : send(spec, chance))))
-        if (!(await again(task.id))) return acknowledged
-      acknowledged.set(task.id, after ?? [])
-      if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
-      await sleep(gap * chance.next())
+    const gap = (rounds * takeover * LANES) / tasks.length / 2
+    const lane = async (number: number) => {
+      for (const { after, ...task } of tasks.filter((_, index) => index % LANES === number)) {
+        const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
+        const viaServer = chance.chance(0.5)
+        // What is published is in the ledger only when a node has taken it.
+        for (const other of after ?? []) while (!(await isThere(client, other))) if (!(await again(other))) return
+        while (!(await (viaServer ? publish(client, spec) : send(spec, chance)))) if (!(await again(task.id))) return
+        acknowledged.set(task.id, after ?? [])
+        if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
+        await sleep(gap * chance.next())
+      }
     }
+    await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
     return acknowledged
   }
 
@@ -244,12 +245,16 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     })
     const pick = <A>(from: ReadonlyArray<A>, who: number) => from[Math.floor(who * from.length)]
     // The first is to come in the middle of work.
-    while (!members.some((member) => member.calls().length > 0)) await sleep(100)
+    const until = performance.now() + PATIENCE
+    while (!members.some((member) => member.calls().length > 0)) {
+      if (performance.now() > until) throw new Error("no node has begun to work")
+      await sleep(100)
+    }
     for (const [index, trouble] of troubles.entries()) {
       const { kind, lasts, who } = trouble
       const onServers = kind.toLowerCase().includes("server") || kind === "leaderKilled"
       // A cluster goes on without one of its servers, and one node at least is left alone.
-      while (onServers ? !(await areWell(servers)) : free().nodes.length < Math.min(2, members.length))
+      while (onServers ? free().servers.length < servers.length : free().nodes.length < Math.min(2, members.length))
         await Promise.race([...lasting, sleep(200)])
       const now = free()
       const targets: ReadonlyArray<Member | Server> =
@@ -342,27 +347,6 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     }
   }
 
-  /**
-   * None is away, and each has all that it is to have. One that is still being told what it missed has perhaps said already
-   * that it has it: a server of the 2.9 line that comes to lead then makes the others forget it too. So troubles of servers come one
-   * after the other, unless they are to come as they like.
-   */
-  async function areWell(servers: ReadonlyArray<Server>) {
-    if (servers.some(({ busy }) => busy)) return false
-    if (options.careless === true || servers.length === 1) return true
-    const healthy = await Promise.all(
-      servers.map(async ({ log, place }) => {
-        const port = [...log().matchAll(/Starting http monitor on \S+:(\d+)/g)].at(-1)?.[1]
-        const asked = fetch(`http://${place.address}:${port}/healthz`, { signal: AbortSignal.timeout(1_000) })
-        return asked.then(
-          ({ ok }) => ok,
-          () => false
-        )
-      })
-    )
-    return healthy.every((ok) => ok)
-  }
-
   /** Of the stream that the tasks stand in. */
   async function leaderOf(servers: ReadonlyArray<Server>, client: NatsConnection) {
     try {
@@ -382,8 +366,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       if (records !== undefined) {
         const open = records.keys.filter(isOpen).length
         const there = records.keys.filter(({ key }) => key.startsWith("task.")).length
-        if (open === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
-        if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${seconds()} s`)
+        // What was begun by those who died is ended by others, and what was handed in is given to a node again.
+        const half = records.queue.length + records.keys.filter(({ key }) => key.startsWith("tx.")).length
+        if (open === 0 && half === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
+        if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${half} half done, ${seconds()} s`)
         said = performance.now()
       }
       if (performance.now() > until) {

@@ -1,10 +1,9 @@
 /**
  * The fleet under fire: three nodes, 300 tasks, a cluster of three servers, 60 troubles. Prints its progress on stderr and a
  * report as JSON, and exits 1 where anything was lost, done twice or left behind.
- * `bun scripts/fleet/run.ts [--tasks N] [--nodes N] [--agents N] [--servers N] [--rounds N] [--seed N] [--takeover MILLIS] [--late] [--careless] [--loopback] [--keep]`;
+ * `bun scripts/fleet/run.ts [--tasks N] [--nodes N] [--agents N] [--servers N] [--rounds N] [--seed N] [--takeover MILLIS] [--late] [--loopback] [--keep]`;
  * the seed repeats the plan of the tasks and of the troubles, as far as clocks allow. Links are cut where the machine has network
- * namespaces, and not with `--loopback`; `--keep` leaves the directory where it is. Of a cluster one server is killed,
- * paused or cut when the one before has caught up, but with `--careless`, which nats-server 2.9 does not bear.
+ * namespaces, and not with `--loopback`; `--keep` leaves the directory where it is.
  */
 import { spawn } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
@@ -28,7 +27,6 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Math.floor(Math.random() * 1e9)) },
     takeover: { type: "string", default: "3000" },
     late: { type: "boolean", default: false },
-    careless: { type: "boolean", default: false },
     loopback: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
     /** Said to itself: it is in a network of its own. */
@@ -72,7 +70,6 @@ const inside = async () => {
     rounds: Number(rounds),
     seed: Number(seed),
     takeover: Number(takeover),
-    careless: values.careless,
     late: values.late,
     ...(net === undefined ? {} : { network: net }),
     log: console.error

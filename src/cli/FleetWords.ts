@@ -66,6 +66,7 @@ export const fleetLine = (event: FleetEvent, p: Paint): string | undefined => {
 
 const modeLine = ({ reason, reports, tasks, to }: Extract<FleetEvent, { type: "fleet.mode" }>, p: Paint) => {
   if (to === "full") return `fleet: this node works with the others again`
+  if (to === "draining") return `fleet: this node finishes what it has, and ends`
   const waiting = reports + tasks === 0 ? "" : `; ${reports} ends of attempts and ${tasks} of its own tasks wait`
   return to === "no_new_work"
     ? p("yellow", `fleet: this node finishes what it has, and takes no more: ${reason}${waiting}`)

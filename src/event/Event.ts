@@ -279,7 +279,7 @@ export type Event =
   | {
       readonly type: "fleet.mode"
       readonly from: "full" | "no_new_work" | "store_and_forward"
-      readonly to: "full" | "no_new_work" | "store_and_forward"
+      readonly to: "full" | "no_new_work" | "store_and_forward" | "draining"
       readonly reason: string
       /** Ends of attempts, and tasks of its own, that wait for the fleet. */
       readonly reports: number

@@ -464,7 +464,10 @@ export class JetStreamBucket {
         const erased = (with_?.get(OPERATION) ?? "") !== ""
         const key = subject.slice(this.prefix.length)
         this.note(key, idOf(with_, seq), seq)
-        heard({ key, revision: seq, bytes: erased ? undefined : message.data })
+        // What it makes of one value must not keep whoever listens from the others.
+        try {
+          heard({ key, revision: seq, bytes: erased ? undefined : message.data })
+        } catch {}
         if (info.pending === 0) settle()
       }
     }

@@ -3,8 +3,9 @@
  * are killed lose a key now and then. What the bucket lacks is put back, by whichever node finds out first; what the node
  * lacks it reads. A task that was forgotten elsewhere a moment ago may come back by that: it has ended, and is forgotten again.
  */
+import { isFinal } from "../domain/Task.ts"
 import type { JetStreamBucket } from "../state/JetStreamBucket.ts"
-import { encode, taskKey } from "./JetStreamEntry.ts"
+import { decode, encode, type Held, taskKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
 
 /** How often it is tidied between two looks: a minute, with the usual lease. */
@@ -28,6 +29,17 @@ export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): P
       found !== undefined && Buffer.compare(found, bytes) === 0
     const revision = await bucket.put(key, bytes, 0, isMine)
     if (revision !== undefined) mirror.hear(key, revision, bytes)
+  }
+  // A server that was killed may number its copies otherwise, or not tell the watch of one: of what has not ended, the
+  // leader's value counts.
+  const open = [...mirror.entries()].filter(({ record }) => !isFinal(record.state)).slice(0, AT_ONCE)
+  for (const { record } of open) {
+    const key = taskKey(record.id)
+    const before = mirror.at(key)
+    const { bytes, revision } = await bucket.read(key)
+    if (bytes === undefined || mirror.at(key) !== before) continue
+    const { by, lock } = decode<Held<unknown>>(bytes)
+    if (by !== before.held?.by || lock?.tx !== before.lock?.tx) mirror.correct(key, revision, bytes)
   }
   const unknown = [...there].filter((key) => mirror.at(key).revision === 0).slice(0, AT_ONCE)
   for (const key of unknown) {

@@ -14,8 +14,9 @@
  */
 import type { JetStreamBucket, Put, Value } from "../state/JetStreamBucket.ts"
 import type { Written } from "./JetStreamDraft.ts"
-import { type Beside, besideKey, decode, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
+import { type Beside, besideKey, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
+import { heldOf, type Tx, txOf } from "./JetStreamShape.ts"
 import { explain } from "./JetStreamUnusable.ts"
 
 /** Writes of one move that are under way at once. */
@@ -23,13 +24,8 @@ const AT_ONCE = 256
 /** How long another node's move may take before it is ended for it, in milliseconds. */
 const GRACE = 1_000
 const LOOK = 20
-
-/** What is said of a move of several keys. */
-interface Tx {
-  readonly by: string
-  readonly state: "open" | "committed" | "aborted"
-  readonly keys: ReadonlyArray<string>
-}
+/** At how many looks a record may be there before its move is ended for who has begun it. */
+const LEFT = 3
 
 /** Where a test ends a node. */
 export type Step = "opened" | "locking" | "locked" | "committed" | "rolled"
@@ -49,6 +45,8 @@ export class JetStreamCommit {
   private count = 0
   /** The moves of this node that are under way. */
   private readonly own = new Map<string, Promise<unknown>>()
+  /** Records of moves that were there at the last looks, and at how many. */
+  private left: ReadonlyMap<string, number> = new Map()
 
   constructor(bucket: JetStreamBucket, mirror: JetStreamMirror, session: string, at: (step: Step) => void = () => {}) {
     this.bucket = bucket
@@ -207,8 +205,8 @@ export class JetStreamCommit {
       for (;;) {
         const { bytes, revision } = await this.bucket.read(key)
         if (bytes === undefined) return
-        const held = decode<Held<unknown>>(bytes)
-        if (held.lock?.tx !== tx) return this.mirror.hear(key, revision, bytes)
+        const held = heldOf(bytes)
+        if (held?.lock?.tx !== tx) return this.mirror.hear(key, revision, bytes)
         const now = committed ? held.lock.next : held.now
         const by = `${this.session}-${(++this.count).toString(36)}`
         const next = now === undefined ? undefined : encode({ by, now } satisfies Held<unknown>)
@@ -233,11 +231,19 @@ export class JetStreamCommit {
     await this.settle(tx, [key])
   }
 
+  /** Ends what nobody is at: moves whose record is there at one look after the other, whether a lock tells of them or not. */
+  async endLeft(): Promise<void> {
+    const there = (await this.bucket.keys(txKey(">"))).map((key) => key.slice(txKey("").length))
+    const looks = new Map(there.map((tx) => [tx, (this.left.get(tx) ?? 0) + 1]))
+    this.left = looks
+    for (const [tx, seen] of looks) if (seen >= LEFT && !this.own.has(tx)) await this.settle(tx, [])
+  }
+
   /** Finishes a move as its record says, or as is said in it now: that it is not to be. True where it was. */
   private async settle(tx: string, known: ReadonlyArray<string>): Promise<boolean> {
     for (;;) {
       const { bytes, revision } = await this.bucket.read(txKey(tx))
-      const record = bytes === undefined ? undefined : decode<Tx>(bytes)
+      const record = txOf(bytes)
       if (record?.state === "committed") {
         await this.finish(tx, record.keys, true)
         return true
@@ -275,15 +281,14 @@ export class JetStreamCommit {
 const isBy =
   (by: string, free: boolean) =>
   ({ bytes }: Value): boolean => {
-    if (bytes === undefined) return false
-    const held = decode<Held<unknown>>(bytes)
-    return held.by === by && (held.lock === undefined) === free
+    const held = heldOf(bytes)
+    return held?.by === by && (held.lock === undefined) === free
   }
 
 const isState =
   (state: Tx["state"]) =>
   ({ bytes }: Value): boolean =>
-    bytes !== undefined && decode<Tx>(bytes).state === state
+    txOf(bytes)?.state === state
 
 const sameBytes =
   (wanted: Uint8Array) =>

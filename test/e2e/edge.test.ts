@@ -128,6 +128,10 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     assertAll(results)
     assert.lengthOf(node.lines.filter(running), 20)
     assert.isEmpty(node.lines.filter(({ type }) => type === "outbox.refused"))
+    const drained = await finish(["drain"], { cwd: it.dir })
+    assert.strictEqual(drained.code, 0, drained.stderr)
+    await node.waitFor("that it ends", isMode("draining"))
+    assert.strictEqual(await node.exit, 0, node.stderr())
   })
 
   it("whenever its server and it itself are killed: each result is there once, and each task is done once", async () => {
