@@ -11,23 +11,29 @@ import { harmless } from "./Words.ts"
 /** Names that are given as advice. */
 const MAX_NAMED = 10
 
-/** No node that is there has an agent of this name. */
+/** No node that answers has an agent of this name. */
 export class NobodyCalled extends Schema.TaggedError<NobodyCalled, Fault>("mister-smith/NobodyCalled")("NobodyCalled", {
   agent: Schema.String,
   /** Whom it may have meant. */
-  there: Schema.Array(Schema.String)
+  there: Schema.Array(Schema.String),
+  /** Which is listed with it, and does not answer. */
+  node: Schema.optionalKey(Schema.String)
 }) {
   static {
     follow(this, { severity: "low", recovery: "ignore" })
   }
   override get hint() {
     const some = this.there.slice(0, MAX_NAMED).join(", ")
+    if (this.node !== undefined)
+      return "see in `nodes` when that was heard of last; a node that has died is listed until `fleet.expire`"
     return this.there.length === 0
       ? "see `ps --fleet`, and whether prefix and account are the same as those of its node"
       : `with --fleet each agent is told by its own name, neither a group nor all at once; there are ${some}${this.there.length > MAX_NAMED ? ", …" : ""}`
   }
   override get message() {
-    return `no node of this fleet has an agent "${this.agent}"`
+    return this.node === undefined
+      ? `no node of this fleet has an agent "${this.agent}"`
+      : `node ${this.node}, which has the agent "${this.agent}", does not listen`
   }
 }
 
@@ -75,7 +81,9 @@ export const tellFleet = Effect.fn("cli.tellFleet")(function* (
   )
 })
 
-const nobody = (agent: string, all: ReadonlyArray<{ readonly agent: string }>) => {
+const nobody = (agent: string, all: ReadonlyArray<{ readonly agent: string; readonly node: string }>) => {
+  const known = all.find((each) => each.agent === agent)
+  if (known !== undefined) return new NobodyCalled({ agent, there: [], node: known.node })
   const names = [...new Set(all.map((each) => each.agent))]
   const replicas = names.filter((name) => name.startsWith(`${agent}-`) && /^\d+$/.test(name.slice(agent.length + 1)))
   return new NobodyCalled({ agent, there: replicas.length > 0 ? replicas : names })

@@ -37,7 +37,9 @@ const unusable = (cause: unknown) =>
 
 const reasonOf = (cause: unknown): string => {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return /^503$|no responders/i.test(reason) ? "the servers have no JetStream, or it was deleted there" : reason
+  return /^503$|no responders/i.test(reason)
+    ? "no JetStream answers for it: it is off, has no leader now, or the list was deleted"
+    : reason
 }
 
 /** No such stream. */

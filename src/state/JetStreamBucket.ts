@@ -136,7 +136,7 @@ const meaningOf = (code: number | undefined, kind: string): string | undefined =
         : code !== undefined && NO_JETSTREAM.has(code)
           ? "JetStream is not enabled for this account"
           : kind === ErrorCode.NoResponders
-            ? "nobody at the servers answers for it: JetStream is off, or has no leader now, or the stream was deleted"
+            ? "no JetStream answers for it: it is off, has no leader now, or the stream was deleted"
             : undefined
 
 /** Its id says enough. */

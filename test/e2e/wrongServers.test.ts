@@ -99,7 +99,7 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     await using single = await server()
     const wrong = [
       [away, {}, "no server of transport.servers takes the connection (CONNECTION_REFUSED)"],
-      [bare.url, {}, "JetStream is off"],
+      [bare.url, {}, "no JetStream answers for it"],
       [single.url, { replicas: 3 }, "fleet.replicas asks for more than one server"]
     ] as const
     for (const [url, settings, why] of wrong) {
@@ -147,8 +147,18 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     assert.include(group.stderr, "worker-1, worker-2")
     const paused = await finish(["pause", "worker-1", ...to, "--json"], at)
     assert.strictEqual(paused.code, 0, paused.stderr)
-    const [told] = paused.lines
-    const { node } = told?.["status"] as { readonly node: string }
-    assert.deepStrictEqual([node, ...(told?.["also"] as ReadonlyArray<string>)].toSorted(), ["one", "other"])
+    const told = paused.lines[0] as unknown as { readonly status: Settings; readonly also: ReadonlyArray<string> }
+    assert.deepStrictEqual([told.status["node"], ...told.also].toSorted(), ["one", "other"])
+
+    const alone = { ...member("third"), agents: [agent({ id: "lonely" })] }
+    await using third = await fleet()
+    const dying = third.run(alone, "--json")
+    await dying.waitFor("its agent", (line) => line.type === "agent.state" && line["to"] === "idle")
+    while (!(await finish(["ps", "--fleet", ...to], at)).stdout.includes("lonely"));
+    dying.child.kill("SIGKILL")
+    await dying.exit
+    const dead = await finish(["pause", "lonely", ...to], at)
+    assert.strictEqual(dead.code, 1)
+    assert.include(dead.stderr, "node third, which has the agent")
   })
 })
