@@ -3,6 +3,7 @@
  * value is must not keep a node from the others: what is no such value is passed over, and never thrown.
  */
 import { Schema } from "effect"
+import { AgentId, NodeId, TaskId } from "../domain/Ids.ts"
 import { TASK_STATES } from "../domain/Task.ts"
 import { decode, type Entry, type Held, taskKey } from "./JetStreamEntry.ts"
 import type { Beat } from "./JetStreamPeers.ts"
@@ -33,7 +34,7 @@ const Usage = Schema.Struct({
 })
 const Fault = Schema.Struct({ kind: Schema.String, message: Schema.String })
 const Result = Schema.Struct({
-  task: Schema.String,
+  task: TaskId,
   status: Schema.Literals(["succeeded", "failed"]),
   text: Schema.String,
   fault: Schema.optionalKey(Fault),
@@ -67,8 +68,8 @@ const Lean = Schema.Struct({
     attempt: Count,
     before: Count,
     interruptions: Count,
-    agent: Text,
-    node: Text,
+    agent: Schema.optionalKey(AgentId),
+    node: Schema.optionalKey(NodeId),
     submittedAt: Schema.Finite,
     startedAt: Time,
     endedAt: Time,

@@ -1,6 +1,8 @@
 /** What a node makes of what it hears, without a server: pieces that come late, and values that no node has written. */
 import { assert, describe, it } from "@effect/vitest"
 import { TaskId } from "../../src/domain/Ids.ts"
+import type { JetStreamBucket } from "../../src/state/JetStreamBucket.ts"
+import { audit } from "../../src/task/JetStreamAudit.ts"
 import { besideKey, type Entry, encode, lean, pieces, taskKey } from "../../src/task/JetStreamEntry.ts"
 import { JetStreamMirror } from "../../src/task/JetStreamMirror.ts"
 import { record } from "../utils/Snapshots.ts"
@@ -72,6 +74,8 @@ describe("the mirror", () => {
     "no content": encode(changedRecord({ spec: undefined })),
     "content without a prompt": encode(changedRecord({ spec: { id: "t", type: "task" } })),
     "another task's record": encode(changedRecord({ id: "v" })),
+    "an agent that cannot be called so": encode(changedRecord({ agent: "a b.>" })),
+    "an end of a task that cannot be": encode(changedRecord({ state: "succeeded", result: { task: "> *" } })),
     "attempts that are none": encode(changed({ attempts: [null] })),
     "no end of pieces": encode(changed({ specIn: { id: "x", parts: 1e9 } })),
     "born after all numbers": encode(changed({ born: 1e300 })),
@@ -99,4 +103,24 @@ describe("the mirror", () => {
         assert.strictEqual(mirror.get("t")?.state, "queued")
       }
     })
+
+  it("is compared with a leader that has what no node has written, and keeps the task", async () => {
+    for (const bytes of Object.values(strange)) {
+      const mirror = new JetStreamMirror()
+      mirror.complete()
+      for (const id of ["t", "u"]) mirror.hear(taskKey(id), 10, valueOf(entryOf(id)))
+      const later = encode({ by: "m-1", now: lean(entryOf("u", { queuedAt: 9 })) })
+      const leader = new Map([
+        [taskKey("t"), bytes],
+        [taskKey("u"), later]
+      ])
+      const bucket = {
+        keys: () => Promise.resolve([...leader.keys()]),
+        read: (key: string) => Promise.resolve({ revision: 20, bytes: leader.get(key) })
+      }
+      await audit(bucket as unknown as JetStreamBucket, mirror)
+      assert.strictEqual(mirror.get("t")?.state, "queued")
+      assert.strictEqual(mirror.entry("u")?.queuedAt, 9)
+    }
+  })
 })
