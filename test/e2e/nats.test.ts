@@ -270,7 +270,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await second.waitFor("the pause", (line) => line.type === "agent.told" && line["by"] === "client:mister-smith")
     const nobody = await finish(["pause", "nobody", "--server", nats.url], { cwd: one.dir })
     assert.strictEqual(nobody.code, 1)
-    assert.match(nobody.stderr, /nobody listens on "agents\.nobody\.commands"/)
+    assert.match(nobody.stderr, /no node of this fleet has an agent "nobody"/)
     for (;;) {
       const all = await finish(["ps", "--fleet", "--json"], { cwd: one.dir })
       const found = all.stdout
