@@ -56,6 +56,8 @@ export interface FleetReport {
 /** How long all that is left may take when nothing befalls anybody any more, in milliseconds; and for each task. */
 const PATIENCE = 60_000
 const PATIENCE_EACH = 1_000
+/** Who hand in tasks at once. */
+const LANES = 4
 /** Between two looks whether all is done, in milliseconds. */
 const LOOK = 500
 /** What a guardian may take to end what a killed node has started, in milliseconds. */
@@ -188,19 +190,20 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       problems.push(`${id} was not acknowledged in time`)
       return false
     }
-    const gap = (rounds * takeover) / tasks.length / 2
-    for (const { after, ...task } of tasks) {
-      const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
-      const viaServer = chance.chance(0.5)
-      // What is published is in the ledger only when a node has taken it.
-      for (const other of after ?? [])
-        while (!(await isThere(client, other))) if (!(await again(other))) return acknowledged
-      while (!(await (viaServer ? publish(client, spec) : send(spec, chance))))
-        if (!(await again(task.id))) return acknowledged
-      acknowledged.set(task.id, after ?? [])
-      if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
-      await sleep(gap * chance.next())
+    const gap = (rounds * takeover * LANES) / tasks.length / 2
+    const lane = async (number: number) => {
+      for (const { after, ...task } of tasks.filter((_, index) => index % LANES === number)) {
+        const spec = { ...task, type: TYPE, ...(after === undefined ? {} : { after }) }
+        const viaServer = chance.chance(0.5)
+        // What is published is in the ledger only when a node has taken it.
+        for (const other of after ?? []) while (!(await isThere(client, other))) if (!(await again(other))) return
+        while (!(await (viaServer ? publish(client, spec) : send(spec, chance)))) if (!(await again(task.id))) return
+        acknowledged.set(task.id, after ?? [])
+        if (acknowledged.size % 50 === 0) log(`${acknowledged.size} tasks are acknowledged, ${seconds()} s`)
+        await sleep(gap * chance.next())
+      }
     }
+    await Promise.all(Array.from({ length: LANES }, (_, number) => lane(number)))
     return acknowledged
   }
 
@@ -242,7 +245,11 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
     })
     const pick = <A>(from: ReadonlyArray<A>, who: number) => from[Math.floor(who * from.length)]
     // The first is to come in the middle of work.
-    while (!members.some((member) => member.calls().length > 0)) await sleep(100)
+    const until = performance.now() + PATIENCE
+    while (!members.some((member) => member.calls().length > 0)) {
+      if (performance.now() > until) throw new Error("no node has begun to work")
+      await sleep(100)
+    }
     for (const [index, trouble] of troubles.entries()) {
       const { kind, lasts, who } = trouble
       const onServers = kind.toLowerCase().includes("server") || kind === "leaderKilled"

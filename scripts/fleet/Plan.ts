@@ -90,7 +90,7 @@ export const troublesOf = (random: Random, count: number, fleet: Fleet): Readonl
         kind,
         who: random.next(),
         lasts: Math.round(fleet.lease * (least + random.next() * (most - least))),
-        pause: Math.round(fleet.lease * random.next()),
+        pause: Math.round(fleet.lease * (0.2 + random.next())),
         cut: random.chance(0.5) ? "down" : "unplugged"
       })
     }

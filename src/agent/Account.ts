@@ -42,6 +42,9 @@ const BUCKET = "accounts"
 const Kept = Schema.fromJsonString(Schema.Struct({ until: Schema.Finite, why: Schema.String, node: Schema.String }))
 const decode = Schema.decodeUnknownOption(Kept)
 
+/** By a clock that is wrong by days, or by nobody of ours: limits are written with what they are waited for. */
+const isAbsurd = ({ until }: Pick<Limit, "until">, now: number) => until > now + MAX_WAIT + OVER
+
 /** Until when an account has to wait, and why. */
 export interface Limit {
   readonly account: string
@@ -105,7 +108,7 @@ const make = Effect.fnUntraced(function* (node: string) {
 
   const write = (limit: Limit) => JSON.stringify({ until: limit.until, why: brief(limit.why), node: limit.node })
   const heard = ({ key, value }: Entry): Limit | undefined =>
-    Option.getOrUndefined(Option.map(decode(value), (kept) => ({ account: key, ...kept })))
+    Option.getOrUndefined(Option.map(decode(value), (kept) => ({ ...kept, account: key, node: brief(kept.node) })))
 
   /** For all nodes: the later of two limits counts. */
   const say = Effect.fnUntraced(function* (store: StateStore["Service"], account: string) {
@@ -114,7 +117,8 @@ const make = Effect.fnUntraced(function* (node: string) {
       if (limit === undefined) break
       const entry = yield* store.get(BUCKET, account)
       const there = entry === undefined ? undefined : heard(entry)
-      if (there !== undefined && there.until >= limit.until) break
+      const now = yield* Clock.currentTimeMillis
+      if (there !== undefined && there.until >= limit.until && !isAbsurd(there, now)) break
       const written = yield* Effect.option(
         Effect.catchTag(store.swap(BUCKET, account, write(limit), entry?.revision ?? ABSENT), "StateFull", () =>
           Effect.succeed(ABSENT)
@@ -131,9 +135,13 @@ const make = Effect.fnUntraced(function* (node: string) {
     const now = yield* Clock.currentTimeMillis
     for (const entry of yield* store.list(BUCKET)) {
       const limit = heard(entry)
-      if (limit === undefined || limit.until + OVER < now)
+      if (limit === undefined || limit.account === OWN || limit.until + OVER < now)
         yield* Effect.ignore(store.remove(BUCKET, entry.key, entry.revision))
-      else if (limit.until > (heardOf.get(limit.account) ?? 0)) {
+      else if (isAbsurd(limit, now)) {
+        // It would stand before all that come after it.
+        yield* adopt(limit)
+        yield* Effect.ignore(store.remove(BUCKET, entry.key, entry.revision))
+      } else if (limit.until > (heardOf.get(limit.account) ?? 0)) {
         heardOf.set(limit.account, limit.until)
         yield* adopt(limit)
       }

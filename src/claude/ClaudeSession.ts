@@ -6,6 +6,7 @@
  * Scope interrupts an open turn, asks the CLI to end, and then ends its whole tree (ProcessTree.ts). Which message is
  * sent, and what a failure means for a task, is left to agent/.
  */
+
 import { Clock, Deferred, Duration, Effect, Fiber, Semaphore, Stream } from "effect"
 import { learn, redact, redactIn } from "../domain/Redaction.ts"
 import { noUsage, type TaskUsage } from "../domain/Task.ts"
@@ -27,7 +28,8 @@ import {
   type TurnOk
 } from "./ClaudeFailure.ts"
 import { keptLine } from "./ClaudeLine.ts"
-import type { ModelUsage, Result } from "./ClaudeResult.ts"
+import type { Result } from "./ClaudeResult.ts"
+import { spentUpTo } from "./Spent.ts"
 
 export interface SessionSpec extends ProcessSpec {
   readonly systemPrompt: string | undefined
@@ -471,15 +473,3 @@ const withheld = (result: Result): Result => ({
   ...(result.result === undefined ? {} : { result: redact(result.result) }),
   ...(result.errors === undefined ? {} : { errors: redactIn(result.errors) })
 })
-
-/** The CLI counts money and tokens since its start, and turns anew in each result. */
-const spentUpTo = (result: Result, before: TaskUsage): TaskUsage => {
-  const models = Object.values(result.modelUsage)
-  const sum = (of: (model: ModelUsage) => number) => models.reduce((total, model) => total + of(model), 0)
-  return {
-    turns: before.turns + result.num_turns,
-    inputTokens: sum((model) => model.inputTokens + model.cacheReadInputTokens + model.cacheCreationInputTokens),
-    outputTokens: sum((model) => model.outputTokens),
-    costUsd: result.total_cost_usd
-  }
-}

@@ -24,7 +24,7 @@ import * as DataDir from "../state/DataDir.ts"
 export type Verdict = "ok" | "warning" | "problem"
 
 export interface Finding {
-  readonly about: "machine" | "claude" | "node" | "config"
+  readonly about: "machine" | "claude" | "node" | "servers" | "config"
   readonly name: string
   readonly verdict: Verdict
   readonly says: string

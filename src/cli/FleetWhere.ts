@@ -30,7 +30,8 @@ const settingsOf = Effect.fnUntraced(function* ({ config }: Where, { prefix, ser
         () =>
           new UsageWrong({
             problem: "--server or --prefix cannot be used",
-            advice: 'write an address such as "nats://host:4222", and words such as "team-a"'
+            advice:
+              'write an address such as "nats://host:4222", without credentials (--config takes them from a config file), and words such as "team-a"'
           })
       )
     )

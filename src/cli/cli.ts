@@ -7,9 +7,10 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import { SocketHttp } from "../admin/SocketHttp.ts"
 import { CREDENTIALS } from "../config/Starter.ts"
 import { VERSION } from "../domain/Version.ts"
+import { json } from "./CommandFlags.ts"
 import * as Completions from "./Completions.ts"
 import { EXIT, explain } from "./ExitCode.ts"
-import { json, nodeCommands } from "./NodeCommands.ts"
+import { nodeCommands } from "./NodeCommands.ts"
 
 const config = Argument.String("config").pipe(
   Argument.withDescription("The config file"),

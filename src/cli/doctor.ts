@@ -1,12 +1,12 @@
 /**
- * `doctor`: what this machine offers, and what is wrong with it, with the CLI, with the place of the node, and with a
- * config. Each line has a verdict, and a hint where something can be done. Fails with `Unwell` where something is a problem.
+ * `doctor`: what this machine offers, and what is wrong with it, with the CLI, with the place of the node, with its
+ * servers, and with a config. Each line has a verdict, and a hint where something can be done. Fails with `Unwell` where something is a problem.
  */
 import { existsSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import { Console, Effect, Option, Result, Schema } from "effect"
 import { TerminalCapabilities } from "effect/cli"
-import { DATA_DIR } from "../config/Config.ts"
+import { type Config, DATA_DIR } from "../config/Config.ts"
 import type { ConfigInvalid, ConfigUnreadable } from "../config/ConfigError.ts"
 import * as Load from "../config/Load.ts"
 import { type Fault, follow } from "../domain/Fault.ts"
@@ -46,6 +46,7 @@ export const doctor = Effect.fn("cli.doctor")(function* ({ config: given, json }
     ...(yield* Checkup.claude(config, baseDir)),
     ...(yield* Checkup.node(config?.dataDir ?? resolve(baseDir, DATA_DIR))),
     ...(yield* workspaces(config, config?.dataDir ?? resolve(baseDir, DATA_DIR))),
+    ...(yield* servers(config)),
     ...(file === undefined || loaded === undefined ? [] : written(file, loaded)),
     ...(config === undefined ? [] : Checkup.agents(rungs, config))
   ].map(harmless)
@@ -60,6 +61,13 @@ export const doctor = Effect.fn("cli.doctor")(function* ({ config: given, json }
     yield* Console.log(table(findings, paint(canColor)).join("\n"))
   }
   if (problems > 0) return yield* new Unwell({ problems })
+})
+
+/** What its servers offer, where it has some. */
+const servers = Effect.fnUntraced(function* (config: Config | undefined) {
+  if (config === undefined || config.transport.kind === "memory") return []
+  const { servers } = yield* Effect.promise(() => import("../fleet/NatsCheckup.ts"))
+  return (yield* servers(config)).map((finding): Checkup.Finding => ({ about: "servers", ...finding }))
 })
 
 /** All that `check` finds. */

@@ -27,6 +27,12 @@ export function* transportChecks(root: unknown): Iterable<Finding> {
       suggestion: 'write the address of one, such as "nats://127.0.0.1:4222"'
     }
   }
+  if ((at(["kind"]) ?? "memory") === "memory" && list(at(["servers"])).length > 0)
+    yield {
+      path: ["transport", "servers"],
+      expected: "expected no servers, because the kind is memory, with which a node is alone",
+      suggestion: 'write "kind": "nats", or leave them out'
+    }
   if (at(["returnAfter"]) !== undefined && at(["order"]) !== "listed")
     yield {
       path: ["transport", "returnAfter"],

@@ -33,12 +33,18 @@ const text = new TextEncoder()
 const bytes = new TextDecoder()
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(NodeRecord))
 
-const unusable = (cause: unknown) => new RegistryUnusable({ reason: reasonOf(cause) })
+const unusable = (cause: unknown) =>
+  new RegistryUnusable({ reason: reasonOf(cause), ...(isNone(cause) ? { none: true } : {}) })
 
 const reasonOf = (cause: unknown): string => {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return /^503$|no responders/i.test(reason) ? "the servers have no JetStream" : reason
+  return /^503$|no responders/i.test(reason)
+    ? "no JetStream answers for it: it is off, has no leader now, or the list was deleted"
+    : reason
 }
+
+/** No such stream. */
+const isNone = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10059
 
 /** No such message. */
 const isMissing = (error: unknown): boolean => error instanceof NatsError && error.api_error?.err_code === 10037

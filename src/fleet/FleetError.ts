@@ -5,7 +5,11 @@ import { type Fault, follow } from "../domain/Fault.ts"
 /** The list of nodes cannot be read or written. Nodes work all the same, and are found by PING. */
 export class RegistryUnusable extends Schema.TaggedError<RegistryUnusable, Fault>("mister-smith/RegistryUnusable")(
   "RegistryUnusable",
-  { reason: Schema.String }
+  {
+    reason: Schema.String,
+    /** Nobody has ever made it, or it was deleted. */
+    none: Schema.optionalKey(Schema.Boolean)
+  }
 ) {
   static {
     follow(this, {
@@ -35,14 +39,20 @@ export class NodeNameTaken extends Schema.TaggedError<NodeNameTaken, Fault>("mis
 /** No server of the fleet could be asked. */
 export class FleetUnreachable extends Schema.TaggedError<FleetUnreachable, Fault>("mister-smith/FleetUnreachable")(
   "FleetUnreachable",
-  { servers: Schema.String, reason: Schema.String }
+  {
+    servers: Schema.String,
+    reason: Schema.String,
+    /** Where more is known than that none was there. */
+    advice: Schema.optionalKey(Schema.String)
+  }
 ) {
   static {
-    follow(this, {
-      severity: "high",
-      recovery: "retry",
-      hint: "check the address, and that the server is running; --config takes address and credentials from a config file"
-    })
+    follow(this, { severity: "high", recovery: "retry" })
+  }
+  override get hint() {
+    return this.advice === undefined
+      ? "check the address, and that the server is running; --config takes address and credentials from a config file"
+      : `${this.advice}; --server alone has no credentials: --config takes them from a config file`
   }
   get exitCode() {
     return UNREACHABLE

@@ -76,7 +76,13 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       const around = yield* Effect.context<EventBus | SecureRandom>()
       const storesAndForwards = edge.whenCutOff === "storeAndForward"
       const home = yield* homeOf(dataDir)
+      /** Where a server is there: what the start waits for. */
       let awaited = "its servers have not opened it yet"
+      const awaitedFor = Effect.map(wire.transport.snapshot, ({ control, bulk }) => {
+        const down = [control, bulk].find(({ state }) => state !== "up")
+        if (down === undefined) return awaited
+        return `no server of transport.servers takes the connection${down.why === undefined ? "" : ` (${down.why})`}`
+      })
       const outsiders = yield* Effect.orDie(Effect.fromResult(Subject.make(prefix)))
       const link = yield* EdgeLink.make(wire.transport, storesAndForwards ? Effect.sleep(FIRST) : Effect.never)
       const { make } = yield* Effect.promise(() => import("../task/JetStreamLedger.ts"))
@@ -87,6 +93,9 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
           home,
           waits: (who) => {
             awaited = `${who} has the name "${node}", and it is looked whether that one lives`
+          },
+          troubled: ({ message }) => {
+            awaited = message
           },
           bucket,
           replicas: settings.replicas,
@@ -126,10 +135,7 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
           ? tell(error.message).pipe(Effect.andThen(Effect.sleep(AGAIN)), Effect.andThen(Effect.suspend(() => built)))
           : Effect.fail(error)
       )
-      const late = Effect.andThen(
-        Effect.sleep(SILENCE),
-        Effect.suspend(() => tell(awaited))
-      )
+      const late = Effect.andThen(Effect.sleep(SILENCE), Effect.flatMap(awaitedFor, tell))
       // Who may begin nothing without the fleet waits for it.
       const first = storesAndForwards ? undefined : yield* Effect.raceFirst(built, Effect.andThen(late, Effect.never))
       const local = Context.get(

@@ -17,6 +17,14 @@ import type { Edge } from "./Edge.ts"
 
 /** Read at a time. */
 const BATCH = 100
+/** What no message can say, whenever it is tried: what waits behind it must not wait for ever. */
+const UNSAYABLE = new Set([
+  "MessageTooLarge",
+  "MessageUnreadable",
+  "SubjectInvalid",
+  "MessageInvalid",
+  "PayloadTooLarge"
+])
 /** Before the fleet is tried again. */
 const AGAIN = "1 second"
 
@@ -40,11 +48,19 @@ export const make = Effect.fnUntraced(function* (
   const bus = yield* EventBus
   const telling = yield* Semaphore.make(1)
   const isThere = () => state().mode === "full"
+  /** Why it could not be told the last time: said once. */
+  let said = ""
 
-  const one = Effect.fnUntraced(function* (id: string, event: Published) {
-    const subject = yield* Effect.fromResult(subjects.event(event.type))
-    yield* router.publish(subject, { type: "Event", body: event, id })
-  })
+  const one = Effect.fnUntraced(
+    function* (id: string, event: Published) {
+      const subject = yield* Effect.fromResult(subjects.event(event.type))
+      yield* router.publish(subject, { type: "Event", body: event, id })
+    },
+    Effect.catchIf(
+      (fault: Fault) => UNSAYABLE.has(fault._tag),
+      (fault) => inModule("fleet")(Effect.logWarning(`an event that was kept is never told: ${fault.message}`))
+    )
+  )
 
   const all: Effect.Effect<void, Fault> = Effect.gen(function* () {
     while (isThere()) {
@@ -52,6 +68,7 @@ export const make = Effect.fnUntraced(function* (
       for (const { event, id, seq } of waiting) {
         yield* one(id, event as Published)
         yield* outbox.told(seq)
+        said = ""
       }
       if (waiting.length === BATCH) continue
       const lost = yield* outbox.lost()
@@ -64,7 +81,11 @@ export const make = Effect.fnUntraced(function* (
 
   const tell: Effect.Effect<void> = Effect.suspend(() =>
     Effect.catch(all, (fault: Fault) =>
-      inModule("fleet")(Effect.logWarning(`events that were kept cannot be told yet: ${fault.message}`)).pipe(
+      Effect.suspend(() => {
+        if (said === fault.message) return Effect.void
+        said = fault.message
+        return inModule("fleet")(Effect.logWarning(`events that were kept cannot be told yet: ${fault.message}`))
+      }).pipe(
         Effect.andThen(Effect.sleep(AGAIN)),
         Effect.andThen(Effect.suspend(() => (isThere() ? tell : Effect.void)))
       )

@@ -77,7 +77,7 @@ export const memory = (room: Room, expire: Duration.Duration): RegistryShape => 
 export const byName = (all: ReadonlyArray<Listed>): ReadonlyArray<Listed> =>
   all.toSorted((a, b) => (a.status.node < b.status.node ? -1 : 1))
 
-/** The list that is kept, or, where there is none, who answers; that nobody does either says nothing new. */
+/** The list that is kept, or, where that cannot be had, who answers; that nobody does either says nothing new. */
 export const orElse = (
   kept: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>,
   asked: Effect.Effect<ReadonlyArray<Listed>, RegistryUnusable>
@@ -85,7 +85,9 @@ export const orElse = (
   Effect.catch(kept, (unusable) =>
     asked.pipe(
       Effect.orElseSucceed(() => []),
-      Effect.flatMap((all) => (all.length === 0 ? Effect.fail(unusable) : Effect.succeed(all)))
+      Effect.flatMap((all) =>
+        all.length === 0 && unusable.none !== true ? Effect.fail(unusable) : Effect.succeed(all)
+      )
     )
   )
 

@@ -101,7 +101,10 @@ export const tell = Effect.fnUntraced(function* (
 
   // Of an earlier life.
   yield* Effect.forkScoped(late.tell)
-  yield* Effect.forkScoped(inModule("fleet")(Stream.runForEach(events, hear)))
+  // What is wrong with one event must not silence the node.
+  const surely = (event: Published) =>
+    Effect.catchDefect(hear(event), (defect) => Effect.logError(`${event.type} could not be told`, defect))
+  yield* Effect.forkScoped(inModule("fleet")(Stream.runForEach(events, surely)))
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       const at = yield* bus.last

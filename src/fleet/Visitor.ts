@@ -44,12 +44,22 @@ export const make = Effect.fnUntraced(function* (
     Effect.provideService(References.MinimumLogLevel, "None")
   )
   const transport = Context.get(context, Transport)
-  const unreachable = (reason: string) => new FleetUnreachable({ servers: settings.servers.join(", "), reason })
+  const unreachable = (reason: string, advice?: string) =>
+    new FleetUnreachable({
+      servers: settings.servers.join(", "),
+      reason,
+      ...(advice === undefined ? {} : { advice })
+    })
   yield* transport.ready.pipe(
-    Effect.mapError(({ message }) => unreachable(message)),
+    Effect.mapError(({ hint, message }) => unreachable(message, hint)),
     Effect.timeoutOrElse({
       duration: PATIENCE,
-      orElse: () => Effect.fail(unreachable(`no server took the connection within ${Duration.format(PATIENCE)}`))
+      orElse: () =>
+        Effect.flatMap(transport.snapshot, ({ control, bulk }) => {
+          const why = control.why ?? bulk.why
+          const within = `no server took the connection within ${Duration.format(PATIENCE)}`
+          return Effect.fail(unreachable(why === undefined ? within : `${within} (${why})`))
+        })
     })
   )
   const { router, subjects } = yield* Speech.make(transport, { ...speaker, prefix: settings.prefix })

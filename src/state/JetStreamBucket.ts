@@ -14,6 +14,7 @@
 import {
   type ConsumerOptsBuilder,
   consumerOpts,
+  ErrorCode,
   headers,
   type JetStreamManager,
   type JetStreamSubscription,
@@ -49,6 +50,10 @@ const WRONG_LAST = new Set([10070, 10071, 10164])
 const NO_ROOM = new Set([10023, 10047, 10077, 10110])
 const TOO_LARGE = new Set([10054, 10097])
 const NOT_FOUND = 10037
+const NO_STREAM = 10059
+const NO_CLUSTER = 10074
+const NO_PEERS = 10005
+const NO_JETSTREAM = new Set([10035, 10039, 10076])
 
 export interface Value {
   readonly revision: number
@@ -91,6 +96,8 @@ export interface BucketOptions {
   /** Bytes; -1 for as many as the server has. */
   readonly maxBytes: number
   readonly patience?: number
+  /** Told why it is not there yet, with each try. */
+  readonly troubled?: (why: BucketUnusable) => void
 }
 
 const idOf = (given: MsgHdrs | undefined, revision: number) => given?.get(WRITE) || `at-${revision}`
@@ -113,12 +120,24 @@ export const explain = (where: string, error: unknown): BucketUnusable => {
           : error instanceof SyntaxError
             ? "damaged"
             : "unreachable"
-  return new BucketUnusable({
-    where,
-    problem,
-    detail: kind === "" || detail.includes(kind) ? detail : `${detail} (${kind})`
-  })
+  const shown = kind === "" || detail.includes(kind) ? detail : `${detail} (${kind})`
+  const meaning = meaningOf(code, kind)
+  return new BucketUnusable({ where, problem, detail: meaning === undefined ? shown : `${meaning}: ${shown}` })
 }
+
+/** Of answers that say little to who operates the servers. */
+const meaningOf = (code: number | undefined, kind: string): string | undefined =>
+  code === NO_STREAM
+    ? "there is no such stream: no node has made it yet, or it was deleted"
+    : code === NO_CLUSTER
+      ? "fleet.replicas asks for more than one server, and this one is in no cluster"
+      : code === NO_PEERS
+        ? "there are not as many servers with JetStream as fleet.replicas asks for"
+        : code !== undefined && NO_JETSTREAM.has(code)
+          ? "JetStream is not enabled for this account"
+          : kind === ErrorCode.NoResponders
+            ? "no JetStream answers for it: it is off, has no leader now, or the stream was deleted"
+            : undefined
 
 /** Its id says enough. */
 const nobody = () => false
@@ -161,6 +180,7 @@ export class JetStreamBucket {
         break
       } catch (error) {
         const unusable = explain(bucket.where, error)
+        options.troubled?.(unusable)
         if (unusable.problem !== "unreachable" || bucket.givenUp(until)) throw unusable
         await pause(PAUSE * (1 + Math.random()))
       }
@@ -446,7 +466,10 @@ export class JetStreamBucket {
         const erased = (with_?.get(OPERATION) ?? "") !== ""
         const key = subject.slice(this.prefix.length)
         this.note(key, idOf(with_, seq), seq)
-        heard({ key, revision: seq, bytes: erased ? undefined : message.data })
+        // What it makes of one value must not keep whoever listens from the others.
+        try {
+          heard({ key, revision: seq, bytes: erased ? undefined : message.data })
+        } catch {}
         if (info.pending === 0) settle()
       }
     }

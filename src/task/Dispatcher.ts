@@ -270,9 +270,13 @@ export const layer = (retry: RetrySettings) =>
       const changes =
         others === undefined ? here : Stream.merge(here, Stream.merge(yield* placement.changes, yield* others.changes))
       yield* recover()
+      // What is wrong with one look must not be the last: with the next change it is looked again.
+      const look = Effect.catchDefect(written(dispatch), (defect) =>
+        inModule("task")(Effect.logError("what waits could not be given out", defect))
+      )
       yield* Effect.andThen(
-        written(dispatch),
-        Stream.runForEach(changes, () => written(dispatch))
+        look,
+        Stream.runForEach(changes, () => look)
       ).pipe(Effect.forkScoped)
       return Dispatcher.of({
         drain: Effect.suspend(() => {

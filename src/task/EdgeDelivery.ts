@@ -19,7 +19,7 @@ import type { EdgeTasks } from "./EdgeTasks.ts"
 import type { Kept, Letter, Outbox } from "./Outbox.ts"
 import type { AttemptSuperseded, LedgerUnusable, TaskUnknown } from "./TaskError.ts"
 import type { TaskLedger } from "./TaskLedger.ts"
-import type { TaskRecord } from "./TaskRecord.ts"
+import { begun, type TaskRecord } from "./TaskRecord.ts"
 
 type Ledger = TaskLedger["Service"]
 
@@ -80,7 +80,9 @@ export const make = Effect.fnUntraced(function* (
     if (record.attempt >= attempt && endedSo(record, report)) return
     if (record.state !== "queued" || record.attempt !== attempt) return yield* refusal
     const claimed = yield* ledger.claim(task, agent)
-    yield* tell(ledger, { ...letter, attempt: claimed.attempt })
+    // It is this attempt that ends the task: its result counts it.
+    const result = { ...report.result, attempts: begun(claimed) }
+    yield* tell(ledger, { ...letter, attempt: claimed.attempt, report: { ...report, result } })
   })
 
   const deliver = Effect.fnUntraced(function* (fleet: SharedLedger, letter: Kept) {

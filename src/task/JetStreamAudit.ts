@@ -5,8 +5,9 @@
  */
 import { isFinal } from "../domain/Task.ts"
 import type { JetStreamBucket } from "../state/JetStreamBucket.ts"
-import { decode, encode, type Held, taskKey } from "./JetStreamEntry.ts"
+import { encode, taskKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
+import { heldOf } from "./JetStreamShape.ts"
 
 /** How often it is tidied between two looks: a minute, with the usual lease. */
 export const EVERY = 12
@@ -38,8 +39,10 @@ export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): P
     const before = mirror.at(key)
     const { bytes, revision } = await bucket.read(key)
     if (bytes === undefined || mirror.at(key) !== before) continue
-    const { by, lock } = decode<Held<unknown>>(bytes)
-    if (by !== before.held?.by || lock?.tx !== before.lock?.tx) mirror.correct(key, revision, bytes)
+    const held = heldOf(bytes)
+    // What no node has written tells nothing.
+    if (held === undefined) continue
+    if (held.by !== before.held?.by || held.lock?.tx !== before.lock?.tx) mirror.correct(key, revision, bytes)
   }
   const unknown = [...there].filter((key) => mirror.at(key).revision === 0).slice(0, AT_ONCE)
   for (const key of unknown) {

@@ -14,8 +14,9 @@
  */
 import type { JetStreamBucket, Put, Value } from "../state/JetStreamBucket.ts"
 import type { Written } from "./JetStreamDraft.ts"
-import { type Beside, besideKey, decode, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
+import { type Beside, besideKey, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
+import { heldOf, type Tx, txOf } from "./JetStreamShape.ts"
 import { explain } from "./JetStreamUnusable.ts"
 
 /** Writes of one move that are under way at once. */
@@ -25,13 +26,6 @@ const GRACE = 1_000
 const LOOK = 20
 /** At how many looks a record may be there before its move is ended for who has begun it. */
 const LEFT = 3
-
-/** What is said of a move of several keys. */
-interface Tx {
-  readonly by: string
-  readonly state: "open" | "committed" | "aborted"
-  readonly keys: ReadonlyArray<string>
-}
 
 /** Where a test ends a node. */
 export type Step = "opened" | "locking" | "locked" | "committed" | "rolled"
@@ -211,8 +205,8 @@ export class JetStreamCommit {
       for (;;) {
         const { bytes, revision } = await this.bucket.read(key)
         if (bytes === undefined) return
-        const held = decode<Held<unknown>>(bytes)
-        if (held.lock?.tx !== tx) return this.mirror.hear(key, revision, bytes)
+        const held = heldOf(bytes)
+        if (held?.lock?.tx !== tx) return this.mirror.hear(key, revision, bytes)
         const now = committed ? held.lock.next : held.now
         const by = `${this.session}-${(++this.count).toString(36)}`
         const next = now === undefined ? undefined : encode({ by, now } satisfies Held<unknown>)
@@ -249,7 +243,7 @@ export class JetStreamCommit {
   private async settle(tx: string, known: ReadonlyArray<string>): Promise<boolean> {
     for (;;) {
       const { bytes, revision } = await this.bucket.read(txKey(tx))
-      const record = bytes === undefined ? undefined : decode<Tx>(bytes)
+      const record = txOf(bytes)
       if (record?.state === "committed") {
         await this.finish(tx, record.keys, true)
         return true
@@ -287,15 +281,14 @@ export class JetStreamCommit {
 const isBy =
   (by: string, free: boolean) =>
   ({ bytes }: Value): boolean => {
-    if (bytes === undefined) return false
-    const held = decode<Held<unknown>>(bytes)
-    return held.by === by && (held.lock === undefined) === free
+    const held = heldOf(bytes)
+    return held?.by === by && (held.lock === undefined) === free
   }
 
 const isState =
   (state: Tx["state"]) =>
   ({ bytes }: Value): boolean =>
-    bytes !== undefined && decode<Tx>(bytes).state === state
+    txOf(bytes)?.state === state
 
 const sameBytes =
   (wanted: Uint8Array) =>

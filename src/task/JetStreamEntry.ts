@@ -6,7 +6,7 @@
 
 import { noUsage, type TaskResult } from "../domain/Task.ts"
 import { wordOf } from "../state/BucketKey.ts"
-import type { AttemptRecord, TaskRecord } from "./TaskRecord.ts"
+import { type AttemptRecord, revived, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
 /** A task, as the bucket keeps it. */
@@ -106,19 +106,9 @@ export const whole = (entry: Entry, spec: TaskSpec | undefined, result: TaskResu
     })),
     owner: entry.owner,
     record: {
-      ...record,
-      spec: spec ?? record.spec,
-      agent: record.agent,
+      ...revived(record),
       node: record.node,
-      startedAt: record.startedAt,
-      endedAt: record.endedAt,
-      dueAt: record.dueAt,
-      leaseUntil: record.leaseUntil,
-      beginBy: record.beginBy,
-      endBy: record.endBy,
-      series: record.series,
-      occursAt: record.occursAt,
-      lastFault: record.lastFault,
+      spec: spec ?? record.spec,
       usage: record.usage ?? noUsage,
       result: restored(result ?? record.result)
     }

@@ -6,15 +6,16 @@
  * task. What cannot be one goes to `dead.{reason}` with the reason, and is not tried again. Each end is published on
  * `tasks.{id}.result`, once an attempt, by the node that wrote it; where that died before, by whoever finds out.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { AckPolicy, DiscardPolicy, type JsMsg, type NatsConnection, nanos, RetentionPolicy, StorageType } from "nats"
-import type { Fault } from "../domain/Fault.ts"
+import { type Fault, report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { resultOf } from "../message/Assignment.ts"
 import * as DeadLetters from "../message/DeadLetters.ts"
 import * as Envelope from "../message/Envelope.ts"
+import { viewOf } from "../message/FaultView.ts"
 import type { Message, MessageType } from "../message/Message.ts"
-import { MessageUnreadable } from "../message/MessageError.ts"
+import { HandlerFailed, MessageUnreadable } from "../message/MessageError.ts"
 import type { DeadReason, Subjects } from "../message/Subject.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import type { Entry } from "./JetStreamEntry.ts"
@@ -29,6 +30,10 @@ const ACK_WAIT = 30_000
 /** When what could not be kept now is delivered again, in milliseconds. */
 const LATER = 2_000
 const PAUSE = 200
+/** Objects and lists within each other: what is nested deeper overflows the stack of somebody who handles it. */
+const MAX_NESTED = 500
+/** How often it is tried to submit what makes that die, which no submission should. */
+const DEADLY = 3
 /** Results that wait for a server; of more, the oldest are left to whoever reads the ledger. */
 const MAX_WAITING = 10_000
 /** Kept of each. */
@@ -102,12 +107,32 @@ const readSpec = Schema.decodeUnknownEffect(TaskSpec)
 const isTaskId = Schema.is(TaskId)
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
+/** How deep it is nested, without a stack of its own. */
+const nesting = (json: string): number => {
+  let depth = 0
+  let deepest = 0
+  let isText = false
+  for (let at = 0; at < json.length; at++) {
+    const letter = json[at]
+    if (isText && letter === "\\") at++
+    else if (letter === '"') isText = !isText
+    else if (isText) continue
+    else if (letter === "{" || letter === "[") deepest = Math.max(deepest, ++depth)
+    else if (letter === "}" || letter === "]") depth--
+  }
+  return deepest
+}
+
 /** What was sent: in an envelope, or plain JSON as in `tasks` of a config. */
 export const specOf = (bytes: Uint8Array, taskType: string, otherwise: string): Effect.Effect<TaskSpec, Fault> =>
   Effect.gen(function* () {
     const unreadable = (problem: string) => new MessageUnreadable({ problem: problem.slice(0, 1000) })
     const json = yield* Effect.try({
-      try: () => JSON.parse(utf8.decode(bytes)) as unknown,
+      try: () => {
+        const text = utf8.decode(bytes)
+        if (nesting(text) > MAX_NESTED) throw new Error(`it is nested deeper than ${MAX_NESTED} levels`)
+        return JSON.parse(text) as unknown
+      },
       catch: (error) => unreadable(String(error))
     })
     if (typeof json !== "object" || json === null) return yield* unreadable("it is no JSON object")
@@ -129,6 +154,28 @@ export const specOf = (bytes: Uint8Array, taskType: string, otherwise: string): 
     if (spec.files !== undefined)
       return yield* unreadable("files are on the machine of who submits, and cannot be sent so")
     return spec
+  }).pipe(
+    Effect.catchDefect((defect) => Effect.fail(new MessageUnreadable({ problem: String(defect).slice(0, 1000) })))
+  )
+
+/** What is nested too deep for the stack is too long. */
+const lengthOf = (value: object): number => {
+  try {
+    return JSON.stringify(value).length
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
+
+/** What no message can say. */
+class Unsayable extends Error {}
+
+const deadly = (defect: unknown): Fault =>
+  new HandlerFailed({
+    type: "TaskAssignment",
+    fault: viewOf(
+      report(new MessageUnreadable({ problem: `whoever submits it dies: ${String(defect)}`.slice(0, 1000) }))
+    )
   })
 
 export class JetStreamIntake {
@@ -173,13 +220,22 @@ export class JetStreamIntake {
   async run(submit: (spec: TaskSpec) => Effect.Effect<unknown, Fault>): Promise<void> {
     const { connection } = this.options
     while (!this.stopped && !connection.isClosed()) {
+      const asked = performance.now()
+      let came = 0
       try {
         const taken = connection.jetstream().fetch(this.wanted.queue.name, DURABLE, { batch: BATCH, expires: OPEN })
-        for await (const message of taken) await this.take(message, submit)
+        for await (const message of taken) {
+          came++
+          // Another node need not wait until it is clear that this one has gone.
+          if (this.stopped) message.nak()
+          else await this.take(message, submit).catch(() => message.nak(LATER))
+        }
       } catch {
         // No server, for now.
         await pause(PAUSE)
       }
+      // A server that refuses a question may do so at once, and says nothing to whoever reads.
+      if (came === 0 && performance.now() - asked < PAUSE) await pause(PAUSE)
     }
   }
 
@@ -190,7 +246,14 @@ export class JetStreamIntake {
     const id = `m${info.timestampNanos}-${seq}`
     const handled = specOf(data, place?.kind === "queue" ? place.taskType : "", id).pipe(
       Effect.mapError((fault) => ({ fault, reason: "unreadable" as DeadReason })),
-      Effect.flatMap((spec) => Effect.mapError(submit(spec), (fault) => ({ fault, reason: "failed" as DeadReason }))),
+      Effect.flatMap((spec) =>
+        submit(spec).pipe(
+          Effect.catchDefect((defect) =>
+            info.redeliveryCount < DEADLY ? Effect.die(defect) : Effect.fail(deadly(defect))
+          ),
+          Effect.mapError((fault) => ({ fault, reason: "failed" as DeadReason }))
+        )
+      ),
       Effect.match({ onFailure: (failure) => failure, onSuccess: () => undefined })
     )
     const failure = await Effect.runPromise(handled)
@@ -202,7 +265,17 @@ export class JetStreamIntake {
   }
 
   private async publish<T extends MessageType>(subject: string, message: Message<T>, id: string, expected?: number) {
-    const { connection, node } = this.options
+    const { connection } = this.options
+    const bytes = await this.seal(message, id)
+    await connection.jetstream().publish(subject, bytes, {
+      msgID: id,
+      ...(expected === undefined ? {} : { expect: { lastSubjectSequence: expected } })
+    })
+  }
+
+  /** Fails with Unsayable where it is no message, whoever asks how often. */
+  private async seal<T extends MessageType>(message: Message<T>, id: string): Promise<Uint8Array> {
+    const { node } = this.options
     const envelope = {
       version: 1,
       id,
@@ -210,11 +283,9 @@ export class JetStreamIntake {
       sentAt: Date.now(),
       ...message
     } as unknown as Envelope.Envelope
-    const bytes = await Effect.runPromise(Envelope.encode(envelope))
-    await connection.jetstream().publish(subject, bytes, {
-      msgID: id,
-      ...(expected === undefined ? {} : { expect: { lastSubjectSequence: expected } })
-    })
+    const bytes = await Effect.runPromise(Effect.result(Envelope.encode(envelope)))
+    if (Result.isFailure(bytes)) throw new Unsayable(bytes.failure.message)
+    return bytes.success
   }
 
   /** Tells how a task has ended. `again`: perhaps it was told before. */
@@ -235,7 +306,8 @@ export class JetStreamIntake {
       for (let next = this.results[0]; next !== undefined && !this.stopped; next = this.results[0]) {
         try {
           await this.publishResult(next.entry, next.again)
-          this.results.shift()
+          // There may have been too many meanwhile.
+          if (this.results[0] === next) this.results.shift()
         } catch {
           // It may have arrived, and be forgotten as such before it is tried again.
           next.again = true
@@ -267,16 +339,15 @@ export class JetStreamIntake {
     }
     const whole = resultOf(result, { attempt, node })
     // What no message holds is read from the ledger: its end is told all the same.
-    const body =
-      JSON.stringify(whole).length > LONGEST ? { ...whole, text: whole.text.slice(0, CUT), output: undefined } : whole
+    const body = lengthOf(whole) > LONGEST ? { ...whole, text: whole.text.slice(0, CUT), output: undefined } : whole
     await this.publish(
       subject.success,
       { type: "TaskResult", body },
       `${id}.${attempt}.${record.endedAt}`,
       expected
     ).catch((error: unknown) => {
-      // Another node was faster.
-      if (!Streams.isWrongLast(error)) throw error
+      // Another node was faster; or no message can say it, and it is read from the ledger: others must not wait for it.
+      if (!Streams.isWrongLast(error) && !(error instanceof Unsayable)) throw error
     })
   }
 }

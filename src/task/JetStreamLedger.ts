@@ -14,6 +14,7 @@ import { Effect, Layer, type Scope } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
 import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
+import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
@@ -45,6 +46,8 @@ export interface JetStreamLedgerOptions {
   readonly home?: string
   /** Told that another one of this name is there and is watched, whether it lives. */
   readonly waits?: (who: string) => void
+  /** Told why the bucket is not there yet, with each try to open it. */
+  readonly troubled?: (why: LedgerUnusable) => void
   readonly bucket?: string
   /** Servers that keep each task. Default 1. */
   readonly replicas?: number
@@ -97,6 +100,7 @@ export const make = (
           name,
           replicas,
           maxBytes,
+          troubled: (why) => options.troubled?.(explain(why.where, why)),
           ...(patience === undefined ? {} : { patience })
         })
         return JetStreamStore.open(bucket, {
@@ -122,7 +126,10 @@ export const make = (
       { interruptible: true }
     )
     const others = yield* watching(store)
-    const tidying = Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+    const tidying = Effect.andThen(
+      tellOf(store, name),
+      Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+    )
     yield* again(store, Effect.as(tidying, failure.every), failure.every)
     const made = yield* Ledger.make(() => store, kept, bounds)
     const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
@@ -159,4 +166,18 @@ export const make = (
       published: (id: string) =>
         Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
     }
+  })
+
+/** Characters that a warning has of the keys that were passed over. */
+const MAX_TOLD = 500
+
+/** That somebody else writes there a person must hear. */
+const tellOf = (store: JetStreamStore, bucket: string) =>
+  Effect.suspend(() => {
+    const keys = store.passedOver()
+    if (keys.length === 0) return Effect.void
+    const named = keys.join(", ").slice(0, MAX_TOLD)
+    return inModule("task")(
+      Effect.logWarning(`passed over in the bucket ${bucket}, as no node has written it: ${named}`)
+    )
   })

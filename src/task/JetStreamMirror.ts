@@ -1,9 +1,11 @@
 /**
  * What a node knows of the bucket: each task as it was told of last, with its revision. It is fed by the watch and by the
- * node's own writes, each only where it is newer than what is known; it may be behind, and never makes anything up.
+ * node's own writes, each only where it is newer than what is known; it may be behind, and never makes anything up. What no
+ * node has written is passed over: a task that was known stays as it was, and the next write of it goes over that.
  */
 import { isFinal, type TaskState } from "../domain/Task.ts"
-import { type Beside, besideKey, decode, type Entry, type Held, joined, taskKey, whole } from "./JetStreamEntry.ts"
+import { type Beside, besideKey, type Entry, type Held, joined, taskKey, whole } from "./JetStreamEntry.ts"
+import { heldOf, isEntry, isWhole } from "./JetStreamShape.ts"
 import { MemoryStore } from "./MemoryStore.ts"
 import type { Moved } from "./Move.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
@@ -20,6 +22,9 @@ export interface Known {
 /** How far the clocks of two nodes may be apart, in milliseconds. */
 const SKEW = 5_000
 
+/** Keys that are remembered as passed over until somebody asks. */
+const MAX_STRANGE = 100
+
 const nothing: Known = { revision: 0, entry: undefined, lock: undefined, held: undefined }
 
 export class JetStreamMirror extends MemoryStore {
@@ -35,6 +40,8 @@ export class JetStreamMirror extends MemoryStore {
   private readonly beside = new Set<string>()
   /** Those that were erased here and are to be erased in the bucket. */
   readonly erased: Array<{ readonly id: string; readonly revision: number }> = []
+  /** Keys of what was passed over. */
+  private readonly strange = new Set<string>()
   private forgetting = false
   private clock = 0
   /** As far as it is known. */
@@ -109,7 +116,22 @@ export class JetStreamMirror extends MemoryStore {
   piece(key: string, bytes: Uint8Array): void {
     if (this.beside.has(key.split(".")[2] ?? "")) return
     this.parts.set(key, bytes)
-    for (const [early, { bytes, revision }] of this.early) this.hear(early, revision, bytes)
+    // Of one task only: the others lack what they lacked before.
+    const of = `task.${key.split(".")[1] ?? ""}`
+    const early = this.early.get(of)
+    if (early !== undefined) this.hear(of, early.revision, early.bytes)
+  }
+
+  /** What was passed over since this was asked last. */
+  passedOver(): ReadonlyArray<string> {
+    const keys = [...this.strange]
+    this.strange.clear()
+    return keys
+  }
+
+  private passOver(key: string, revision: number, before: Known): void {
+    if (this.strange.size < MAX_STRANGE) this.strange.add(key)
+    this.known.set(key, { ...before, revision, lock: undefined })
   }
 
   /** A value of a task or a guard, as it stands in the bucket. Undefined: it was erased. */
@@ -127,11 +149,25 @@ export class JetStreamMirror extends MemoryStore {
 
   private learn(key: string, revision: number, bytes: Uint8Array | undefined, before: Known): void {
     this.early.delete(key)
-    const held = bytes === undefined ? undefined : decode<Held<unknown>>(bytes)
+    const held = heldOf(bytes)
+    const now = key.startsWith("task.") ? held?.now : undefined
+    if ((bytes !== undefined && held === undefined) || (now !== undefined && !isEntry(key, now)))
+      this.passOver(key, revision, before)
+    else this.understand(key, revision, bytes, before, held)
+  }
+
+  private understand(
+    key: string,
+    revision: number,
+    bytes: Uint8Array | undefined,
+    before: Known,
+    held: Held<unknown> | undefined
+  ): void {
+    const now = key.startsWith("task.") ? held?.now : undefined
     const known: Known = { revision, entry: undefined, lock: held?.lock, held }
-    const now = key.startsWith("task.") ? (held?.now as Entry | undefined) : undefined
-    const entry = now === undefined ? undefined : this.complement(now, before.entry)
-    if (entry !== "early") this.take(key, { ...known, entry }, true)
+    const entry = now === undefined ? undefined : this.complement(now as Entry, before.entry)
+    if (entry === "strange") this.passOver(key, revision, before)
+    else if (entry !== "early") this.take(key, { ...known, entry }, true)
     else if (bytes !== undefined) this.early.set(key, { revision, bytes })
   }
 
@@ -150,7 +186,7 @@ export class JetStreamMirror extends MemoryStore {
     this.take(key, { revision, entry, lock: held.lock, held }, false)
   }
 
-  private complement(entry: Entry, before: Entry | undefined): Entry | "early" {
+  private complement(entry: Entry, before: Entry | undefined): Entry | "early" | "strange" {
     const { id } = entry.record
     const beside = <A>(ref: Beside | undefined, same: Beside | undefined, known: A): A | undefined | "early" => {
       if (ref === undefined) return undefined
@@ -159,9 +195,16 @@ export class JetStreamMirror extends MemoryStore {
       const parts = keys.flatMap((key) => this.parts.get(key) ?? [])
       return parts.length < ref.parts ? "early" : joined<A>(parts)
     }
-    const spec = beside(entry.specIn, before?.specIn, before?.record.spec)
-    const result = beside(entry.resultIn, before?.resultIn, before?.record.result)
-    return spec === "early" || result === "early" ? "early" : whole(entry, spec, result)
+    try {
+      const spec = beside(entry.specIn, before?.specIn, before?.record.spec)
+      const result = beside(entry.resultIn, before?.resultIn, before?.record.result)
+      if (spec === "early" || result === "early") return "early"
+      const full = whole(entry, spec, result)
+      return isWhole(full) ? full : "strange"
+    } catch {
+      // Its pieces make no value.
+      return "strange"
+    }
   }
 
   private take(key: string, known: Known, told: boolean): void {

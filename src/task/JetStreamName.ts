@@ -9,8 +9,9 @@
 import { BucketUnusable } from "../state/BucketError.ts"
 import type { JetStreamBucket, Value } from "../state/JetStreamBucket.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
-import { decode, encode, nodeKey } from "./JetStreamEntry.ts"
+import { encode, nodeKey } from "./JetStreamEntry.ts"
 import type { Beat } from "./JetStreamPeers.ts"
+import { signOf } from "./JetStreamShape.ts"
 
 /** How often it is looked whether who has the name is alive, while it may be. */
 const LOOKS = 5
@@ -56,7 +57,7 @@ export class JetStreamName {
     const { bucket, home } = this.options
     for (;;) {
       const there = await bucket.read(this.key)
-      const sign = there.bytes === undefined ? undefined : decode<Sign>(there.bytes)
+      const sign = signOf<Sign>(there.bytes)
       if (sign !== undefined && home !== undefined && sign.home !== home) {
         this.options.waits(shown(sign.home))
         if (!(await this.silent(there))) throw this.taken(sign)
@@ -79,7 +80,7 @@ export class JetStreamName {
   }
 
   private isMine({ bytes }: Value): boolean {
-    return bytes !== undefined && decode<Sign>(bytes).session === this.options.session
+    return signOf<Sign>(bytes)?.session === this.options.session
   }
 
   private next(regular: boolean): Sign {
@@ -102,8 +103,8 @@ export class JetStreamName {
 
   /** What was heard under the key. */
   hear(revision: number, bytes: Uint8Array | undefined): void {
-    if (bytes === undefined || this.claim === undefined) return
-    const sign = decode<Sign>(bytes)
+    const sign = signOf<Sign>(bytes)
+    if (sign === undefined || this.claim === undefined) return
     // One that has an older claim was taken for dead, and will hear of it.
     if (sign.session !== this.options.session && (sign.claim ?? revision) > this.claim) this.taker = sign
   }

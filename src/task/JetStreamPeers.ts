@@ -6,7 +6,8 @@
  */
 import { Hearing } from "../supervision/Hearing.ts"
 import { type PeerChange, type PeerSettings, type PeerState, Peers, type PeerView } from "../supervision/Peers.ts"
-import { decode, wordOf } from "./JetStreamEntry.ts"
+import { wordOf } from "./JetStreamEntry.ts"
+import { signOf } from "./JetStreamShape.ts"
 
 /** How much later than meant an own word may come back before it counts as deafness, as a part of the heartbeat. */
 const SLACK = 1.5
@@ -48,7 +49,10 @@ export class JetStreamPeers {
       this.peers.leave(word, this.asOf())
       return
     }
-    const { every, extra, session } = decode<Beat>(bytes)
+    const beat = signOf<Beat>(bytes)
+    // What no node says is no sign of life.
+    if (beat === undefined) return
+    const { every, extra, session } = beat
     const at = performance.now()
     const clear = this.whole && this.hearing.isClear(at)
     const sign = { life: session, every, regular: extra !== true }

@@ -255,7 +255,16 @@ export class JetStreamStore implements LedgerStore {
 
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
-    for (const { key, tx } of [...this.mirror.locks()]) await this.commit.unlock(key, tx)
+    let failed: { readonly error: unknown } | undefined
+    // What stands in the way of one stands in no other's.
+    for (const { key, tx } of [...this.mirror.locks()]) {
+      try {
+        await this.commit.unlock(key, tx)
+      } catch (error) {
+        if (explain(this.bucket.where, error).problem === "unreachable") throw error
+        failed ??= { error }
+      }
+    }
     await this.commit.endLeft()
     for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
       const { id, revision } = next
@@ -267,6 +276,12 @@ export class JetStreamStore implements LedgerStore {
       }
     }
     if (this.bucket.replicated && ++this.tidied % Audit.EVERY === 0) await Audit.audit(this.bucket, this.mirror)
+    if (failed !== undefined) throw failed.error
+  }
+
+  /** Keys of what was passed over since this was asked last, because no node has written it so. */
+  passedOver(): ReadonlyArray<string> {
+    return this.mirror.passedOver()
   }
 
   /** What this node holds is free at once. */

@@ -11,7 +11,7 @@ import type { TaskResult } from "../domain/Task.ts"
 import * as Database from "../state/Database.ts"
 import { explain } from "../state/DatabaseError.ts"
 import { LedgerUnusable } from "./TaskError.ts"
-import type { Asking, Parking, Remains, TaskRecord } from "./TaskRecord.ts"
+import { type Asking, type Parking, type Remains, revived, type TaskRecord } from "./TaskRecord.ts"
 
 /** In the data directory. */
 export const FILE = "outbox.db"
@@ -236,19 +236,3 @@ const make = (db: Database.Database, bounds: OutboxOptions): Outbox => {
     counts: () => ({ ...size })
   }
 }
-
-/** JSON leaves out what is undefined. */
-const revived = (record: TaskRecord): TaskRecord => ({
-  ...record,
-  agent: record.agent,
-  startedAt: record.startedAt,
-  endedAt: record.endedAt,
-  dueAt: record.dueAt,
-  leaseUntil: record.leaseUntil,
-  beginBy: record.beginBy,
-  endBy: record.endBy,
-  series: record.series,
-  occursAt: record.occursAt,
-  lastFault: record.lastFault,
-  result: record.result
-})

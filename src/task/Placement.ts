@@ -63,6 +63,9 @@ const MAX_TASKS = 1_000
 /** Bids for one task that are kept, and that an event tells of. */
 const MAX_BIDS = 1_000
 const MAX_TOLD = 20
+/** Bids for a task that this node has not met, or not for this time. */
+type Early = Pick<Waiting, "attempt" | "since" | "bids">
+
 /** What nobody asks for any more is forgotten after so long, in milliseconds. */
 const FORGET = 10 * 60_000
 
@@ -88,6 +91,16 @@ export interface PlacementOptions {
   readonly bids: Bids | undefined
 }
 
+const keep = (bids: Map<string, TaskBid>, bid: TaskBid) => {
+  if (bids.has(bid.node) || bids.size < MAX_BIDS) bids.set(bid.node, bid)
+}
+
+/** For one more. */
+const makeRoom = (tasks: Map<string, unknown>) => {
+  const [oldest] = tasks.keys()
+  if (tasks.size >= MAX_TASKS && oldest !== undefined) tasks.delete(oldest)
+}
+
 export const make = Effect.fnUntraced(function* ({
   bids,
   here,
@@ -101,25 +114,40 @@ export const make = Effect.fnUntraced(function* ({
     number
   ]
   const waiting = new Map<string, Waiting>()
+  /** Apart from what this node waits for: whatever is said of tasks, that begins anew only as the ledger does. */
+  const early = new Map<string, Early>()
   const { others } = here
 
   const met = (task: string, attempt: number, now: number): Waiting => {
     const known = waiting.get(task)
     if (known !== undefined && known.attempt >= attempt) return known
     waiting.delete(task)
-    const [oldest] = waiting.keys()
-    if (waiting.size >= MAX_TASKS && oldest !== undefined) waiting.delete(oldest)
+    makeRoom(waiting)
+    const heard = early.get(task)
+    early.delete(task)
     const fresh: Waiting = {
       attempt,
       since: now,
       passed: undefined,
-      bids: new Map(),
+      bids: heard?.attempt === attempt ? new Map(heard.bids) : new Map(),
       bidAt: undefined,
       order: undefined,
       wakeAt: undefined
     }
     waiting.set(task, fresh)
     return fresh
+  }
+
+  const keepEarly = (bid: TaskBid, now: number) => {
+    const { attempt, task } = bid
+    let known = early.get(task)
+    if (known === undefined || known.attempt < attempt) {
+      early.delete(task)
+      makeRoom(early)
+      known = { attempt, since: now, bids: new Map() }
+      early.set(task, known)
+    }
+    if (known.attempt === attempt) keep(known.bids, bid)
   }
 
   /** On a clock that nobody sets: a task must not wait for a day because the other one was put right. */
@@ -139,6 +167,7 @@ export const make = Effect.fnUntraced(function* ({
         if (entry.wakeAt !== undefined) next = Math.min(next ?? entry.wakeAt, entry.wakeAt)
         else if (!due && now - entry.since > FORGET + sticky) waiting.delete(task)
       }
+      for (const [task, { since }] of early) if (now - since > FORGET) early.delete(task)
       if (due) yield* PubSub.publish(changed, undefined)
       return next === undefined ? undefined : onTheWall(next)
     })
@@ -188,14 +217,15 @@ export const make = Effect.fnUntraced(function* ({
   const hear = (heard: TaskBid) =>
     Effect.flatMap(time, (now) => {
       if (heard.node === here.node) return Effect.void
-      const entry = met(heard.task, heard.attempt, now)
+      const entry = waiting.get(heard.task)
+      if (entry === undefined || entry.attempt < heard.attempt) return Effect.sync(() => keepEarly(heard, now))
       if (entry.attempt !== heard.attempt) return Effect.void
       const withdrawn = heard.free === 0
       if (entry.order !== undefined) {
         // Too late to be considered; but whoever can not take it after all is not waited for.
         if (!withdrawn) return Effect.void
         entry.order = entry.order.filter(({ node }) => node !== heard.node)
-      } else if (entry.bids.has(heard.node) || entry.bids.size < MAX_BIDS) entry.bids.set(heard.node, heard)
+      } else keep(entry.bids, heard)
       return Effect.asVoid(PubSub.publish(changed, undefined))
     })
   if (bids !== undefined) yield* Effect.forkScoped(Stream.runForEach(bids.heard, hear))

@@ -111,3 +111,19 @@ export const nextDate = ({ beginBy, dueAt, endBy, leaseUntil }: TaskRecord): num
   const dates = [beginBy, dueAt, endBy, leaseUntil].filter((at) => at !== undefined)
   return dates.length === 0 ? undefined : Math.min(...dates)
 }
+
+/** As it was, when JSON has left out what is undefined. */
+export const revived = (record: TaskRecord): TaskRecord => ({
+  ...record,
+  agent: record.agent,
+  startedAt: record.startedAt,
+  endedAt: record.endedAt,
+  dueAt: record.dueAt,
+  leaseUntil: record.leaseUntil,
+  beginBy: record.beginBy,
+  endBy: record.endBy,
+  series: record.series,
+  occursAt: record.occursAt,
+  lastFault: record.lastFault,
+  result: record.result
+})

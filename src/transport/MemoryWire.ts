@@ -134,7 +134,8 @@ export const make =
           received,
           denied: 0,
           pendingBytes: 0,
-          refused: undefined
+          refused: undefined,
+          why: undefined
         })
       }
     }

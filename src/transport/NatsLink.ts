@@ -349,7 +349,8 @@ export const make = Effect.fnUntraced(function* (
       received,
       denied,
       pendingBytes: outbox.pendingBytes(),
-      refused
+      refused,
+      why: isUp() ? undefined : (refused?.message ?? reason)
     })
   }
 })

@@ -50,4 +50,6 @@ export interface LinkSnapshot {
   readonly pendingBytes: number
   /** The last one, until the link is up. */
   readonly refused: LinkRefused | undefined
+  /** Why there is no link, as far as that is known. */
+  readonly why: string | undefined
 }

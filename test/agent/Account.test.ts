@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Accounts, AFTER_RESET, FIRST_WAIT, LONGEST_UNKNOWN, MAX_WAIT } from "../../src/agent/Account.ts"
+import { Accounts, AFTER_RESET, FIRST_WAIT, LONGEST_UNKNOWN, MAX_WAIT, OWN } from "../../src/agent/Account.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { SharedState } from "../../src/state/SharedState.ts"
@@ -227,6 +227,25 @@ describe("an account", () => {
       yield* TestClock.adjust("1 minute")
       assert.isUndefined(accounts.limitOf("team"))
       assert.isUndefined(yield* shared.get("accounts", "broken"))
+      // Those that come after it are shared as ever.
+      const b = yield* node("b", { shared })
+      assert.isUndefined(b.accounts.limitOf("team"))
+      yield* accounts.limited("team", { resetsAt: seconds(MAX_WAIT) + 3_600, why })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(b.accounts.limitOf("team")?.until, MAX_WAIT + 3_600_000 + AFTER_RESET)
+    })
+  )
+
+  it.effect("that no name stands for is not limited by what others write", () =>
+    Effect.gen(function* () {
+      const shared = inMemory()
+      const { accounts } = yield* node("a", { shared })
+      yield* shared.put("accounts", OWN, JSON.stringify({ until: 3_600_000, why, node: "x" }))
+      yield* shared.put("accounts", "team", JSON.stringify({ until: 3_600_000, why, node: "x" }))
+      assert.isUndefined(accounts.limitOf("team"))
+      yield* TestClock.adjust("5 seconds")
+      assert.isDefined(accounts.limitOf("team"))
+      assert.isUndefined(accounts.limitOf(undefined))
     })
   )
 })

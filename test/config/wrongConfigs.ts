@@ -389,6 +389,13 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ]
   ],
   [
+    "servers of a node that is alone, because it does not say which kind",
+    `{ ${agents}, "transport": { "servers": ["nats://127.0.0.1:4222"] } }`,
+    [
+      'transport.servers (line 1): expected no servers, because the kind is memory, with which a node is alone; write "kind": "nats", or leave them out'
+    ]
+  ],
+  [
     "a transport that leads nowhere, and half of each pair",
     `{ ${agents}, "transport": { "kind": "nats", "user": "me", "tls": { "cert": "x" }, "reconnect": { "first": "1 hour" } } }`,
     [

@@ -182,6 +182,19 @@ describe("what a node tells", () => {
     })
   )
 
+  it.live("goes on after an event that cannot be told", () =>
+    Effect.gen(function* () {
+      const { bus, heard, hears } = yield* beside()
+      yield* bus.publish({ ...ends, to: "parked", agent: "no name of an agent" })
+      yield* bus.publish({ type: "reload.done", tookMillis: 1 })
+      yield* hears(({ subject }) => subject === "events.reload.done")
+      assert.notInclude(
+        heard.map(({ type }) => type),
+        "TaskProgress"
+      )
+    })
+  )
+
   it.live("what an agent does is told with the attempt that runs, and not after it", () =>
     Effect.gen(function* () {
       const { bus, heard, hears } = yield* beside()

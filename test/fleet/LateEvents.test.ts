@@ -4,10 +4,12 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Fiber, Result, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { TestClock } from "effect/testing"
+import type { Fault } from "../../src/domain/Fault.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import type { EdgeState } from "../../src/fleet/Edge.ts"
 import { Unacknowledged } from "../../src/fleet/FleetError.ts"
 import * as LateEvents from "../../src/fleet/LateEvents.ts"
+import { MessageTooLarge } from "../../src/message/MessageError.ts"
 import type { Draft } from "../../src/message/MessageRouter.ts"
 import * as Subject from "../../src/message/Subject.ts"
 import * as Outbox from "../../src/task/Outbox.ts"
@@ -19,11 +21,13 @@ const event = (seq: number) => ({ type: "logs.lost" as const, reason: `r${seq}`,
 const make = Effect.gen(function* () {
   const dir = yield* Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]()))
   const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { events: 3 })
-  const now: { mode: EdgeState["mode"]; refuses: number } = { mode: "full", refuses: 0 }
+  const now: { mode: EdgeState["mode"]; refuses: number; tooLarge?: string } = { mode: "full", refuses: 0 }
   const told: Array<{ readonly subject: string; readonly reason: string; readonly id: string }> = []
   const publish = (subject: string, { body, id = "" }: Draft) =>
-    Effect.suspend(() => {
-      told.push({ subject, id, reason: (body as { readonly reason: string }).reason })
+    Effect.suspend((): Effect.Effect<void, Fault> => {
+      const { reason } = body as { readonly reason: string }
+      told.push({ subject, id, reason })
+      if (reason === now.tooLarge) return Effect.fail(new MessageTooLarge({ size: 2, limit: 1 }))
       return now.refuses-- > 0 ? Effect.fail(new Unacknowledged({ subject, reason: "full" })) : Effect.void
     })
   const router = {
@@ -85,5 +89,19 @@ it.effect("tells one that was not acknowledged again, under the same id, before 
     assert.deepStrictEqual(reasons(), ["r1", "r1", "r2"])
     assert.strictEqual(told[0]?.id, told[1]?.id)
     assert.notStrictEqual(told[1]?.id, told[2]?.id)
+  }).pipe(Effect.scoped, Effect.provide(around))
+)
+
+it.effect("passes over one that no message can say, and tells those behind it", () =>
+  Effect.gen(function* () {
+    const { late, now, outbox, reasons } = yield* make
+    now.mode = "store_and_forward"
+    for (let n = 1; n <= 3; n++) yield* late.keep(event(n))
+    now.mode = "full"
+    now.tooLarge = "r2"
+    yield* late.tell
+    assert.deepStrictEqual(reasons(), ["r1", "r2", "r3"])
+    assert.strictEqual(outbox.counts().events, 0)
+    assert.isFalse(yield* late.keep(event(4)))
   }).pipe(Effect.scoped, Effect.provide(around))
 )

@@ -129,6 +129,19 @@ const dispatching = (
 describe("Dispatcher", () => {
   const edge = (shared: boolean) => ({ here: { node: "edge-1", shared, lastNode: () => undefined } })
 
+  it.effect("looks again with the next change after a look that died", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const ledger = yield* dispatching([puppet("worker")], ({ heads }) => ({
+        heads: (passed) => Effect.suspend(() => (++looks === 1 ? Effect.die("a record that is none") : heads(passed)))
+      }))
+      yield* Effect.yieldNow
+      yield* ledger.submit(task({ id: "t" }))
+      assert.deepInclude(yield* ledger.result("t"), { status: "succeeded" })
+      assert.isAbove(looks, 1)
+    })
+  )
+
   it.effect("leaves to other nodes what nobody here takes, and refuses what is for this one only", () =>
     Effect.gen(function* () {
       const worker = puppet("worker", ["code"])

@@ -370,6 +370,87 @@ describe.skipIf(noNats !== undefined)("in a bucket of one nats-server", () => {
     )
 
     it.live(
+      "takes what is sent after a task that kills whoever handles it, and tells the end of who ends after one that no message can say",
+      () =>
+        Effect.gen(function* () {
+          const bucket = newBucket()
+          const outsiders = Result.getOrThrow(Subject.make(bucket))
+          const connection = yield* client(server.url)
+          const { ledger } = yield* mortal(server.url, { node: "a", bucket, outsiders })
+          const js = connection.jetstream()
+          const send = (body: string) => Effect.promise(() => js.publish(`${bucket}.tasks.code.queue`, body))
+          const deep = 60_000
+          yield* send(
+            `{"id":"deep","prompt":"x","schema":{"type":"object","a":${'{"a":'.repeat(deep)}1${"}".repeat(deep)}}}`
+          )
+          yield* send('"'.repeat(5_000))
+          yield* send(JSON.stringify({ id: "next", prompt: "do it" }))
+          yield* until(stateOf(ledger, "next"), (state) => state === "queued")
+          const manager = yield* Effect.promise(() => connection.jetstreamManager())
+          const dead = Effect.promise(async () => (await manager.streams.info(`${bucket}-dead`)).state.messages)
+          yield* until(dead, (messages) => messages === 2)
+          const waiting = Effect.promise(async () => (await manager.streams.info(`${bucket}-queue`)).state.messages)
+          yield* until(waiting, (messages) => messages === 0)
+          assert.strictEqual(yield* stateOf(ledger, "deep"), "TaskUnknown")
+          // A name that no message holds.
+          yield* ledger.submit(task({ id: "unsayable" }))
+          yield* ledger.claim("unsayable", "helper")
+          yield* ledger.complete("unsayable", 1, done("unsayable", { session: "s".repeat(100_000) }))
+          yield* ledger.claim("next", "helper")
+          yield* ledger.complete("next", 1, done("next"))
+          const told = (yield* lastOf(connection, `${bucket}-results`, `${bucket}.tasks.next.result`))?.["body"]
+          assert.deepInclude(told, { task: "next", status: "succeeded" })
+        }).pipe(Effect.scoped)
+    )
+
+    it.live("begins and works where others have written what is none of it into its bucket", () =>
+      Effect.gen(function* () {
+        const bucket = newBucket()
+        const before = yield* mortal(server.url, { node: "a", bucket })
+        for (const id of ["kept", "spoilt", "locked"]) yield* before.ledger.submit(task({ id }))
+        const connection = yield* client(server.url)
+        const put = (key: string, value: string) =>
+          Effect.promise(() => connection.jetstream().publish(`$KV.${bucket}.${key}`, value))
+        const garbage = ["garbage", "", "null", "[]", '{"by":"x","now":{"record":{"id":"other"}}}', "\u0000\uffff"]
+        for (const [n, value] of garbage.entries()) {
+          yield* put(`task.g${n}`, value)
+          yield* put(`node.g${n}`, value)
+          yield* put(`tx.g${n}`, value)
+          yield* put(`series.g${n}`, value)
+          yield* put(`beside.g${n}.x.0`, value)
+          yield* put(`what.ever.g${n}`, value)
+        }
+        yield* put("node.b", "garbage")
+        yield* put("task.spoilt", "garbage")
+        // A move that nobody makes, whose record is none.
+        const locked = JSON.stringify({ by: "x", lock: { tx: "g0", next: 7 } })
+        yield* put("task.new", locked)
+        yield* put("task.never", JSON.stringify({ by: "x", lock: { tx: "> *", next: {} } }))
+        // Who knew the task goes over what is there now.
+        const { attempt } = yield* before.ledger.claim("spoilt", "helper")
+        yield* before.ledger.complete("spoilt", attempt, done("spoilt"))
+        // Another one begins, also by a name under which there is something else.
+        const after = yield* mortal(server.url, { node: "b", bucket })
+        assert.sameMembers(
+          (yield* after.ledger.list()).map(({ id, state }) => `${id} ${state}`),
+          ["kept queued", "spoilt succeeded", "locked queued"]
+        )
+        yield* after.ledger.submit(task({ id: "new" }))
+        yield* after.ledger.submit(task({ id: "g0" }))
+        yield* until(stateOf(before.ledger, "g0"), (state) => state === "queued")
+        assert.strictEqual(yield* stateOf(before.ledger, "new"), "queued")
+        yield* after.ledger.claim("kept", "helper")
+        yield* after.ledger.complete("kept", 1, done("kept"))
+        assert.strictEqual((yield* before.ledger.result("kept")).status, "succeeded")
+        // And while they listen.
+        for (const [n, value] of garbage.entries()) yield* put(`task.late${n}`, value)
+        yield* put("node.a", "garbage")
+        yield* after.ledger.submit(task({ id: "last" }))
+        yield* until(stateOf(before.ledger, "last"), (state) => state === "queued")
+      }).pipe(Effect.scoped)
+    )
+
+    it.live(
       "is refused where the bucket is otherwise than it should be, with each difference, and changes nothing",
       () =>
         Effect.gen(function* () {

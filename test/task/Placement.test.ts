@@ -4,6 +4,7 @@ import { Context, Duration, Effect, Exit, Layer, PubSub, Scope, Stream } from "e
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
+import { TaskId } from "../../src/domain/Ids.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import type { TaskBid } from "../../src/message/Bid.ts"
@@ -93,7 +94,13 @@ const nodes = Effect.fnUntraced(function* (
     return { name, placement, want, die: Scope.close(own, Exit.void), offer }
   })
   const all = yield* Effect.forEach(bidders, make)
-  return { all, claims, events, by: (name: string) => all.find((node) => node.name === name) as (typeof all)[number] }
+  return {
+    all,
+    claims,
+    events,
+    said,
+    by: (name: string) => all.find((node) => node.name === name) as (typeof all)[number]
+  }
 })
 
 const placed = (events: ReadonlyArray<Published>) =>
@@ -203,6 +210,46 @@ describe("an auction", () => {
         claims.map(({ node }) => node),
         ["plain"]
       )
+    })
+  )
+
+  it.effect(
+    "keeps no task waiting for ever for those who bid without end, for times that never were and for tasks that are none",
+    () =>
+      Effect.gen(function* () {
+        const { by, claims, said } = yield* nodes(three)
+        const bid = { node: "nobody", free: 1, slots: 1, warm: true, spare: 0 }
+        const babble = (n: number) =>
+          Effect.gen(function* () {
+            yield* PubSub.publish(said, { ...bid, task: TaskId.make("t"), attempt: n })
+            for (let other = 0; other < 1_001; other++)
+              yield* PubSub.publish(said, { ...bid, task: TaskId.make(`none-${n}-${other}`), attempt: 0 })
+          })
+        yield* by("a").want(record())
+        for (let at = 0, n = 1; at < WINDOW + GRACE; at += 50, n++) {
+          yield* babble(n)
+          yield* TestClock.adjust(50)
+        }
+        assert.deepStrictEqual(
+          claims.map(({ node, task }) => `${node} ${task}`),
+          ["a t"]
+        )
+      })
+  )
+
+  it.effect("hears of bids for a task that it has not met yet", () =>
+    Effect.gen(function* () {
+      const { by, claims } = yield* nodes(three)
+      yield* by("b").want(record({ attempt: 1, before: 1 }))
+      yield* TestClock.adjust(10)
+      yield* by("a").want(record({ attempt: 1, before: 1 }))
+      yield* TestClock.adjust(WINDOW)
+      assert.deepStrictEqual(
+        claims.map(({ node }) => node),
+        ["b"]
+      )
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(yield* by("a").placement.mayTake(record({ attempt: 1, before: 1 }), by("a").offer), "wait")
     })
   )
 
