@@ -102,7 +102,7 @@ export const ensureConsumer = async (
 
 /** Between two looks whether a stream has been made, in milliseconds, and how many there are. */
 const LOOK = 20
-const LOOKS = 250
+const LOOKS = 100
 
 /**
  * Completes with what is said of a stream when it is one. A server of the 2.9 line answers for one that it is still making,
