@@ -12,8 +12,8 @@ export interface StandinOptions {
   readonly rules?: ReadonlyArray<Rule>
   /** Any other key is refused with 401. */
   readonly requireKey?: string
-  /** Told of each call of the model before it is answered. Its answer takes the place of `{call}` in what a script says. */
-  readonly called?: (request: RecordedRequest) => string
+  /** Told of each call of the model, which is not answered before this has. Its answer takes the place of `{call}` in what a script says. */
+  readonly called?: (request: RecordedRequest) => string | Promise<string>
 }
 
 /** What was asked, without the key. */
@@ -102,7 +102,7 @@ export const startStandin = async (options: StandinOptions = {}): Promise<Standi
     if (options.requireKey !== undefined && key !== options.requireKey) return refuse(res, 401, "invalid x-api-key")
     if (path.endsWith("/count_tokens")) return json(res, 200, { input_tokens: Math.ceil(text.length / 4) })
     const script = scriptOf(body.messages, options.rules ?? [])
-    const called = options.called?.(request)
+    const called = await options.called?.(request)
     const scripted = next(script)
     const step =
       called === undefined || scripted.text === undefined

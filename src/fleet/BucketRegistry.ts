@@ -7,6 +7,7 @@
  */
 import { Duration, Effect, Option, Schema, Stream } from "effect"
 import { type KV, type KvEntry, type NatsConnection, NatsError, nanos } from "nats"
+import * as Streams from "../state/JetStreamStreams.ts"
 import type { TransportClosed } from "../transport/TransportError.ts"
 import { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
 import { tokenOf } from "./FleetSettings.ts"
@@ -79,10 +80,9 @@ export const make = (
     const make = () => views.kv(bucket, { history: 1, ttl, replicas: made.replicas })
     // Where another node makes it at this moment, with another age, the server refuses ours: then it is there.
     const kv = await make().catch(make)
-    const { streamInfo, ttl: there } = await kv.status()
-    if (there !== ttl) {
-      const manager = await client.jetstreamManager()
-      const { config } = streamInfo
+    const manager = await client.jetstreamManager()
+    const { config } = await Streams.whenMade(`in the bucket ${bucket}`, () => manager.streams.info(`KV_${bucket}`))
+    if (config.max_age !== nanos(ttl)) {
       await manager.streams.update(config.name, {
         ...config,
         max_age: nanos(ttl),

@@ -191,7 +191,9 @@ export class JetStreamBucket {
   /** One that is there, as it is. Nothing is made. */
   static async find(options: Omit<BucketOptions, "replicas" | "maxBytes">): Promise<JetStreamBucket> {
     const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
-    const { config } = await jsm.streams.info(`KV_${options.name}`)
+    const { config } = await Streams.whenMade(`in the bucket ${options.name}`, () =>
+      jsm.streams.info(`KV_${options.name}`)
+    )
     return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
   }
 

@@ -11,7 +11,8 @@ import {
   nanos,
   RetentionPolicy,
   StorageType,
-  type StreamConfig
+  type StreamConfig,
+  type StreamInfo
 } from "nats"
 import { BucketUnusable } from "./BucketError.ts"
 
@@ -99,8 +100,35 @@ export const ensureConsumer = async (
     })
 }
 
+/** Between two looks whether a stream has been made, in milliseconds, and how many there are. */
+const LOOK = 20
+const LOOKS = 100
+
+/**
+ * Completes with what is said of a stream when it is one. A server of the 2.9 line answers for one that it is still making,
+ * as if it had been made in the year 1, and panics when a message of it is asked for then.
+ */
+export const whenMade = async (where: string, ask: () => Promise<StreamInfo>): Promise<StreamInfo> => {
+  for (let looks = 0; looks < LOOKS; looks++) {
+    const there = await ask()
+    if (!isBeingMade(there)) return there
+    await new Promise((resolve) => setTimeout(resolve, LOOK))
+  }
+  throw new BucketUnusable({ where, problem: "unreachable", detail: "a stream is not made yet" })
+}
+
+const isBeingMade = ({ created }: StreamInfo) => new Date(created).getTime() < 0
+
 export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wanted): Promise<void> => {
-  const there = await jsm.streams.info(wanted.name).catch(async (error: unknown) => {
+  const there = await whenMade(where, () => infoOf(jsm, wanted))
+  const differing = differences(wanted, there.config as Partial<Record<keyof Wanted, unknown>>)
+  if (differing.length > 0)
+    throw new BucketUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
+}
+
+/** It is made where it is not there. */
+const infoOf = (jsm: JetStreamManager, wanted: Wanted): Promise<StreamInfo> =>
+  jsm.streams.info(wanted.name).catch(async (error: unknown) => {
     if (!missing(error)) throw error
     try {
       return await jsm.streams.add(wanted)
@@ -110,7 +138,3 @@ export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wante
       throw refused
     }
   })
-  const differing = differences(wanted, there.config as Partial<Record<keyof Wanted, unknown>>)
-  if (differing.length > 0)
-    throw new BucketUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
-}

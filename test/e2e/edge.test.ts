@@ -59,8 +59,8 @@ const member = (url: string, more: Body = {}, edge: Body = { whenCutOff: "storeA
   ...more
 })
 
-const twenty = (ms = 50) =>
-  Array.from({ length: 20 }, (_, index) => ({ id: `t${index}`, prompt: fake({ text: `done ${index}`, ms }) }))
+const twenty = (delay = 50) =>
+  Array.from({ length: 20 }, (_, index) => ({ id: `t${index}`, prompt: fake({ text: `done ${index}`, delay }) }))
 
 const isMode = (to: string) => (line: Line) => line.type === "fleet.mode" && line["to"] === to
 const isEmptied = (line: Line) => isMode("full")(line)
@@ -108,13 +108,15 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
 
   it("ends what it had begun while the server is gone for good measure, and begins nothing more of the fleet", async () => {
     await using nats = await server()
-    await using it = await fleet()
-    // Each turn lasts until the server is gone.
-    const node = it.run(member(nats.url, { tasks: twenty(1_500) }, {}), "--json")
+    const gone = Promise.withResolvers<string>()
+    // No turn ends before, however far apart the two CLIs come up.
+    await using it = await fleet({ called: () => gone.promise })
+    const node = it.run(member(nats.url, { tasks: twenty() }, {}), "--json")
     const running = (line: Line) => line.type === "task.state" && line["to"] === "running"
     await node.waitFor("two attempts", () => node.lines.filter(running).length === 2)
     await Effect.runPromise(nats.kill)
     await node.waitFor("that it takes no more", isMode("no_new_work"))
+    gone.resolve("")
     const kept = (line: Line) => line.type === "outbox.kept"
     await node.waitFor("what was kept", () => node.lines.filter(kept).length === 2)
     assert.lengthOf(node.lines.filter(running), 2)

@@ -105,7 +105,7 @@ describe("log files", () => {
               tasks: [
                 {
                   id: "t",
-                  prompt: where === "prompt" ? `${secret} ${fake({ error: 400 })}` : fake({ text: `it is ${secret}` })
+                  prompt: where === "prompt" ? `${secret} ${fake({ status: 400 })}` : fake({ text: `it is ${secret}` })
                 }
               ]
             },

@@ -224,12 +224,16 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
     await Effect.runPromise(nats.start)
     await node.waitFor("the link", (line) => line.type === "transport.status" && line["is"] === "up")
     const client = await nats.client()
-    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
+    const { streams } = await client.jetstreamManager()
     for (;;) {
-      // Before the node has made it, there is no bucket.
-      if ((await kv.get("early").catch(() => null))?.operation === "PUT") break
+      // Before the node has made it, there is no bucket; and one that is being made must not be read: a server of the 2.9
+      // line would panic.
+      const told = await streams.info("KV_mister-smith-nodes").catch(() => undefined)
+      if (told !== undefined && told.state.messages > 0) break
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
+    const kv = await client.jetstream().views.kv("mister-smith-nodes", { bindOnly: true })
+    assert.strictEqual((await kv.get("early"))?.operation, "PUT")
     const asked = await tell(client, "worker", { command: "status" })
     assert.deepInclude(asked.body["status"] as Body, { node: "early", agent: "worker" })
     // What happened meanwhile is told too.

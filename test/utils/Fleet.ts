@@ -2,11 +2,12 @@
  * A fleet for one end-to-end test: the compiled binary, the real Claude CLI, the stand-in for the Messages API, and a
  * directory of its own. Everything is gone when the test ends.
  */
+import type { Step } from "../../scripts/standin/Script.ts"
 import { type Standin, type StandinOptions, startStandin } from "../../scripts/standin/Standin.ts"
 import { claude, finish, type Line, type RunOptions, start, tempDir, writeConfig } from "./Binary.ts"
 
 /** A prompt that carries its script for the stand-in. */
-export const fake = (...steps: ReadonlyArray<Record<string, unknown>>): string => `Do it. @fake${JSON.stringify(steps)}`
+export const fake = (...steps: ReadonlyArray<Step>): string => `Do it. @fake${JSON.stringify(steps)}`
 
 export interface Fleet extends AsyncDisposable {
   readonly dir: string

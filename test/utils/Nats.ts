@@ -3,7 +3,7 @@
  * when the test ends, as they do. They can be killed, halted, started again on their port, and made a cluster of.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -105,7 +105,11 @@ const make = (
   let gone: Promise<void> = Promise.resolve()
   const file = join(dir, "server.conf")
   const logFile = join(dir, "server.log")
-  const log = () => (existsSync(logFile) ? readFileSync(logFile, "utf8") : "")
+  /** What it says where it cannot say it in its log: that it panics. */
+  const errFile = join(dir, "server.err")
+  const ending = new WeakSet<ChildProcess>()
+  const textOf = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "")
+  const log = () => textOf(logFile)
   const write = (text: string) => writeFileSync(file, `${base}\n${text}\n`)
   const base = [
     `host: ${address}`,
@@ -120,12 +124,22 @@ const make = (
     if (!("path" in found)) throw new Error(noNats)
     const began = log().length
     const [program = found.path, ...args] = [...enter, found.path, "-c", file]
-    const started = spawn(program, args, { stdio: "ignore" })
+    const said = openSync(errFile, "a")
+    const started = spawn(program, args, { stdio: ["ignore", said, said] })
+    closeSync(said)
     child = started
-    gone = new Promise((resolve) => started.once("exit", () => resolve()))
+    gone = new Promise((resolve) =>
+      started.once("exit", (code, by) => {
+        resolve()
+        // Whoever waits for it would never learn why it waits.
+        if (!ending.has(started))
+          console.error(`nats-server ${name} has ended by itself (${by ?? code}):\n${textOf(errFile) || log()}`)
+      })
+    )
     const until = Date.now() + START_TIME
     while (!log().slice(began).includes("Server is ready")) {
-      if (started.exitCode !== null || Date.now() > until) throw new Error(`nats-server did not start:\n${log()}`)
+      if (started.exitCode !== null || Date.now() > until)
+        throw new Error(`nats-server did not start:\n${log()}${textOf(errFile)}`)
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
   }
@@ -133,6 +147,7 @@ const make = (
     if (child?.exitCode === null && child.signalCode === null) child.kill(name)
   }
   const stop = async () => {
+    if (child !== undefined) ending.add(child)
     signal("SIGKILL")
     // Not every runtime tells of every end when several come at once.
     const ended = gone.then(() => true)
