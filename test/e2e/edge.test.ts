@@ -136,6 +136,37 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     assert.strictEqual(await node.exit, 0, node.stderr())
   })
 
+  it("drains without its servers: what runs is ended, kept for the fleet, and told by its next life", async () => {
+    await using nats = await server()
+    const drains = Promise.withResolvers<string>()
+    await using it = await fleet({ called: () => drains.promise })
+    const config = member(nats.url, { tasks: twenty() }, {})
+    const node = it.run(config, "--json")
+    const running = (line: Line) => line.type === "task.state" && line["to"] === "running"
+    await node.waitFor("two attempts", () => node.lines.filter(running).length === 2)
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("that it takes no more", isMode("no_new_work"))
+    const told = finish(["drain"], { cwd: it.dir })
+    await node.waitFor("that it ends", isMode("draining"))
+    drains.resolve("")
+    const drained = await told
+    assert.strictEqual(drained.code, 0, drained.stderr)
+    assert.strictEqual(await node.exit, 0, node.stderr())
+    assert.lengthOf(node.lines.filter(running), 2)
+    assert.lengthOf(
+      node.lines.filter(({ type }) => type === "outbox.kept"),
+      2
+    )
+    await Effect.runPromise(nats.start)
+    const next = it.run(config, "--json")
+    await next.waitFor("20 results", () => next.lines.filter(({ type }) => type === "task.result").length === 20)
+    assert.lengthOf(next.lines.filter(running), 18)
+    await using bare = await client(nats)
+    let results: ReadonlyArray<Stored> = []
+    while (results.length < 20) results = await stored(bare, RESULTS)
+    assertAll(results)
+  })
+
   it("whenever its server and it itself are killed: each result is there once, and each task is done once", async () => {
     console.info(`seed ${SEED}`)
     const dice = new Dice(SEED)
