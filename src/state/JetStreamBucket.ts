@@ -389,15 +389,25 @@ export class JetStreamBucket {
     return { revision, bytes }
   }
 
-  private async readAt({ stream, subject }: Place): Promise<Marked> {
-    const until = performance.now() + this.patience
-    for (;;) {
+  private readAt({ stream, subject }: Place): Promise<Marked> {
+    return this.patiently(async () => {
       try {
-        const message = await this.jsm.streams.getMessage(stream, { last_by_subj: subject })
-        const { data, header, seq } = message
+        const { data, header, seq } = await this.jsm.streams.getMessage(stream, { last_by_subj: subject })
         return { revision: seq, bytes: header.get(OPERATION) === "" ? data : undefined, id: idOf(header, seq) }
       } catch (error) {
         if (isMissing(error)) return { revision: 0, bytes: undefined, id: "" }
+        throw error
+      }
+    })
+  }
+
+  /** What no server answers is asked again, until one does or the patience is over. */
+  private async patiently<A>(ask: () => Promise<A>): Promise<A> {
+    const until = performance.now() + this.patience
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
         const unusable = explain(this.where, error)
         if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
         await pause(PAUSE * (1 + Math.random()))
@@ -425,7 +435,9 @@ export class JetStreamBucket {
 
   /** Those that have a message, be it that they were erased. */
   async keys(filter: string): Promise<ReadonlyArray<string>> {
-    const { state } = await this.jsm.streams.info(this.stream, { subjects_filter: `${this.prefix}${filter}` })
+    const { state } = await this.patiently(() =>
+      this.jsm.streams.info(this.stream, { subjects_filter: `${this.prefix}${filter}` })
+    )
     return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.prefix.length))
   }
 
