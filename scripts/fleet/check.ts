@@ -78,7 +78,7 @@ const KEPT_ATTEMPTS = 100
  */
 export const notSubmitted = ({ keys, queue }: Records): Records["queue"] => {
   const there = new Set<unknown>(keys.map(({ value }) => (value as Held | undefined)?.now?.record?.id))
-  return queue.filter(({ body: { id } }) => id === undefined || !there.has(id))
+  return queue.filter(({ body }) => !there.has(body["id"]))
 }
 
 export const check = ({ acknowledged, calls, records }: CheckInput): Report => {
