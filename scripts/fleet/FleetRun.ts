@@ -13,7 +13,7 @@ import { type NatsServer, natsCluster, natsServer } from "../../test/utils/Nats.
 import type { LinkedPlace, Network, Place } from "../../test/utils/Netns.ts"
 import * as Node from "../crash/Node.ts"
 import * as Random from "../crash/Random.ts"
-import { type Call, check, isOpen, notSubmitted, type Report, wasTakenFrom } from "./check.ts"
+import { type Call, check, isOpen, type Report, wasTakenFrom } from "./check.ts"
 import { Member } from "./Member.ts"
 import * as Plan from "./Plan.ts"
 import { type Records, read } from "./Records.ts"
@@ -367,7 +367,7 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
         const open = records.keys.filter(isOpen).length
         const there = records.keys.filter(({ key }) => key.startsWith("task.")).length
         // What was begun by those who died is ended by others, and what was handed in is given to a node again.
-        const half = notSubmitted(records).length + records.keys.filter(({ key }) => key.startsWith("tx.")).length
+        const half = records.queue.length + records.keys.filter(({ key }) => key.startsWith("tx.")).length
         if (open === 0 && half === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
         if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${half} half done, ${seconds()} s`)
         said = performance.now()

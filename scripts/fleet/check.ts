@@ -72,15 +72,6 @@ const GIVEN_BACK = new Set(["queued", "parked", "waiting"])
 /** An older attempt is forgotten. */
 const KEPT_ATTEMPTS = 100
 
-/**
- * What was handed in and is in no record. A message of a task that is there was acknowledged: a server of the 2.9 line that is
- * killed then may keep it in its queue for ever, and give it to nobody.
- */
-export const notSubmitted = ({ keys, queue }: Records): Records["queue"] => {
-  const there = new Set<unknown>(keys.map(({ value }) => (value as Held | undefined)?.now?.record?.id))
-  return queue.filter(({ body }) => !there.has(body["id"]))
-}
-
 export const check = ({ acknowledged, calls, records }: CheckInput): Report => {
   const problems: Array<string> = []
   const entries = new Map<string, Entry>()
@@ -96,8 +87,7 @@ export const check = ({ acknowledged, calls, records }: CheckInput): Report => {
   for (const id of acknowledged.keys())
     if (!entries.has(id)) problems.push(`${id}: it was acknowledged, and it is not there`)
   for (const id of entries.keys()) if (!acknowledged.has(id)) problems.push(`${id}: nobody has asked for it`)
-  for (const { subject } of notSubmitted(records))
-    problems.push(`${subject}: it was handed in, and nobody has submitted it`)
+  for (const { subject } of records.queue) problems.push(`${subject}: it was handed in, and nobody has submitted it`)
   for (const { body, subject } of records.dead) problems.push(`${subject}: ${JSON.stringify(body)}`)
 
   const asked = Map.groupBy(calls, ({ task }) => task)

@@ -137,11 +137,7 @@ const faults: ReadonlyArray<readonly [string, (it: Good) => void, RegExp]> = [
     ({ results, told }) => void results.splice(0, 1, told("t0", 1, "did t0 in n1-1")),
     /told was attempt 1/
   ],
-  [
-    "never taken",
-    ({ queue }) => void queue.push({ subject: "tasks.task.queue", body: { id: "t9" } } as never),
-    /nobody has submitted it/
-  ],
+  ["never taken", ({ queue, told }) => void queue.push(told("t1", 1, "")), /nobody has submitted it/],
   ["dead", ({ dead, told }) => void dead.push(told("t1", 1, "")), /tasks.t1.result: /],
   [
     "begun too early",
