@@ -3,6 +3,7 @@ import { Duration, Option, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { FleetSettings, MISSED } from "../fleet/FleetSettings.ts"
 import { contradiction, SigningSettings } from "../message/SigningSettings.ts"
+import { BOUNDS } from "../task/DispatchSettings.ts"
 import type { Finding } from "./Finding.ts"
 import { list } from "./Groups.ts"
 import { printable, valueAt } from "./Place.ts"
@@ -22,7 +23,7 @@ function* ledgerChecks(root: unknown): Iterable<Finding> {
   if (shares(root)) return
   const why =
     valueAt(root, ["transport", "kind"]) === "nats" ? "the ledger of this node is its own" : "this node has no servers"
-  for (const key of ["ledgerSize", "takeover", "failure", "placement", "sticky", "auction"]) {
+  for (const key of ["ledgerSize", "takeover", "failure", "dispatch", "placement", "sticky", "auction"]) {
     if (valueAt(root, ["fleet", key]) === undefined) continue
     yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
   }
@@ -61,6 +62,7 @@ export function* fleetChecks(root: unknown): Iterable<Finding> {
     }
   yield* failureChecks(root, takeover)
   yield* auctionChecks(root)
+  yield* dispatchChecks(root)
   const edge = valueAt(root, ["fleet", "edge"])
   if (at("ledger") === "own" && edge !== undefined)
     yield {
@@ -89,6 +91,23 @@ function* failureChecks(root: unknown, takeover: Duration.Duration | undefined):
       path: ["fleet", "failure", at("suspect") === undefined ? "dead" : "suspect"],
       expected: `expected suspect (${suspect}) to be below dead (${dead})`
     }
+}
+
+/** What is waited for too long holds tasks up; what is waited for too short is done twice. */
+function* dispatchChecks(root: unknown): Iterable<Finding> {
+  if (!shares(root) || valueAt(root, ["fleet", "dispatch"]) === undefined) return
+  if (valueAt(root, ["fleet", "placement"]) === "auction")
+    yield {
+      path: ["fleet", "dispatch"],
+      expected: "nodes bid for tasks, and no queue gives them out, because placement is auction",
+      suggestion: 'write "placement": "first", or leave it out'
+    }
+  for (const [key, { least, most }] of Object.entries(BOUNDS)) {
+    const given = Option.getOrUndefined(duration(valueAt(root, ["fleet", "dispatch", key])))
+    if (given === undefined || Duration.between(given, { minimum: least, maximum: most })) continue
+    const [from, to] = [least, most].map((bound) => Schema.encodeSync(DurationFromString)(bound))
+    yield { path: ["fleet", "dispatch", key], expected: `expected from ${from} to ${to}` }
+  }
 }
 
 /** No task waits for an auction for longer than this. */

@@ -112,6 +112,15 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
             text: Math.min(kept.text, SHARED_TEXT)
           },
           bounds,
+          // Where nodes bid for tasks, no queue gives them out.
+          ...(settings.placement === "auction"
+            ? {}
+            : {
+                dispatch: {
+                  grace: Duration.toMillis(settings.dispatch.grace),
+                  ackWait: Duration.toMillis(settings.dispatch.ackWait)
+                }
+              }),
           linked: link.isUp,
           events: keepsEvents,
           outsiders

@@ -3,6 +3,7 @@ import { Effect, Schema } from "effect"
 import { NodeId } from "../domain/Ids.ts"
 import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
 import { SigningSettings } from "../message/SigningSettings.ts"
+import { DispatchSettings } from "../task/DispatchSettings.ts"
 import { FailureSettings } from "../task/FailureSettings.ts"
 import { AuctionSettings, PlacedBy, Sticky } from "../task/PlacementSettings.ts"
 import { EdgeSettings } from "./EdgeSettings.ts"
@@ -52,6 +53,9 @@ export const FleetSettings = Schema.Struct({
   }),
   edge: EdgeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "What this node does while it is cut off from the shared ledger"
+  }),
+  dispatch: DispatchSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
+    description: "The queue that gives out the tasks of the shared ledger, where placement is first"
   }),
   placement: PlacedBy,
   sticky: Sticky,

@@ -29,7 +29,7 @@ import { Placement } from "./Placement.ts"
 import { recover } from "./Recovery.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { RetrySettings } from "./RetrySettings.ts"
-import type { Route } from "./Router.ts"
+import { isFree, type Route } from "./Router.ts"
 import * as Routing from "./Routing.ts"
 import { EvidenceMissing, LedgerUnusable, NoTaker } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
@@ -66,6 +66,12 @@ export const layer = (retry: RetrySettings) =>
 
       /** 1. Route: gives queued tasks to the agents that can take them now. It never looks through the whole queue. */
       const dispatch = Effect.gen(function* () {
+        yield* look
+        const agents = draining ? [] : yield* snapshot
+        ledger.here?.handing?.want(agents.filter(isFree).map(({ taskTypes }) => taskTypes))
+      }).pipe(dispatching.withPermits(1))
+
+      const look = Effect.gen(function* () {
         if (draining) return
         const agents = yield* snapshot
         // Most tasks of a long queue find everybody busy.
@@ -76,6 +82,7 @@ export const layer = (retry: RetrySettings) =>
         const again = yield* ledger.interrupted(held)
         const interrupted = new Set(again.map(({ id }) => id))
         for (const task of again) yield* give(task, interrupted)
+        yield* handed(interrupted)
         let given = true
         while (given) {
           given = false
@@ -84,7 +91,17 @@ export const layer = (retry: RetrySettings) =>
           for (const task of yield* ledger.heads(passed))
             given = (yield* give(task, interrupted, new Set(passed))) || given
         }
-      }).pipe(dispatching.withPermits(1))
+      })
+
+      /** What the queue of a fleet has handed to this node, and what cannot be begun goes back. */
+      const handed = Effect.fnUntraced(function* (interrupted: ReadonlySet<string>) {
+        const handing = ledger.here?.handing
+        for (const id of handing?.handed() ?? []) {
+          const task = yield* Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.succeed(undefined))
+          if (task?.state === "queued") yield* give(task, interrupted)
+          handing?.tried(id)
+        }
+      })
 
       /** Has it left the queue, or the way? */
       const give = Effect.fnUntraced(
@@ -271,12 +288,12 @@ export const layer = (retry: RetrySettings) =>
         others === undefined ? here : Stream.merge(here, Stream.merge(yield* placement.changes, yield* others.changes))
       yield* recover()
       // What is wrong with one look must not be the last: with the next change it is looked again.
-      const look = Effect.catchDefect(written(dispatch), (defect) =>
+      const looking = Effect.catchDefect(written(dispatch), (defect) =>
         inModule("task")(Effect.logError("what waits could not be given out", defect))
       )
       yield* Effect.andThen(
-        look,
-        Stream.runForEach(changes, () => look)
+        looking,
+        Stream.runForEach(changes, () => looking)
       ).pipe(Effect.forkScoped)
       return Dispatcher.of({
         drain: Effect.suspend(() => {

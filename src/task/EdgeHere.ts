@@ -16,6 +16,9 @@ export interface EdgeHereOptions {
 export const make = ({ changes, fleets, holds, node }: EdgeHereOptions): Here => ({
   node,
   shared: true,
+  get handing() {
+    return fleets()?.handing
+  },
   lastNode: (task) => (holds(task) ? node : fleets()?.lastNode(task)),
   others: {
     standing: (other) => fleets()?.others?.standing(other),

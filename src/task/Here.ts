@@ -4,6 +4,7 @@
  * on one node, every other leaves it alone. Pure, but for what it is told of the ledger.
  */
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
+import type { Handing } from "./Handing.ts"
 import type { OtherNodes } from "./OtherNodes.ts"
 import type { Route } from "./Router.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
@@ -17,6 +18,8 @@ export interface Here {
   lastNode(task: string): string | undefined
   /** How those others are. */
   readonly others?: OtherNodes
+  /** The queue that gives out the tasks, where there is one. That it has something to say is told with `others.changes`. */
+  readonly handing?: Handing | undefined
 }
 
 /** Is it this node that is meant? Where nothing is said it is. */

@@ -10,7 +10,7 @@
  *
  * What may follow what is decided in Ledger.ts, as in every home. JetStreamCommit.ts says what each crash leaves behind.
  */
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, PubSub, type Scope, Stream } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
 import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
@@ -21,12 +21,14 @@ import { NatsConnections } from "../transport/NatsTransport.ts"
 import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
+import { JetStreamDispatch } from "./JetStreamDispatch.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
 import * as Ledger from "./Ledger.ts"
 import type { Kept } from "./LedgerStore.ts"
+import type { OtherNodes } from "./OtherNodes.ts"
 import type { LedgerUnusable } from "./TaskError.ts"
 import { TaskLedger } from "./TaskLedger.ts"
 
@@ -67,6 +69,8 @@ export interface JetStreamLedgerOptions {
   readonly outsiders?: Subjects
   /** With `outsiders`: the fleet's events are kept, too, for nodes that tell theirs late. */
   readonly events?: boolean
+  /** The queue that gives out the tasks, in milliseconds; left out, whoever claims a task first has it. */
+  readonly dispatch?: { readonly grace: number; readonly ackWait: number }
   /** For tests: told of each step of a move of several keys; what it throws ends the move there. */
   readonly at?: (step: Step) => void
 }
@@ -132,7 +136,9 @@ export const make = (
     )
     yield* again(store, Effect.as(tidying, failure.every), failure.every)
     const made = yield* Ledger.make(() => store, kept, bounds)
-    const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
+    const given = options.dispatch === undefined ? undefined : yield* handing(store, name, options.dispatch, options)
+    const here = made.here === undefined ? undefined : { ...made.here, ...between(others, given) }
+    const ledger = { ...made, ...(here === undefined ? {} : { here }) }
     const reach = Effect.tryPromise({ try: async () => bucket?.last(), catch: (error) => store.unusable(error) })
     const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
     const { outsiders } = options
@@ -167,6 +173,56 @@ export const make = (
         Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
     }
   })
+
+/** The queue that gives out the tasks, and what tells that it has something to say. */
+const handing = Effect.fnUntraced(function* (
+  store: JetStreamStore,
+  bucket: string,
+  times: { readonly grace: number; readonly ackWait: number },
+  { linked = () => true, replicas = 1 }: JetStreamLedgerOptions
+) {
+  const connections = yield* NatsConnections
+  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const around = yield* Effect.context<never>()
+  const troubled = (why: unknown) => {
+    const { message } = explain(`in the queue ${bucket}-dispatch`, why)
+    Effect.runForkWith(around)(
+      inModule("task")(Effect.logDebug(`tasks are given out without the queue for now: ${message}`))
+    )
+  }
+  const dispatch = yield* Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async (signal) => {
+        const connection = await Effect.runPromise(connections.bulk, { signal })
+        return JetStreamDispatch.open({
+          connection,
+          store,
+          bucket,
+          replicas,
+          ...times,
+          linked,
+          changed: () => PubSub.publishUnsafe(changed, undefined),
+          troubled
+        })
+      },
+      catch: (error) => store.unusable(error)
+    }),
+    (dispatch) => Effect.promise(() => dispatch.stop())
+  )
+  return { dispatch, changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription) }
+})
+
+/** How it is with the other nodes, and what they and the queue have to say. */
+const between = (others: OtherNodes, given: Effect.Success<ReturnType<typeof handing>> | undefined) =>
+  given === undefined
+    ? { others }
+    : {
+        others: {
+          ...others,
+          changes: Effect.zipWith(others.changes, given.changes, (one, other) => Stream.merge(one, other))
+        },
+        handing: given.dispatch
+      }
 
 /** Characters that a warning has of the keys that were passed over. */
 const MAX_TOLD = 500

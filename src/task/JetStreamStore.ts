@@ -36,7 +36,6 @@ const ORPHANED = 2
 /** In the place of a node's name, where there is none: no node is called so. */
 const VISITOR = "-"
 
-const wasFinal = (before: unknown) => before !== undefined && isFinal((before as Entry).record.state)
 const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** What a node has come to be, with how many tasks it holds. */
@@ -44,6 +43,8 @@ export interface NodeChange extends PeerChange {
   readonly tasks: number
 }
 
+/** What this node has written of a task, and what was there before, whose long texts are left out. */
+export type Wrote = (entry: Entry, before: Pick<Entry, "record"> | undefined) => void
 /** An end that this node has written; or `again` one that perhaps nobody has told. */
 export type Ended = (entry: Entry, again: boolean) => void
 
@@ -89,6 +90,7 @@ export class JetStreamStore implements LedgerStore {
   private tidied = 0
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
+  private readonly writes = new Set<Wrote>()
 
   private constructor(bucket: JetStreamBucket, { at, home, linked, node, peers, waits }: StoreOptions) {
     this.bucket = bucket
@@ -149,9 +151,17 @@ export class JetStreamStore implements LedgerStore {
     })
   }
 
+  /** Hears of each move that this node writes. */
+  onWrite(wrote: Wrote): void {
+    this.writes.add(wrote)
+  }
+
   /** Hears of each end that this node writes, and now of those of late. */
   onEnd(ended: Ended): void {
     this.ends.add(ended)
+    this.onWrite((entry, before) => {
+      if (isFinal(entry.record.state) && (before === undefined || !isFinal(before.record.state))) ended(entry, false)
+    })
     this.lately()
   }
 
@@ -253,6 +263,11 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.entry(id)
   }
 
+  /** This node holds it, as long as it lives. */
+  isHere(id: string): boolean {
+    return this.mirror.entry(id)?.owner === this.node
+  }
+
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
     let failed: { readonly error: unknown } | undefined
@@ -331,10 +346,10 @@ export class JetStreamStore implements LedgerStore {
       const written = draft.written()
       if (await this.write(written, tried, tries)) {
         for (const { before, entry } of written) {
-          if (entry !== undefined && isFinal(entry.record.state) && !wasFinal(before))
-            for (const ended of this.ends) ended(entry, false)
-          if (entry?.record.state === "running" && entry.owner === this.node)
+          if (entry === undefined) continue
+          if (entry.record.state === "running" && entry.owner === this.node)
             this.mine.set(entry.record.id, entry.record.attempt)
+          for (const wrote of this.writes) wrote(entry, before as Entry | undefined)
         }
         return answer
       }
@@ -405,6 +420,9 @@ export class JetStreamStore implements LedgerStore {
   }
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return this.mirror.interrupted(ids)
+  }
+  depths(): ReturnType<JetStreamMirror["depths"]> {
+    return this.mirror.depths()
   }
   list(filter: TaskFilter): ReadonlyArray<TaskRecord> {
     return this.mirror.list(filter)

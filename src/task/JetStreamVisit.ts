@@ -6,6 +6,7 @@
 import { Effect } from "effect"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
 import type { NatsConnections } from "../transport/NatsTransport.ts"
+import { JetStreamAnnouncing } from "./JetStreamAnnouncing.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import * as Ledger from "./Ledger.ts"
@@ -16,6 +17,9 @@ const ALL: Kept = {
   dead: Number.POSITIVE_INFINITY,
   text: Number.POSITIVE_INFINITY
 }
+
+/** How long the end of a visit waits for what it has said of its tasks. */
+const GOOD_BYE = "500 millis"
 
 /** The ledger in this bucket, until the Scope closes. */
 export const visit = Effect.fn("JetStreamVisit.visit")(function* (
@@ -28,5 +32,15 @@ export const visit = Effect.fn("JetStreamVisit.visit")(function* (
     catch: (error) => explain(`in the bucket ${bucket}`, error)
   })
   const store = yield* Effect.acquireRelease(opening, (store) => Effect.sync(() => store.stop()))
+  const announcing = yield* Effect.acquireRelease(
+    Effect.sync(() => new JetStreamAnnouncing({ connection: bulk, bucket, linked: () => true, failed: () => {} })),
+    (announcing) =>
+      Effect.timeoutOption(
+        Effect.promise(() => announcing.flush()),
+        GOOD_BYE
+      )
+  )
+  // The nodes wait for it less long.
+  store.onWrite((entry, before) => announcing.wrote(entry, before))
   return yield* Ledger.make(() => store, ALL)
 })

@@ -200,6 +200,16 @@ export class MemoryStore implements LedgerStore {
     return heads.sort((a, b) => Number(b.begun) - Number(a.begun) || byTurn(a.turn, b.turn)).map(({ record }) => record)
   }
 
+  /** How many wait, that were not begun, in each lane by their priority, with one of them. */
+  *depths(): Iterable<{ readonly one: TaskRecord; readonly priority: number; readonly tasks: number }> {
+    for (const { fresh } of this.lanes.values())
+      for (const [priority, same] of fresh) {
+        const [id = ""] = same.keys()
+        const one = this.tasks.get(id)
+        if (one !== undefined) yield { one, priority, tasks: same.size }
+      }
+  }
+
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return ids
       .flatMap((id) => {

@@ -5,7 +5,8 @@
  * Promises: no task waits for it for ever. One that was begun on another node, which may hold its conversation, is left to
  * that one while it lives, no longer than `sticky`. In an auction every node that could take the task says so (a bid), and
  * each finds the best of the bids that it has heard within `window` (Auction.ts); that one claims it, the others keep away for
- * `grace`, and then it is anybody's: so it does whatever bids are lost and whoever dies. Nobody conducts it.
+ * `grace`, and then it is anybody's: so it does whatever bids are lost and whoever dies. Nobody conducts it. Without an auction
+ * the queue of the ledger, where it has one, says which node tries first (Handing.ts).
  */
 import { Clock, Context, Duration, Effect, PubSub, type Scope, Stream } from "effect"
 import type { AgentSnapshot } from "../agent/AgentPool.ts"
@@ -260,7 +261,9 @@ export const make = Effect.fnUntraced(function* ({
         return "pass" as const
       }
     }
-    if (bids === undefined || isAlone()) return "take" as const
+    // Where nodes bid, bids say who tries.
+    if (bids === undefined) return (here.handing?.leftFor(task) ?? 0) > 0 ? ("wait" as const) : ("take" as const)
+    if (isAlone()) return "take" as const
     return yield* auction(task, met(id, attempt, now), offer, now, bids)
   })
 

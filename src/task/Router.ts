@@ -35,7 +35,7 @@ const takes = ({ spec }: TaskRecord, { gone, group, id, taskTypes }: AgentSnapsh
   (spec.agent === undefined || spec.agent === group || spec.agent === id) &&
   (taskTypes.length === 0 || taskTypes.includes(spec.type))
 
-const isFree = ({ leaving = false, state }: AgentSnapshot) => state === "idle" && !leaving
+export const isFree = ({ leaving = false, state }: AgentSnapshot) => state === "idle" && !leaving
 
 export type Able =
   | { readonly _tag: "Able"; readonly able: ReadonlyArray<AgentSnapshot> }

@@ -1,0 +1,135 @@
+/**
+ * Which lanes of the queue that gives out the tasks are asked, and for how many messages: no more than there are idle agents
+ * for them, and than are known to be queued there; the higher band first. The consumer of a lane is made when it is asked first.
+ */
+import type { NatsConnection } from "nats"
+import * as Streams from "../state/JetStreamStreams.ts"
+import { goesByQueue, occupy, type Slot } from "./Handing.ts"
+import * as Stream from "./JetStreamDispatchStream.ts"
+import type { JetStreamMirror } from "./JetStreamMirror.ts"
+import { type Delivered, JetStreamPulls } from "./JetStreamPulls.ts"
+import type { TaskSpec } from "./TaskSpec.ts"
+
+export interface AskingOptions {
+  readonly connection: NatsConnection
+  readonly bucket: string
+  readonly replicas: number
+  readonly ackWait: number
+  readonly take: (message: Delivered) => void
+  readonly failed: (why: unknown) => void
+  /** It may be worth asking again. */
+  readonly again: () => void
+}
+
+/** What is to be had, and for whom. */
+export interface Demand {
+  /** Idle agents. */
+  readonly slots: ReadonlyArray<Slot>
+  /** The types of which this node could begin something. */
+  readonly types: ReadonlySet<string>
+  /** What it was handed for these agents, and has not tried. */
+  readonly handed: ReadonlyArray<TaskSpec>
+  readonly depths: ReturnType<JetStreamMirror["depths"]>
+}
+
+/** A lane whose consumer is there, or being made. */
+interface Known {
+  readonly lane: Stream.Lane
+  ready: boolean
+}
+
+export class JetStreamAsking {
+  private readonly options: AskingOptions
+  private readonly pulls: JetStreamPulls
+  /** By durable. */
+  private readonly lanes = new Map<string, Known>()
+
+  constructor(options: AskingOptions) {
+    this.options = options
+    const { again, bucket, connection, failed, take } = options
+    this.pulls = new JetStreamPulls({
+      connection,
+      stream: Stream.nameOfStream(bucket),
+      laneOf: (subject) => {
+        const said = Stream.read(subject)
+        return said === undefined ? undefined : Stream.durableOf(said.lane)
+      },
+      take,
+      over: (durable, gone) => {
+        if (gone) {
+          this.lanes.delete(durable)
+          failed(new Error(`there is no consumer ${durable}`))
+        }
+        again()
+      }
+    })
+  }
+
+  stop(): void {
+    this.pulls.stop()
+  }
+
+  ask({ depths, handed, slots, types }: Demand): void {
+    const free = [...slots]
+    /** Not to be asked for once more, by durable. */
+    const asked = new Map<string, number>()
+    const count = (durable: string, type: string) => {
+      asked.set(durable, (asked.get(durable) ?? 0) + 1)
+      occupy(free, type)
+    }
+    for (const { lane, messages } of this.pulls.open())
+      for (let each = 0; each < messages; each++) count(lane, this.lanes.get(lane)?.lane.type ?? "")
+    for (const spec of handed) count(Stream.durableOf(Stream.laneOf(spec)), spec.type)
+    if (free.length === 0) return
+    const queued = queuedOf(depths, types)
+    for (const band of Stream.BANDS)
+      for (const type of types) {
+        const lane = { type, band }
+        const durable = Stream.durableOf(lane)
+        const more = (queued.get(durable) ?? 0) - (asked.get(durable) ?? 0)
+        let messages = 0
+        while (messages < more && occupy(free, type)) messages++
+        if (messages > 0 && this.isReady(durable, lane)) this.pulls.ask(durable, messages)
+      }
+  }
+
+  private isReady(durable: string, lane: Stream.Lane): boolean {
+    const known = this.lanes.get(durable)
+    if (known !== undefined) return known.ready
+    const made: Known = { lane, ready: false }
+    this.lanes.set(durable, made)
+    void this.make(lane).then(
+      () => {
+        made.ready = true
+        this.options.again()
+      },
+      (error: unknown) => {
+        this.lanes.delete(durable)
+        this.options.failed(error)
+      }
+    )
+    return false
+  }
+
+  private async make(lane: Stream.Lane): Promise<void> {
+    const { ackWait, bucket, connection, replicas } = this.options
+    const jsm = await connection.jetstreamManager({ checkAPI: false })
+    const where = `of the fleet ${bucket}`
+    const stream = Stream.stream(bucket, replicas)
+    // Somebody may have taken it away: nothing is lost with it.
+    await Streams.ensure(jsm, where, stream)
+    await Streams.ensureConsumer(jsm, where, stream.name, Stream.consumer(bucket, lane, ackWait))
+  }
+}
+
+/** What is queued and was never begun, by durable. */
+const queuedOf = (depths: Demand["depths"], types: ReadonlySet<string>): ReadonlyMap<string, number> => {
+  const queued = new Map<string, number>()
+  for (const { one, priority, tasks } of depths) {
+    const { spec } = one
+    if (!types.has(spec.type) || !goesByQueue(spec)) continue
+    const durable = Stream.durableOf({ type: spec.type, band: Stream.bandOfPriority(priority) })
+    queued.set(durable, (queued.get(durable) ?? 0) + tasks)
+  }
+  return queued
+}
