@@ -122,7 +122,14 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
       reconnectTimeWait: 50,
       waitOnFirstConnect: true
     })
-    for (const subject of [`$KV.${BUCKET}.>`, "tasks.*.queue", "tasks.*.result", "fence.>"])
+    for (const subject of [
+      `$KV.${BUCKET}.>`,
+      "tasks.*.queue",
+      "tasks.*.result",
+      "fence.>",
+      "dispatch.>",
+      `$JS.ACK.${BUCKET}-dispatch.>`
+    ])
       witness.subscribe(subject, {
         callback: (_, { data, headers: given, subject }) =>
           appendFileSync(
@@ -367,7 +374,10 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
         const open = records.keys.filter(isOpen).length
         const there = records.keys.filter(({ key }) => key.startsWith("task.")).length
         // What was begun by those who died is ended by others, and what was handed in is given to a node again.
-        const half = records.queue.length + records.keys.filter(({ key }) => key.startsWith("tx.")).length
+        const half =
+          records.queue.length +
+          records.dispatch.length +
+          records.keys.filter(({ key }) => key.startsWith("tx.")).length
         if (open === 0 && half === 0 && there >= tasks.length && records.results.length >= tasks.length) return records
         if (performance.now() - said > 10_000) log(`${there} tasks, ${open} open, ${half} half done, ${seconds()} s`)
         said = performance.now()

@@ -22,6 +22,8 @@ export interface Records {
   readonly results: ReadonlyArray<Message>
   /** Handed in, and submitted by nobody yet. */
   readonly queue: ReadonlyArray<Message>
+  /** Of tasks that are to be begun, or are worked on. */
+  readonly dispatch: ReadonlyArray<Message>
   readonly dead: ReadonlyArray<Message>
 }
 
@@ -45,6 +47,7 @@ export const read = async (client: NatsConnection, bucket: string): Promise<Reco
     keys: [...keys.values()],
     results: await rest("results"),
     queue: await rest("queue"),
+    dispatch: await rest("dispatch"),
     dead: await rest("dead")
   }
 }

@@ -88,6 +88,7 @@ export const check = ({ acknowledged, calls, records }: CheckInput): Report => {
     if (!entries.has(id)) problems.push(`${id}: it was acknowledged, and it is not there`)
   for (const id of entries.keys()) if (!acknowledged.has(id)) problems.push(`${id}: nobody has asked for it`)
   for (const { subject } of records.queue) problems.push(`${subject}: it was handed in, and nobody has submitted it`)
+  for (const { subject } of records.dispatch) problems.push(`${subject}: it is still given out`)
   for (const { body, subject } of records.dead) problems.push(`${subject}: ${JSON.stringify(body)}`)
 
   const asked = Map.groupBy(calls, ({ task }) => task)

@@ -106,6 +106,7 @@ describe("a config file", () => {
           ledger: "shared",
           takeover: Duration.seconds(15),
           failure: { suspect: 5, dead: 12 },
+          dispatch: { grace: Duration.seconds(2), ackWait: Duration.seconds(30) },
           placement: "first",
           sticky: Duration.minutes(1),
           auction: { window: Duration.millis(150), grace: Duration.seconds(2) },

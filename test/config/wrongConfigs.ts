@@ -443,6 +443,21 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
     ]
   ],
   [
+    "a queue that is waited for too long, or not long enough",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "dispatch": { "grace": "2 minutes", "ackWait": "1 second" } } }`,
+    [
+      "fleet.dispatch.grace (line 1): expected from 100 millis to 60 seconds",
+      "fleet.dispatch.ackWait (line 1): expected from 3 seconds to 60 minutes"
+    ]
+  ],
+  [
+    "a queue where nodes bid",
+    `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "placement": "auction", "dispatch": { "grace": "1 second" } } }`,
+    [
+      'fleet.dispatch (line 1): nodes bid for tasks, and no queue gives them out, because placement is auction; write "placement": "first", or leave it out'
+    ]
+  ],
+  [
     "bids where there is no auction, that are waited for too long",
     `{ ${agents}, "transport": { "kind": "nats", "servers": ["nats://127.0.0.1:4222"] }, "fleet": { "auction": { "window": "11 seconds", "grace": "2 minutes", "price": -1 } } }`,
     [

@@ -48,6 +48,7 @@ const good = () => {
     ],
     results: [told("t0", 2, "did t0 in n2-1"), told("t1", 1, "did t1 in n1-2")],
     queue: [] as Array<ReturnType<typeof told>>,
+    dispatch: [] as Array<ReturnType<typeof told>>,
     dead: [] as Array<ReturnType<typeof told>>,
     told,
     calls: [
@@ -67,8 +68,8 @@ type Good = ReturnType<typeof good>
 const checked = (change: (it: Good) => void) => {
   const it = good()
   change(it)
-  const { acknowledged, calls, dead, keys, queue, results } = it
-  return check({ records: { keys, results, queue, dead }, calls, acknowledged } satisfies CheckInput)
+  const { acknowledged, calls, dead, dispatch, keys, queue, results } = it
+  return check({ records: { keys, results, queue, dispatch, dead }, calls, acknowledged } satisfies CheckInput)
 }
 
 const faults: ReadonlyArray<readonly [string, (it: Good) => void, RegExp]> = [
@@ -138,6 +139,11 @@ const faults: ReadonlyArray<readonly [string, (it: Good) => void, RegExp]> = [
     /told was attempt 1/
   ],
   ["never taken", ({ queue, told }) => void queue.push(told("t1", 1, "")), /nobody has submitted it/],
+  [
+    "still given out",
+    ({ dispatch, told }) => void dispatch.push(told("t1", 1, "")),
+    /tasks.t1.result: it is still given out/
+  ],
   ["dead", ({ dead, told }) => void dead.push(told("t1", 1, "")), /tasks.t1.result: /],
   [
     "begun too early",
