@@ -36,6 +36,8 @@ export interface Demand {
 interface Known {
   readonly lane: Stream.Lane
   ready: boolean
+  /** Made anew since it has answered last: somebody takes it away, or it cannot be reached. */
+  again: boolean
 }
 
 export class JetStreamAsking {
@@ -54,13 +56,19 @@ export class JetStreamAsking {
         const said = Stream.read(subject)
         return said === undefined ? undefined : Stream.durableOf(said.lane)
       },
-      take,
+      take: (message, durable) => {
+        const known = durable === undefined ? undefined : this.lanes.get(durable)
+        if (known !== undefined) known.again = false
+        take(message)
+      },
       over: (durable, gone) => {
-        if (gone) {
-          this.lanes.delete(durable)
-          failed(new Error(`there is no consumer ${durable}`))
-        }
-        again()
+        const known = this.lanes.get(durable)
+        if (gone && known?.ready) {
+          // It goes when nobody has asked it for long.
+          if (known.again) failed(new Error(`there is no consumer ${durable}`))
+          known.again = true
+          this.make(durable, known)
+        } else again()
       }
     })
   }
@@ -96,11 +104,17 @@ export class JetStreamAsking {
   private isReady(durable: string, lane: Stream.Lane): boolean {
     const known = this.lanes.get(durable)
     if (known !== undefined) return known.ready
-    const made: Known = { lane, ready: false }
+    const made: Known = { lane, ready: false, again: false }
     this.lanes.set(durable, made)
-    void this.make(lane).then(
+    this.make(durable, made)
+    return false
+  }
+
+  private make(durable: string, known: Known): void {
+    known.ready = false
+    void this.ensure(known.lane).then(
       () => {
-        made.ready = true
+        known.ready = true
         this.options.again()
       },
       (error: unknown) => {
@@ -108,10 +122,9 @@ export class JetStreamAsking {
         this.options.failed(error)
       }
     )
-    return false
   }
 
-  private async make(lane: Stream.Lane): Promise<void> {
+  private async ensure(lane: Stream.Lane): Promise<void> {
     const { ackWait, bucket, connection, replicas } = this.options
     const jsm = await connection.jetstreamManager({ checkAPI: false })
     const where = `of the fleet ${bucket}`

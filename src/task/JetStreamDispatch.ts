@@ -51,7 +51,7 @@ export interface DispatchOptions {
   readonly linked: () => boolean
   /** There is something to be tried, or what was left to the queue is left no longer. */
   readonly changed: () => void
-  /** Told why tasks are given out without the queue for a while. */
+  /** Told why tasks are given out without the queue for a while, once until it works again. */
   readonly troubled: (why: unknown) => void
 }
 
@@ -75,6 +75,8 @@ export class JetStreamDispatch implements Handing {
   private wanted: ReadonlySet<string> = new Set()
   private wake: ReturnType<typeof setTimeout> | undefined
   private readonly beating: ReturnType<typeof setInterval>
+  /** Of its trouble, until it works again. */
+  private told = false
   private stopped = false
 
   private constructor(options: DispatchOptions) {
@@ -160,9 +162,20 @@ export class JetStreamDispatch implements Handing {
     const until = this.holdOff.looked()
     clearTimeout(this.wake)
     if (this.stopped) return
+    this.giveBack()
     if (until !== undefined)
       this.wake = setTimeout(this.options.changed, Math.max(1, Math.ceil(until - performance.now())))
     this.ask()
+  }
+
+  /** What came meanwhile, and nobody is idle for. */
+  private giveBack(): void {
+    const slots = [...this.slots]
+    for (const [id, message] of this.fresh) {
+      if (occupy(slots, this.store.get(id)?.spec.type ?? "")) continue
+      this.fresh.delete(id)
+      message.nak()
+    }
   }
 
   private ask(): void {
@@ -179,7 +192,8 @@ export class JetStreamDispatch implements Handing {
   private fail(why: unknown): void {
     if (this.stopped) return
     this.holdOff.distrust(performance.now())
-    this.options.troubled(why)
+    if (!this.told) this.options.troubled(why)
+    this.told = true
     this.options.changed()
   }
 
@@ -234,6 +248,7 @@ export class JetStreamDispatch implements Handing {
       return
     }
     this.fresh.set(id, message)
+    this.told = false
     this.holdOff.handed({ id, spec: entry.record.spec, queuedAt: entry.queuedAt })
     this.options.changed()
   }

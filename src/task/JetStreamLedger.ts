@@ -187,7 +187,7 @@ const handing = Effect.fnUntraced(function* (
   const troubled = (why: unknown) => {
     const { message } = explain(`in the queue ${bucket}-dispatch`, why)
     Effect.runForkWith(around)(
-      inModule("task")(Effect.logDebug(`tasks are given out without the queue for now: ${message}`))
+      inModule("task")(Effect.logWarning(`tasks are given out without the queue for now: ${message}`))
     )
   }
   const dispatch = yield* Effect.acquireRelease(

@@ -9,6 +9,10 @@ const OPEN = 250
 /** After so long more no answer comes to it. */
 const LATE = 500
 
+/** What a server says in place of a message. */
+const EXPIRED = 408
+const NOBODY = 503
+
 const encoder = new TextEncoder()
 
 /** One message of a stream, as it was delivered: to be acknowledged, once. */
@@ -28,8 +32,11 @@ export class Delivered {
     this.seq = Number(tokens[tokens.length > 9 ? 7 : 5])
   }
 
+  /** Where the connection is about to end it is as if it had been lost. */
   private say(word: string): void {
-    if (!this.connection.isClosed()) this.connection.publish(this.reply, encoder.encode(word))
+    try {
+      this.connection.publish(this.reply, encoder.encode(word))
+    } catch {}
   }
   /** It is done with, and goes. */
   ack(): void {
@@ -56,7 +63,7 @@ export interface PullsOptions {
   readonly stream: string
   /** By which lane's consumer it came, as it was asked for. */
   readonly laneOf: (subject: string) => string | undefined
-  readonly take: (message: Delivered) => void
+  readonly take: (message: Delivered, lane: string | undefined) => void
   /** An ask is over, with fewer messages than it was for. `failed`: there is no such consumer. */
   readonly over: (lane: string, failed: boolean) => void
 }
@@ -91,9 +98,13 @@ export class JetStreamPulls {
     const timer = setTimeout(() => this.end(name, false), OPEN + LATE)
     this.asks.set(name, { lane, left: messages, timer })
     const question = JSON.stringify({ batch: messages, expires: nanos(OPEN) })
-    connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${lane}`, encoder.encode(question), {
-      reply: `${this.inbox}.${name}`
-    })
+    try {
+      connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${lane}`, encoder.encode(question), {
+        reply: `${this.inbox}.${name}`
+      })
+    } catch {
+      // There is no answer, then.
+    }
   }
 
   stop(): void {
@@ -114,9 +125,9 @@ export class JetStreamPulls {
     const { connection, laneOf, take } = this.options
     // What the server says of a question has the question's subject.
     if (message.subject.startsWith(`${this.inbox}.`)) {
-      const code = message.headers?.code ?? 0
-      // Asked again at once it would say the same again.
-      if (code !== 100) this.end(message.subject.slice(this.inbox.length + 1), code === 503 || code === 404)
+      const code = message.headers?.code
+      // Its time is over, or nobody is there. Whatever else is wrong would be wrong again if it were asked again at once.
+      if (code === EXPIRED || code === NOBODY) this.end(message.subject.slice(this.inbox.length + 1), code === NOBODY)
       return
     }
     const lane = laneOf(message.subject)
@@ -129,6 +140,6 @@ export class JetStreamPulls {
       }
       break
     }
-    take(new Delivered(connection, message))
+    take(new Delivered(connection, message), lane)
   }
 }
