@@ -1,7 +1,7 @@
 /**
  * The fleet's ledger on one nats-server: empty tasks a second (submitted, claimed, completed) with one node and with three,
- * against as many plain compare-and-set writes of the client in the same run; the same tasks when each is given out by a
- * work-queue stream besides (published, pulled, acknowledged), in turns with those that are not; and how long it takes until
+ * against as many plain compare-and-set writes of the client in the same run; tasks that whoever is free takes, given out by the
+ * queue and by nothing but the claim, in turns, with the claims that were refused for each; and how long it takes until
  * what a dead node held is queued again. Prints JSON. `bun scripts/bench/jetstream.ts`, with nats-server on the PATH.
  */
 import { spawn } from "node:child_process"
@@ -9,16 +9,17 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Deferred, Effect, Layer, type Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { AckPolicy, connect, type JsMsg, RetentionPolicy } from "nats"
+import { connect } from "nats"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
-import { noUsage } from "../../src/domain/Task.ts"
+import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { layer } from "../../src/task/JetStreamLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
 import { NatsConnections } from "../../src/transport/NatsTransport.ts"
+import { taker } from "../../test/task/Taker.ts"
 import { round } from "./measure.ts"
 
 const TASKS = 1_500
@@ -27,6 +28,10 @@ const SLOTS = 16
 /** Writes of an empty task. */
 const WRITES = 3
 const LEASE = 3_000
+/** Of the queue: longer than any of this, so that what it loses is seen. */
+const PATIENT = { grace: 60_000, ackWait: 30_000 }
+/** In which the nodes of one run alternate with those of the other. */
+const PAIRS = 3
 
 const port = await new Promise<number>((resolve) => {
   const probe = createServer().listen(0, "127.0.0.1", () => {
@@ -49,7 +54,7 @@ const client = async () => {
 
 const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type: TaskType.make("task"), prompt: "do it" })
 
-const open = (node: string, bucket: string) =>
+const open = (node: string, bucket: string, queue = false) =>
   Effect.gen(function* () {
     const control = yield* Effect.promise(client)
     const bulk = yield* Effect.promise(client)
@@ -57,7 +62,7 @@ const open = (node: string, bucket: string) =>
       NatsConnections,
       NatsConnections.of({ control: Effect.succeed(control), bulk: Effect.succeed(bulk) })
     )
-    const home = layer({ node, bucket, lease: LEASE }).pipe(
+    const home = layer({ node, bucket, lease: LEASE, ...(queue ? { dispatch: PATIENT } : {}) }).pipe(
       Layer.provide(connections),
       Layer.provide(Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto))
     )
@@ -67,60 +72,33 @@ const open = (node: string, bucket: string) =>
 
 const rate = (count: number, since: number) => round((count / (performance.now() - since)) * 1000)
 
-/** A work-queue stream beside the ledger: each task is a message there, which whoever pulls it performs and acknowledges. */
-interface Queue {
-  offer(id: string): Promise<unknown>
-  take(): Promise<JsMsg>
-}
-const queueOf = async (name: string): Promise<Queue> => {
-  const connection = await client()
-  const manager = await connection.jetstreamManager()
-  await manager.streams.add({ name, subjects: [`${name}.>`], retention: RetentionPolicy.Workqueue })
-  await manager.consumers.add(name, { durable_name: "nodes", ack_policy: AckPolicy.Explicit, max_ack_pending: 10_000 })
-  const js = connection.jetstream()
-  // One puller for all slots, with as many messages as slots.
-  const messages = await (await js.consumers.get(name, "nodes")).consume({ max_messages: SLOTS })
-  const iterator = messages[Symbol.asyncIterator]()
-  return {
-    offer: (id) => js.publish(`${name}.task`, id, { msgID: id }),
-    take: async () => (await iterator.next()).value as JsMsg
-  }
-}
-const handedOut = (ledger: TaskLedger["Service"], queue: Queue, id: string) =>
-  Effect.gen(function* () {
-    yield* ledger.submit(spec(id))
-    yield* Effect.promise(() => queue.offer(id))
-    const message = yield* Effect.promise(() => queue.take())
-    yield* finish(ledger, message.string())
-    message.ack()
-  })
-
 const perform = (ledger: TaskLedger["Service"], id: string) =>
   Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
 
 const finish = (ledger: TaskLedger["Service"], id: string) =>
   Effect.gen(function* () {
     const { attempt } = yield* ledger.claim(id, "agent")
-    yield* ledger.complete(id, attempt, {
-      task: id,
-      status: "succeeded",
-      text: "done",
-      output: undefined,
-      fault: undefined,
-      agent: "agent",
-      session: undefined,
-      attempts: 1,
-      denied: [],
-      usage: noUsage,
-      tookMillis: 1
-    })
+    yield* ledger.complete(id, attempt, succeeded(id))
   })
 
+const succeeded = (task: string): TaskResult => ({
+  task,
+  status: "succeeded",
+  text: "done",
+  output: undefined,
+  fault: undefined,
+  agent: "agent",
+  session: undefined,
+  attempts: 1,
+  denied: [],
+  usage: noUsage,
+  tookMillis: 1
+})
+
 let runs = 0
-const tasks = (nodes: number, queued = false): Effect.Effect<number, unknown, Scope.Scope> =>
+const tasks = (nodes: number): Effect.Effect<number, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     const bucket = `bench-${++runs}`
-    const queue = queued ? yield* Effect.promise(() => queueOf(`queue-${runs}`)) : undefined
     const all = yield* Effect.forEach(Array.from({ length: nodes }), (_, n) => open(`n${n}`, bucket))
     const began = performance.now()
     yield* Effect.forEach(
@@ -128,13 +106,52 @@ const tasks = (nodes: number, queued = false): Effect.Effect<number, unknown, Sc
       ({ ledger }, n) =>
         Effect.forEach(
           Array.from({ length: TASKS / nodes }, (_, k) => `t${n}-${k}`),
-          (id) => (queue === undefined ? perform(ledger, id) : handedOut(ledger, queue, id)),
+          (id) => perform(ledger, id),
           { concurrency: SLOTS, discard: true }
         ),
       { concurrency: "unbounded", discard: true }
     )
     return rate(TASKS, began)
   })
+
+/** Each node submits its share and takes whatever it is given, until all have ended. */
+const givenOut = (nodes: number, queue: boolean) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const bucket = `bench-${++runs}`
+      const all = yield* Effect.forEach(Array.from({ length: nodes }), (_, n) => open(`n${n}`, bucket, queue))
+      const ended = yield* Deferred.make<void>()
+      let left = TASKS
+      const end = Effect.suspend(() => (--left === 0 ? Deferred.succeed(ended, undefined) : Effect.void))
+      const began = performance.now()
+      const takers = yield* Effect.forEach(all, ({ ledger }) =>
+        taker(ledger, {
+          slots: SLOTS,
+          work: ({ attempt, id }) => Effect.andThen(ledger.complete(id, attempt, succeeded(id)), end)
+        })
+      )
+      yield* Effect.forEach(
+        all,
+        ({ ledger }, n) =>
+          Effect.forEach(
+            Array.from({ length: TASKS / nodes }, (_, k) => `t${n}-${k}`),
+            (id) => ledger.submit(spec(id)),
+            { concurrency: SLOTS, discard: true }
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+      yield* Deferred.await(ended)
+      const refused = takers.reduce((sum, taker) => sum + taker.refused, 0)
+      return { tasksASecond: rate(TASKS, began), refusedClaimsATask: round(refused / TASKS) }
+    })
+  )
+
+const pairsOf = (nodes: number) =>
+  Effect.forEach(Array.from({ length: PAIRS }), () =>
+    Effect.gen(function* () {
+      return { byClaim: yield* givenOut(nodes, false), byQueue: yield* givenOut(nodes, true) }
+    })
+  )
 
 const plain = Effect.promise(async () => {
   const connection = await client()
@@ -175,16 +192,11 @@ try {
         const bare = yield* plain
         const one = yield* tasks(1)
         const three = yield* tasks(3)
-        const pairs = [
-          { without: one, with: yield* tasks(1, true) },
-          { without: yield* tasks(1), with: yield* tasks(1, true) },
-          { without: yield* tasks(1), with: yield* tasks(1, true) }
-        ]
         return {
           plainThreeWritesASecond: bare,
           tasksASecond: { oneNode: one, threeNodes: three },
           ofPlain: round(one / bare),
-          withWorkQueue: pairs.map((pair) => ({ ...pair, ratio: round(pair.with / pair.without) })),
+          givenOut: { oneNode: yield* pairsOf(1), threeNodes: yield* pairsOf(3) },
           takeoverMillis: yield* takeover,
           leaseMillis: LEASE
         }
