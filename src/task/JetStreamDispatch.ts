@@ -122,6 +122,7 @@ export class JetStreamDispatch implements Handing {
       held.clear()
     }
     this.asking.stop()
+    this.announcing.stop()
     const { connection } = this.options
     if (connection.isClosed()) return
     const late = new Promise<void>((resolve) => setTimeout(resolve, GOOD_BYE))

@@ -2,7 +2,8 @@
  * Asks the consumers of a work-queue for messages, and knows how many of those that it has asked for may still come. One
  * subscription for all answers. What an answer is worth is left to whoever asked.
  */
-import { createInbox, type Msg, type NatsConnection, nanos, type Subscription } from "nats"
+import { type Msg, type NatsConnection, nanos, type Subscription } from "nats"
+import { inboxOf } from "./JetStreamAnnouncing.ts"
 
 /** How long a question is open, in milliseconds: so that a message that comes a moment after its task is caught. */
 const OPEN = 250
@@ -78,7 +79,7 @@ export class JetStreamPulls {
   constructor(options: PullsOptions) {
     const { connection } = options
     this.options = options
-    this.inbox = createInbox((connection as { options?: { inboxPrefix?: string } }).options?.inboxPrefix)
+    this.inbox = inboxOf(connection)
     this.subscription = connection.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.hear(message)

@@ -35,9 +35,9 @@ export const visit = Effect.fn("JetStreamVisit.visit")(function* (
   const announcing = yield* Effect.acquireRelease(
     Effect.sync(() => new JetStreamAnnouncing({ connection: bulk, bucket, linked: () => true, failed: () => {} })),
     (announcing) =>
-      Effect.timeoutOption(
-        Effect.promise(() => announcing.flush()),
-        GOOD_BYE
+      Effect.promise(() => announcing.flush()).pipe(
+        Effect.timeoutOption(GOOD_BYE),
+        Effect.andThen(Effect.sync(() => announcing.stop()))
       )
   )
   // The nodes wait for it less long.

@@ -3,6 +3,7 @@
  * the lanes as far as they are not left to the queue. What it did is counted.
  */
 import { Effect, FiberSet, PubSub, type Scope, Semaphore, Stream } from "effect"
+import type { Handing } from "../../src/task/Handing.ts"
 import type { LedgerUnusable } from "../../src/task/TaskError.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
 import { done } from "./Homes.ts"
@@ -38,9 +39,11 @@ export const taker = (
     const it: Taker = { begun: [], refused: 0, full: false, look: Effect.void }
 
     const begin = ({ id }: TaskRecord) =>
-      ledger.claim(id, name).pipe(
+      Effect.suspend(() => {
+        free--
+        return ledger.claim(id, name)
+      }).pipe(
         Effect.flatMap((claimed) => {
-          free--
           it.begun.push(claimed)
           const ended = Effect.andThen(
             Effect.ignore(work(claimed)),
@@ -51,16 +54,29 @@ export const taker = (
           )
           return FiberSet.run(fibers, ended)
         }),
-        Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], () => Effect.sync(() => void it.refused++))
+        Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], () =>
+          Effect.sync(() => {
+            free++
+            it.refused++
+          })
+        )
       )
+
+    const tryHanded = (handing: Handing, id: string) =>
+      Effect.gen(function* () {
+        const task = yield* Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.succeed(undefined))
+        if (task?.state === "queued" && free > 0) yield* begin(task)
+        handing.tried(id)
+      })
 
     const once = Effect.gen(function* () {
       const handing = ledger.here?.handing
-      for (const id of handing?.handed() ?? []) {
-        const task = yield* Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.succeed(undefined))
-        if (task?.state === "queued" && free > 0) yield* begin(task)
-        handing?.tried(id)
-      }
+      // Nobody else goes for these: none need wait for another's claim.
+      if (handing !== undefined)
+        yield* Effect.forEach(handing.handed(), (id) => tryHanded(handing, id), {
+          concurrency: "unbounded",
+          discard: true
+        })
       for (let given = free > 0; given; ) {
         given = false
         for (const head of yield* ledger.heads()) {
