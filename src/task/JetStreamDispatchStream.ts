@@ -3,7 +3,17 @@
  * type, its band and its id, with one durable consumer for each type and band, so that `nats consumer info` says how long
  * each of these queues is.
  */
-import { AckPolicy, type ConsumerConfig, DeliverPolicy, DiscardPolicy, nanos, RetentionPolicy, StorageType } from "nats"
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  createInbox,
+  DeliverPolicy,
+  DiscardPolicy,
+  type NatsConnection,
+  nanos,
+  RetentionPolicy,
+  StorageType
+} from "nats"
 import { nameOf, wordOf } from "../state/BucketKey.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -12,6 +22,10 @@ import { priorityOf } from "./Turn.ts"
 /** The first is asked for first. */
 export const BANDS = ["high", "normal", "low"] as const
 export type Band = (typeof BANDS)[number]
+
+/** For answers that only this connection may hear. */
+export const inboxOf = (connection: NatsConnection): string =>
+  createInbox((connection as { readonly options?: { readonly inboxPrefix?: string } }).options?.inboxPrefix)
 
 /** One queue of the stream. */
 export interface Lane {

@@ -105,7 +105,7 @@ export class JetStreamDispatchSweep {
       for (let looks = 0; looks < LOOKS && !this.stopped; looks++) {
         const message = await this.get({
           seq: Math.max(1, this.next),
-          next_by_subj: `dispatch.${this.options.bucket}.>`
+          next_by_subj: ">"
         })
         if (message === undefined) {
           this.next = 0

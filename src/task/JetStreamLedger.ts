@@ -22,7 +22,8 @@ import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamDispatch } from "./JetStreamDispatch.ts"
-import { JetStreamIntake } from "./JetStreamIntake.ts"
+import { PAUSE } from "./JetStreamIntake.ts"
+import * as Outsiders from "./JetStreamOutsiders.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
@@ -143,11 +144,11 @@ export const make = (
     const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
     const { outsiders } = options
     if (outsiders === undefined) return { ...shared, published: () => Effect.void }
-    const intake = yield* Effect.acquireRelease(
+    const { intake, results } = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async (signal) => {
           const connection = await Effect.runPromise(connections.bulk, { signal })
-          return JetStreamIntake.open({
+          return Outsiders.open({
             connection,
             subjects: outsiders,
             bucket: name,
@@ -159,18 +160,30 @@ export const make = (
         catch: (error) => store.unusable(error)
       }),
       // Whoever ended a task last would else tell nobody.
-      (intake) =>
-        Effect.promise(() => intake.flush()).pipe(
+      ({ intake, results }) =>
+        Effect.promise(() => results.flush()).pipe(
           Effect.timeoutOption(GOOD_BYE),
-          Effect.andThen(Effect.sync(() => intake.stop()))
+          Effect.andThen(
+            Effect.sync(() => {
+              intake.stop()
+              results.stop()
+            })
+          )
         )
     )
-    store.onEnd((entry, again) => intake.told(entry, again))
-    yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+    store.onEnd((entry, again) => results.told(entry, again))
+    const taking = Effect.tryPromise({
+      try: () => intake.round((spec) => ledger.submit(spec)),
+      catch: (error) => error
+    })
+    yield* again(store, taking, PAUSE)
     return {
       ...shared,
       published: (id: string) =>
-        Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
+        Effect.tryPromise({
+          try: () => results.publishedOnce(store.entry(id)),
+          catch: (error) => store.unusable(error)
+        })
     }
   })
 
@@ -185,7 +198,7 @@ const handing = Effect.fnUntraced(function* (
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
   const around = yield* Effect.context<never>()
   const troubled = (why: unknown) => {
-    const { message } = explain(`in the queue ${bucket}-dispatch`, why)
+    const message = why instanceof Error ? why.message : String(why)
     Effect.runForkWith(around)(
       inModule("task")(Effect.logWarning(`tasks are given out without the queue for now: ${message}`))
     )

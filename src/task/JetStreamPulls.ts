@@ -3,7 +3,7 @@
  * subscription for all answers. What an answer is worth is left to whoever asked.
  */
 import { type Msg, type NatsConnection, nanos, type Subscription } from "nats"
-import { inboxOf } from "./JetStreamAnnouncing.ts"
+import { inboxOf } from "./JetStreamDispatchStream.ts"
 
 /** How long a question is open, in milliseconds: so that a message that comes a moment after its task is caught. */
 const OPEN = 250
