@@ -40,6 +40,10 @@ const UNHEARD = 100
 /** How long the end of this waits for what it gives back to be on its way, in milliseconds. */
 const GOOD_BYE = 500
 
+/** What has never been queued has no message. */
+const mayHave = (before: Pick<Entry, "record"> | undefined) =>
+  before !== undefined && !isFinal(before.record.state) && before.record.state !== "waiting"
+
 export interface DispatchOptions {
   readonly connection: NatsConnection
   readonly store: JetStreamStore
@@ -274,7 +278,7 @@ export class JetStreamDispatch implements Handing {
     const holds = this.fresh.has(record.id) || this.running.has(record.id)
     this.moved(record)
     this.announcing.wrote(entry, before)
-    if (isFinal(record.state) && !holds) this.sweep.remove(record)
+    if (isFinal(record.state) && !holds && mayHave(before)) this.sweep.remove(record)
   }
 
   /** A task has become something else, by whomever. */
