@@ -299,7 +299,8 @@ export const layer = (retry: RetrySettings) =>
         drain: Effect.suspend(() => {
           draining = true
           // What is just being begun is among the attempts when the dispatch is through.
-          return Effect.andThen(dispatching.withPermits(1)(Effect.void), FiberSet.awaitEmpty(attempts))
+          const through = Effect.sync(() => ledger.here?.handing?.want([])).pipe(dispatching.withPermits(1))
+          return Effect.andThen(through, FiberSet.awaitEmpty(attempts))
         })
       })
     })

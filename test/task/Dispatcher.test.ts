@@ -10,7 +10,9 @@ import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ProcessTree } from "../../src/process/ProcessTree.ts"
 import * as Dispatcher from "../../src/task/Dispatcher.ts"
+import type { Handing, Slot } from "../../src/task/Handing.ts"
 import { Inputs } from "../../src/task/Inputs.ts"
+import * as Placement from "../../src/task/Placement.ts"
 import { Routing } from "../../src/task/Routing.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
@@ -113,7 +115,7 @@ const dispatching = (
     const real = Context.get(around, TaskLedger)
     yield* Effect.orDie(before(real))
     const ledger = TaskLedger.of({ ...real, ...change(real) })
-    yield* Layer.build(
+    const dispatcher = yield* Layer.build(
       Dispatcher.layer(retry).pipe(
         Layer.provide(poolOf(puppets)),
         Layer.provide(Layer.mock(Inputs, { recover: Effect.void })),
@@ -123,7 +125,8 @@ const dispatching = (
         Layer.provide(Layer.succeedContext(around))
       )
     )
-    return { ...real, bus: Context.get(around, EventBus) }
+    const { drain } = Context.get(dispatcher, Dispatcher.Dispatcher)
+    return { ...real, drain, bus: Context.get(around, EventBus) }
   })
 
 describe("Dispatcher", () => {
@@ -139,6 +142,66 @@ describe("Dispatcher", () => {
       yield* ledger.submit(task({ id: "t" }))
       assert.deepInclude(yield* ledger.result("t"), { status: "succeeded" })
       assert.isAbove(looks, 1)
+    })
+  )
+
+  it.effect("begins what the queue of its fleet has handed to it, leaves the rest to it, and says who is idle", () =>
+    Effect.gen(function* () {
+      const handed = new Set(["second"])
+      const tried: Array<string> = []
+      const wanted: Array<ReadonlyArray<Slot>> = []
+      const handing: Handing = {
+        handed: () => [...handed],
+        tried: (id) => void (handed.delete(id) && tried.push(id)),
+        leftFor: ({ id }) => (handed.has(id) || id === "anybody's" ? 0 : 1_000),
+        want: (slots) => void wanted.push(slots)
+      }
+      const here = { ...edge(true).here, handing }
+      const busy = puppet("busy", ["task"])
+      busy.perform = () => Effect.never
+      const placement = yield* Placement.make({
+        here,
+        bids: undefined,
+        settings: { sticky: Duration.minutes(1), window: Duration.seconds(1), grace: Duration.seconds(1) }
+      }).pipe(Effect.provide(EventBus.layer))
+      const ledger = yield* dispatching(
+        [busy, puppet("idle", ["rare"])],
+        () => ({ here }),
+        ({ submitAll }) => submitAll(["first", "second", "third"].map((id) => task({ id })))
+      ).pipe(Effect.provideService(Placement.Placement, placement))
+      yield* Effect.yieldNow
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual([tried, busy.performed.map(({ task }) => task)], [["second"], ["second"]])
+      assert.deepStrictEqual(wanted.at(-1), [["rare"]])
+      for (const id of ["first", "third"]) assert.deepInclude(yield* ledger.get(id), { state: "queued" })
+      // The head of another lane that is left to nobody.
+      yield* ledger.submit(task({ id: "anybody's", type: "rare" }))
+      assert.deepInclude(yield* ledger.result("anybody's"), { status: "succeeded" })
+    })
+  )
+
+  it.effect("gives back what it was handed and cannot begin, and wants nothing more when it is drained", () =>
+    Effect.gen(function* () {
+      const tried: Array<string> = []
+      const wanted: Array<ReadonlyArray<Slot>> = []
+      const handing: Handing = {
+        handed: () => (tried.length === 0 ? ["t", "nobody's"] : []),
+        tried: (id) => void tried.push(id),
+        leftFor: () => 0,
+        want: (slots) => void wanted.push(slots)
+      }
+      const worker = puppet("worker", ["other"])
+      const { drain } = yield* dispatching(
+        [worker],
+        () => ({ here: { ...edge(true).here, handing } }),
+        ({ submit }) => submit(task({ id: "t" }))
+      )
+      yield* Effect.yieldNow
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual([tried, worker.performed.length], [["t", "nobody's"], 0])
+      assert.deepStrictEqual(wanted.at(-1), [["other"]])
+      yield* drain
+      assert.deepStrictEqual(wanted.at(-1), [])
     })
   )
 

@@ -4,7 +4,6 @@
  */
 import { Effect, FiberSet, PubSub, type Scope, Semaphore, Stream } from "effect"
 import type { Handing } from "../../src/task/Handing.ts"
-import type { LedgerUnusable } from "../../src/task/TaskError.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
 import { done } from "./Homes.ts"
 
@@ -12,9 +11,6 @@ export interface Taker {
   readonly begun: Array<TaskRecord>
   /** Claims that were refused. */
   refused: number
-  /** Takes no more. */
-  full: boolean
-  readonly look: Effect.Effect<void>
 }
 
 export const taker = (
@@ -36,13 +32,11 @@ export const taker = (
     const idled = yield* PubSub.sliding<void>(1)
     const looking = yield* Semaphore.make(1)
     let free = slots
-    const it: Taker = { begun: [], refused: 0, full: false, look: Effect.void }
+    const it: Taker = { begun: [], refused: 0 }
 
-    const begin = ({ id }: TaskRecord) =>
-      Effect.suspend(() => {
-        free--
-        return ledger.claim(id, name)
-      }).pipe(
+    /** One that was free has been taken for it. */
+    const begin = (id: string) =>
+      ledger.claim(id, name).pipe(
         Effect.flatMap((claimed) => {
           it.begun.push(claimed)
           const ended = Effect.andThen(
@@ -62,38 +56,43 @@ export const taker = (
         )
       )
 
+    /** Of what was handed to it: nobody else goes for these, so that none need wait for another's claim. */
+    const trying = new Set<string>()
     const tryHanded = (handing: Handing, id: string) =>
       Effect.gen(function* () {
         const task = yield* Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.succeed(undefined))
-        if (task?.state === "queued" && free > 0) yield* begin(task)
+        if (task?.state === "queued") yield* begin(id)
+        else free++
+        trying.delete(id)
         handing.tried(id)
       })
 
     const once = Effect.gen(function* () {
       const handing = ledger.here?.handing
-      // Nobody else goes for these: none need wait for another's claim.
-      if (handing !== undefined)
-        yield* Effect.forEach(handing.handed(), (id) => tryHanded(handing, id), {
-          concurrency: "unbounded",
-          discard: true
-        })
+      for (const id of handing?.handed() ?? []) {
+        if (handing === undefined || trying.has(id)) continue
+        if (free === 0) handing.tried(id)
+        else {
+          free--
+          trying.add(id)
+          yield* FiberSet.run(fibers, tryHanded(handing, id))
+        }
+      }
       for (let given = free > 0; given; ) {
         given = false
         for (const head of yield* ledger.heads()) {
           if (free === 0) break
           if (types.length > 0 && !types.includes(head.spec.type)) continue
+          if (trying.has(head.id)) continue
           if ((handing?.leftFor(head) ?? 0) > 0) continue
-          yield* begin(head)
+          free--
+          yield* begin(head.id)
           given = true
         }
       }
-      handing?.want(it.full ? [] : Array.from({ length: free }, () => types))
+      handing?.want(Array.from({ length: free + trying.size }, () => types))
     })
-    const look: Effect.Effect<void> = Effect.ignore(
-      Effect.suspend((): Effect.Effect<void, LedgerUnusable> => (it.full ? Effect.void : once)).pipe(
-        looking.withPermits(1)
-      )
-    )
+    const look: Effect.Effect<void> = Effect.ignore(once.pipe(looking.withPermits(1)))
     const changes = Stream.merge(yield* ledger.changes, Stream.fromSubscription(yield* PubSub.subscribe(idled)))
     const others = ledger.here?.others === undefined ? Stream.never : yield* ledger.here.others.changes
     yield* Effect.forkScoped(
@@ -102,5 +101,5 @@ export const taker = (
         Stream.runForEach(Stream.merge(changes, others), () => look)
       )
     )
-    return Object.assign(it, { look })
+    return it
   })
