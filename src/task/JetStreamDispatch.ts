@@ -90,7 +90,13 @@ export class JetStreamDispatch implements Handing {
     this.holdOff = new HoldOff(grace)
     const failed = (why: unknown) => this.fail(why)
     this.announcing = new JetStreamAnnouncing({ connection, bucket, linked, failed })
-    this.sweep = new JetStreamDispatchSweep({ connection, bucket, linked, store })
+    this.sweep = new JetStreamDispatchSweep({
+      connection,
+      bucket,
+      linked,
+      stateOf: (id) => store.get(id)?.state,
+      refresh: store.shared.refresh
+    })
     this.asking = new JetStreamAsking({
       connection,
       bucket,

@@ -5,10 +5,9 @@
  */
 import { Effect } from "effect"
 import type { NatsConnection, StoredMsg } from "nats"
-import { isFinal } from "../domain/Task.ts"
+import { isFinal, type TaskState } from "../domain/Task.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import * as Stream from "./JetStreamDispatchStream.ts"
-import type { JetStreamStore } from "./JetStreamStore.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
 
 /** Tasks whose messages are to be taken away; of more, they are found by a look. */
@@ -23,7 +22,10 @@ export interface SweepOptions {
   readonly connection: NatsConnection
   readonly bucket: string
   readonly linked: () => boolean
-  readonly store: JetStreamStore
+  /** Undefined: it is not known, or not any more. */
+  readonly stateOf: (id: string) => TaskState | undefined
+  /** Completes when all is known that was there when it was asked for. */
+  readonly refresh: Effect.Effect<void>
 }
 
 export class JetStreamDispatchSweep {
@@ -97,9 +99,8 @@ export class JetStreamDispatchSweep {
 
   /** Looks at the next messages of the stream, and from its beginning when it is through. */
   async look(): Promise<void> {
-    const { linked, store } = this.options
+    const { linked, refresh, stateOf } = this.options
     if (this.stopped || !linked()) return
-    const known = (id: string) => store.get(id)?.state
     try {
       let fresh = false
       for (let looks = 0; looks < LOOKS && !this.stopped; looks++) {
@@ -114,11 +115,11 @@ export class JetStreamDispatchSweep {
         this.next = message.seq + 1
         const id = Stream.read(message.subject)?.id
         // A task is there before its message: one that is not known has been forgotten, unless this node is behind.
-        if (id !== undefined && known(id) === undefined && !fresh) {
-          await Effect.runPromise(store.shared.refresh)
+        if (id !== undefined && stateOf(id) === undefined && !fresh) {
+          await Effect.runPromise(refresh)
           fresh = true
         }
-        const state = id === undefined ? undefined : known(id)
+        const state = id === undefined ? undefined : stateOf(id)
         if (state === undefined || isFinal(state)) await this.take(message.seq)
       }
     } catch {

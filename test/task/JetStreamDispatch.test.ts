@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Schedule } from "effect"
 import { connect, type JetStreamManager } from "nats"
-import { isFinal } from "../../src/domain/Task.ts"
+import { isFinal, type TaskState } from "../../src/domain/Task.ts"
 import * as Subject from "../../src/message/Subject.ts"
+import { JetStreamDispatchSweep } from "../../src/task/JetStreamDispatchSweep.ts"
 import type { JetStreamLedgerOptions } from "../../src/task/JetStreamLedger.ts"
 import { visit } from "../../src/task/JetStreamVisit.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
@@ -237,19 +238,69 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
       const { url } = yield* server
       const jsm = yield* manager(url)
       const bucket = newBucket()
-      const [a, b] = [yield* node(url, bucket, "a"), yield* node(url, bucket, "b")]
-      yield* a.ledger.submitAll(ids(20).map((id) => task({ id })))
+      const { ledger } = yield* node(url, bucket, "a")
+      yield* ledger.submitAll(ids(20).map((id) => task({ id })))
       yield* until(messages(jsm, bucket), (left) => left === 20)
-      yield* a.ledger.claim("t0", "agent")
-      yield* a.ledger.complete("t0", 1, done("t0"))
-      // Another node has its message in its hand.
-      yield* takeInHand(b.ledger, "t1")
-      for (const id of ids(20).slice(1)) yield* a.ledger.cancel(id, "nobody wants it")
+      yield* ledger.claim("t0", "agent")
+      yield* ledger.complete("t0", 1, done("t0"))
+      for (const id of ids(20).slice(1)) yield* ledger.cancel(id, "nobody wants it")
       yield* until(messages(jsm, bucket), (left) => left === 0)
+    })
+  )
+
+  it.live("takes what another node cancels out of a node's hand", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server
+      const jsm = yield* manager(url)
+      const bucket = newBucket()
+      const [a, b] = [yield* node(url, bucket, "a"), yield* node(url, bucket, "b")]
+      yield* a.ledger.submit(task({ id: "t" }))
+      yield* takeInHand(b.ledger, "t")
+      yield* a.ledger.cancel("t", "nobody wants it")
       yield* until(
         Effect.sync(() => b.ledger.here?.handing?.handed()),
         (handed) => handed?.length === 0
       )
+      yield* until(messages(jsm, bucket), (left) => left === 0)
+    })
+  )
+
+  it.live("loses what was left in it of tasks that have ended, or never were, when a node looks through it", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server
+      const jsm = yield* manager(url)
+      const outside = yield* client(url)
+      const bucket = newBucket()
+      const { ledger } = yield* node(url, bucket, "a")
+      yield* ledger.submitAll([task({ id: "open" }), task({ id: "over", agent: "worker" })])
+      yield* ledger.cancel("over", "nobody wants it")
+      const there = new Set<number>()
+      for (const id of ["over", "nobodys"]) {
+        const { seq } = yield* Effect.promise(() =>
+          outside.jetstream().publish(`dispatch.${bucket}.task.normal.${id}`, JSON.stringify({ id }))
+        )
+        there.add(seq)
+      }
+      assert.strictEqual(there.size, 2)
+      yield* until(messages(jsm, bucket), (left) => left === 3)
+      // A node that is behind asks before it takes away what it does not know.
+      const states = new Map<string, TaskState>()
+      const sweep = new JetStreamDispatchSweep({
+        connection: outside,
+        bucket,
+        linked: () => true,
+        stateOf: (id) => states.get(id),
+        refresh: Effect.orDie(
+          Effect.map(ledger.list(), (all) => {
+            for (const { id, state } of all) states.set(id, state)
+          })
+        )
+      })
+      yield* Effect.promise(() => sweep.look())
+      sweep.stop()
+      const left = yield* Effect.promise(() => jsm.streams.getMessage(`${bucket}-dispatch`, { seq: 1 }))
+      assert.strictEqual(left.subject, `dispatch.${bucket}.task.normal.open`)
+      assert.strictEqual(yield* messages(jsm, bucket), 1)
     })
   )
 
