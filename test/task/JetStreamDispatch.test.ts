@@ -238,6 +238,12 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
       const { url } = yield* server
       const jsm = yield* manager(url)
       const bucket = newBucket()
+      const spy = yield* client(url)
+      const asked: Array<string> = []
+      spy.subscribe(`$JS.API.STREAM.MSG.GET.${bucket}-dispatch`, {
+        callback: (_, message) => asked.push(message.string())
+      })
+      yield* Effect.promise(() => spy.flush())
       const { ledger } = yield* node(url, bucket, "a")
       yield* ledger.submitAll(ids(20).map((id) => task({ id })))
       yield* until(messages(jsm, bucket), (left) => left === 20)
@@ -245,6 +251,9 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
       yield* ledger.complete("t0", 1, done("t0"))
       for (const id of ids(20).slice(1)) yield* ledger.cancel(id, "nobody wants it")
       yield* until(messages(jsm, bucket), (left) => left === 0)
+      // Not by a look through all of it.
+      assert.isAtLeast(asked.length, 20)
+      for (const question of asked) assert.include(question, "last_by_subj")
     })
   )
 
