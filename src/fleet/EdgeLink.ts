@@ -1,6 +1,6 @@
 /** The connection to the servers as the ledger of a node at the edge needs it: is it there, and when does that change. */
 import { Deferred, Effect, type Scope, Stream } from "effect"
-import type { Link } from "../task/EdgeLedger.ts"
+import type { Link } from "../task/EdgeReach.ts"
 import type { TransportShape } from "../transport/Transport.ts"
 
 /** `first`: for what a start waits before it goes on without a server. */

@@ -5,7 +5,7 @@
  */
 import { Deferred, Effect } from "effect"
 import type { SharedLedger } from "../../src/task/EdgeDelivery.ts"
-import type { Link } from "../../src/task/EdgeLedger.ts"
+import type { Link } from "../../src/task/EdgeReach.ts"
 import type { LedgerStore } from "../../src/task/LedgerStore.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import type { TaskLedger } from "../../src/task/TaskLedger.ts"

@@ -9,6 +9,7 @@ import { noUsage } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import * as EdgeLedger from "../../src/task/EdgeLedger.ts"
+import type * as EdgeReach from "../../src/task/EdgeReach.ts"
 import * as Ledger from "../../src/task/Ledger.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
 import { MemoryStore } from "../../src/task/MemoryStore.ts"
@@ -51,7 +52,7 @@ const make = Effect.fnUntraced(function* ({ tasks = 100, up, whenCutOff = "store
   const events = yield* (yield* EventBus).subscribe
   yield* Effect.forkScoped(Stream.runForEach(events, (event) => Effect.sync(() => void heard.push(event))))
   /** Completes when the node says that it does this. */
-  const becomes = Effect.fnUntraced(function* (mode: EdgeLedger.EdgeMode) {
+  const becomes = Effect.fnUntraced(function* (mode: EdgeReach.EdgeMode) {
     // It may have failed once more, and wait before it tries again.
     while (edge.mode() !== mode) yield* TestClock.adjust("1 second")
   })

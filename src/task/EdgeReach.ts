@@ -1,0 +1,235 @@
+/**
+ * The reach of a fleet, as a node at its edge has it: the fleet's ledger where it can be asked now, and what is done when
+ * that changes.
+ *
+ * Promises:
+ * - who asks hears at once that the fleet cannot be asked, and never waits for a link that is down
+ * - what waits for the fleet is delivered before the node counts as linked, and again whenever `forward` says that there is more
+ * - each change of the mode is told, once
+ * - what is wrong with one try to reach it, a defect too, is told in the log and is not the last try
+ *
+ * What is asked, and of whom, is EdgeLedger.ts; what waits for the fleet, and how it is delivered, EdgeDelivery.ts.
+ */
+import { Deferred, Effect, Fiber, PubSub, Scope, Semaphore, Stream } from "effect"
+import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
+import type { SharedLedger } from "./EdgeDelivery.ts"
+import { LedgerUnusable } from "./TaskError.ts"
+import type { TaskLedger } from "./TaskLedger.ts"
+
+type Ledger = TaskLedger["Service"]
+
+/** Before the fleet is tried again, where its link is up and it did not answer. */
+const AGAIN = "1 second"
+
+export type EdgeMode = "full" | "no_new_work" | "store_and_forward"
+
+/** What the node knows of its connection to the fleet. */
+export interface Link {
+  readonly isUp: () => boolean
+  /** Completes when `isUp` is another than this, be it already. */
+  readonly becomes: (up: boolean) => Effect.Effect<void>
+  /** Completes when it is up, or was given the time that a start may wait for it. */
+  readonly first: Effect.Effect<void>
+}
+
+export interface ReachOptions {
+  readonly link: Link
+  /** Asked for while the link is up, until it succeeds. What else than a lack of connection makes it fail at the start ends the start. */
+  readonly open: Effect.Effect<SharedLedger, LedgerUnusable, Scope.Scope>
+  /** What this node does while it is cut off. */
+  readonly cutOff: Exclude<EdgeMode, "full">
+  /** How much waits for the fleet. */
+  readonly waiting: () => { readonly reports: number; readonly tasks: number }
+  /** Delivers what waits for it, as far as that can be now. */
+  readonly deliver: (fleet: SharedLedger) => Effect.Effect<void, LedgerUnusable>
+}
+
+export interface EdgeReach {
+  /** The fleet's ledger where it can be asked now. */
+  readonly there: () => SharedLedger | undefined
+  /** The same, once it was opened: what is known of the fleet without asking it. */
+  readonly fleet: () => SharedLedger | undefined
+  readonly mode: () => EdgeMode
+  /** Why it cannot be asked. */
+  readonly unreachable: () => LedgerUnusable
+  /** Asks the fleet, or says at once that it cannot be asked. */
+  readonly ask: <A, E>(question: (ledger: Ledger) => Effect.Effect<A, E>) => Effect.Effect<A, E | LedgerUnusable>
+  /** The same, and waits no longer than the link is there; `late` is done where it was answered all the same. */
+  readonly askWhileThere: <A, E>(
+    question: (ledger: Ledger) => Effect.Effect<A, E>,
+    late?: (ledger: Ledger, answer: A) => Effect.Effect<unknown, unknown>
+  ) => Effect.Effect<A, E | LedgerUnusable>
+  /** Completes when the fleet is there again. */
+  readonly found: Effect.Effect<void>
+  /** There may be more to deliver. */
+  readonly forward: Effect.Effect<void>
+  /** What this node does has changed, or what is in the fleet's ledger. */
+  readonly changes: Effect.Effect<Stream.Stream<void>, never, Scope.Scope>
+  /** How other nodes are has changed. */
+  readonly othersChanged: Effect.Effect<Stream.Stream<void>, never, Scope.Scope>
+  /** Tells of this ledger's changes, too. */
+  readonly follow: (ledger: Ledger) => Effect.Effect<void>
+  /** Reaches for the fleet the first time; from then on as long as the Scope is open. */
+  readonly begin: Effect.Effect<void, LedgerUnusable>
+}
+
+export const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && error.problem === "unreachable"
+
+const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
+export const make = Effect.fnUntraced(function* ({
+  cutOff,
+  deliver,
+  link,
+  open,
+  waiting
+}: ReachOptions): Effect.fn.Return<EdgeReach, never, EventBus | Scope.Scope> {
+  const bus = yield* EventBus
+  const scope = yield* Effect.scope
+  const delivering = yield* Semaphore.make(1)
+  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const othersChanged = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+
+  let fleet: SharedLedger | undefined
+  let recovered = false
+  /** Where the fleet's ledger is to be had: undefined while it is not. */
+  let there: SharedLedger | undefined
+  let lost = Deferred.makeUnsafe<void>()
+  let found = Deferred.makeUnsafe<void>()
+  let why = "the fleet was not reached yet"
+
+  const mode = (): EdgeMode => (there === undefined ? cutOff : "full")
+  const unreachable = () => new LedgerUnusable({ where: "of the fleet", problem: "unreachable", detail: why })
+
+  const say = (from: EdgeMode, reason: string) =>
+    Effect.andThen(
+      bus.publish({ type: "fleet.mode", from, to: mode(), reason, ...waiting() }),
+      PubSub.publish(changed, undefined)
+    )
+
+  const cut = (reason: string) =>
+    Effect.suspend(() => {
+      if (there === undefined) return Effect.void
+      there = undefined
+      why = reason
+      found = Deferred.makeUnsafe()
+      Deferred.doneUnsafe(lost, Effect.void)
+      return say("full", reason)
+    })
+
+  const ask: EdgeReach["ask"] = <A, E>(question: (ledger: Ledger) => Effect.Effect<A, E>) =>
+    Effect.suspend((): Effect.Effect<A, E | LedgerUnusable> => {
+      if (there === undefined) return Effect.fail(unreachable())
+      return Effect.tapError(question(there.ledger), (error) => (isLost(error) ? cut(wordsOf(error)) : Effect.void))
+    })
+
+  const askWhileThere: EdgeReach["askWhileThere"] = (question, late = () => Effect.void) =>
+    Effect.suspend(() => {
+      const asked = there
+      if (asked === undefined) return Effect.fail(unreachable())
+      let waits = true
+      const answered = Effect.tap(ask(question), (answer) =>
+        Effect.suspend(() => (waits ? Effect.void : Effect.ignore(late(asked.ledger, answer))))
+      )
+      const gone = Effect.andThen(
+        Deferred.await(lost),
+        Effect.suspend(() => {
+          waits = false
+          return Effect.fail(unreachable())
+        })
+      )
+      return Effect.flatMap(Effect.forkIn(answered, scope), (fiber) => Effect.raceFirst(Fiber.join(fiber), gone))
+    })
+
+  const tellOn = (changes: Stream.Stream<void>, to: PubSub.PubSub<void>) =>
+    Effect.asVoid(
+      Effect.forkIn(
+        Stream.runForEach(changes, () => PubSub.publish(to, undefined)),
+        scope
+      )
+    )
+  const follow = (ledger: Ledger) =>
+    Effect.flatMap(ledger.changes, (changes) => tellOn(changes, changed)).pipe(
+      Effect.provideService(Scope.Scope, scope)
+    )
+  /** How the others are is told on, too. */
+  const followOthers = ({ here }: Ledger) =>
+    here?.others === undefined
+      ? Effect.void
+      : Effect.flatMap(here.others.changes, (changes) => tellOn(changes, othersChanged)).pipe(
+          Effect.provideService(Scope.Scope, scope)
+        )
+
+  /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
+  const mend = (quiet: boolean) =>
+    Effect.gen(function* () {
+      fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
+        Effect.andThen(follow(ledger), followOthers(ledger))
+      )
+      yield* fleet.reach
+      yield* deliver(fleet)
+      if (!recovered) yield* fleet.ledger.recover
+      recovered = true
+      const from = mode()
+      lost = Deferred.makeUnsafe()
+      there = fleet
+      Deferred.doneUnsafe(found, Effect.void)
+      if (!quiet) yield* say(from, "the fleet is reached")
+    }).pipe(
+      delivering.withPermits(1),
+      // What has ended meanwhile.
+      Effect.andThen(Effect.suspend(() => forward))
+    )
+
+  const forward: Effect.Effect<void> = Effect.suspend(() => {
+    const to = there
+    const { reports, tasks } = waiting()
+    if (to === undefined || reports + tasks === 0) return Effect.void
+    return Effect.catch(delivering.withPermits(1)(deliver(to)), (error) =>
+      isLost(error) ? cut(error.message) : inModule("task")(Effect.logError(error.message))
+    )
+  })
+
+  const keepLinked = Effect.gen(function* () {
+    for (;;) {
+      if (there !== undefined) {
+        yield* Effect.raceFirst(link.becomes(false), Deferred.await(lost))
+        yield* cut("the connection to the servers is lost")
+        continue
+      }
+      yield* link.becomes(true)
+      const failed = yield* Effect.match(mend(false), { onFailure: (error) => error, onSuccess: () => undefined })
+      if (failed === undefined) continue
+      if (failed.message !== why) yield* inModule("task")(Effect.logWarning(failed.message))
+      why = failed.message
+      yield* Effect.raceFirst(Effect.sleep(AGAIN), link.becomes(false))
+    }
+  })
+
+  const begin = Effect.gen(function* () {
+    yield* link.first
+    if (link.isUp())
+      yield* Effect.catch(mend(true), (error) => {
+        why = error.message
+        return isLost(error) ? Effect.void : Effect.fail(error)
+      })
+    if (there === undefined) yield* say("full", why)
+    yield* Effect.forkIn(keepLinked, scope)
+  })
+
+  return {
+    there: () => there,
+    fleet: () => fleet,
+    mode,
+    unreachable,
+    ask,
+    askWhileThere,
+    found: Effect.suspend(() => Deferred.await(found)),
+    forward,
+    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription),
+    othersChanged: Effect.map(PubSub.subscribe(othersChanged), Stream.fromSubscription),
+    follow,
+    begin
+  }
+})
