@@ -22,6 +22,7 @@ import * as EdgeDelivery from "./EdgeDelivery.ts"
 import * as EdgeHere from "./EdgeHere.ts"
 import * as EdgeReach from "./EdgeReach.ts"
 import * as EdgeReading from "./EdgeReading.ts"
+import * as EdgeReports from "./EdgeReports.ts"
 import * as EdgeSubmit from "./EdgeSubmit.ts"
 import * as EdgeTasks from "./EdgeTasks.ts"
 import type { Letter, Outbox } from "./Outbox.ts"
@@ -68,7 +69,7 @@ export const make = Effect.fnUntraced(function* ({
     open,
     waiting,
     cutOff: accepts ? "store_and_forward" : "no_new_work",
-    deliver: delivery.all
+    delivery
   })
   const reading = EdgeReading.make({ local, outbox, reach, tasks, accepts })
   const submitAll = EdgeSubmit.make({ local, outbox, reach, tasks, accepts, bound, get: reading.get })
@@ -91,11 +92,11 @@ export const make = Effect.fnUntraced(function* ({
 
   const settle = (letter: Letter) =>
     Effect.suspend(() => {
-      if (isHere(letter.task)) return EdgeDelivery.tell(local, letter)
+      if (isHere(letter.task)) return EdgeReports.tell(local, letter)
       // What was said before comes first.
       if (reach.there() === undefined || outbox.holds(letter.task)) return keep(letter)
       return Effect.catchIf(
-        reach.askWhileThere((ledger) => EdgeDelivery.tell(ledger, letter)),
+        reach.askWhileThere((ledger) => EdgeReports.tell(ledger, letter)),
         EdgeReach.isLost,
         () => keep(letter)
       )

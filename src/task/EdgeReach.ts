@@ -10,10 +10,13 @@
  *
  * What is asked, and of whom, is EdgeLedger.ts; what waits for the fleet, and how it is delivered, EdgeDelivery.ts.
  */
-import { Deferred, Effect, Fiber, PubSub, Scope, Semaphore, Stream } from "effect"
+import { Deferred, Effect, Fiber, Queue, Scope, Semaphore, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
-import type { SharedLedger } from "./EdgeDelivery.ts"
+import * as EdgeChanges from "./EdgeChanges.ts"
+import type { EdgeDelivery } from "./EdgeDelivery.ts"
+import type { SharedLedger } from "./EdgeReports.ts"
+import { LATER } from "./EdgeWaiting.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import type { TaskLedger } from "./TaskLedger.ts"
 
@@ -41,8 +44,7 @@ export interface ReachOptions {
   readonly cutOff: Exclude<EdgeMode, "full">
   /** How much waits for the fleet. */
   readonly waiting: () => { readonly reports: number; readonly tasks: number }
-  /** Delivers what waits for it, as far as that can be now. */
-  readonly deliver: (fleet: SharedLedger) => Effect.Effect<void, LedgerUnusable>
+  readonly delivery: EdgeDelivery
 }
 
 export interface EdgeReach {
@@ -76,11 +78,14 @@ export interface EdgeReach {
 
 export const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && error.problem === "unreachable"
 
+/** Of whom there are no others. */
+const never = Effect.succeed(Stream.never)
+
 const wordsOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 export const make = Effect.fnUntraced(function* ({
   cutOff,
-  deliver,
+  delivery,
   link,
   open,
   waiting
@@ -88,8 +93,11 @@ export const make = Effect.fnUntraced(function* ({
   const bus = yield* EventBus
   const scope = yield* Effect.scope
   const delivering = yield* Semaphore.make(1)
-  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
-  const othersChanged = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const changes = yield* EdgeChanges.make
+  const others = yield* EdgeChanges.make
+
+  /** Says that there may be more to deliver. */
+  const more = yield* Queue.sliding<void>(1)
 
   let fleet: SharedLedger | undefined
   let recovered = false
@@ -103,10 +111,7 @@ export const make = Effect.fnUntraced(function* ({
   const unreachable = () => new LedgerUnusable({ where: "of the fleet", problem: "unreachable", detail: why })
 
   const say = (from: EdgeMode, reason: string) =>
-    Effect.andThen(
-      bus.publish({ type: "fleet.mode", from, to: mode(), reason, ...waiting() }),
-      PubSub.publish(changed, undefined)
-    )
+    Effect.andThen(bus.publish({ type: "fleet.mode", from, to: mode(), reason, ...waiting() }), changes.tell)
 
   const cut = (reason: string) =>
     Effect.suspend(() => {
@@ -142,35 +147,37 @@ export const make = Effect.fnUntraced(function* ({
       return Effect.flatMap(Effect.forkIn(answered, scope), (fiber) => Effect.raceFirst(Fiber.join(fiber), gone))
     })
 
-  const tellOn = (changes: Stream.Stream<void>, to: PubSub.PubSub<void>) =>
-    Effect.asVoid(
-      Effect.forkIn(
-        Stream.runForEach(changes, () => PubSub.publish(to, undefined)),
-        scope
-      )
+  /** What went wrong the last time: each is told once. */
+  let told = ""
+  const tell = (message: string, log: Effect.Effect<void> = Effect.logWarning(message)) =>
+    Effect.suspend(() => {
+      if (told === message) return Effect.void
+      told = message
+      return inModule("task")(log)
+    })
+
+  /** What comes of it: nothing, or why not. A defect is no end of the tries. */
+  const trial = (work: Effect.Effect<void, LedgerUnusable>): Effect.Effect<LedgerUnusable | undefined> =>
+    work.pipe(
+      Effect.catchDefect((defect) => {
+        const fault = new LedgerUnusable({ where: "of the fleet", problem: "failed", detail: String(defect) })
+        const log = Effect.logError("the fleet could not be worked with, please report it", defect)
+        return Effect.andThen(tell(fault.message, log), Effect.fail(fault))
+      }),
+      Effect.match({ onFailure: (error) => error, onSuccess: () => undefined })
     )
-  const follow = (ledger: Ledger) =>
-    Effect.flatMap(ledger.changes, (changes) => tellOn(changes, changed)).pipe(
-      Effect.provideService(Scope.Scope, scope)
-    )
-  /** How the others are is told on, too. */
-  const followOthers = ({ here }: Ledger) =>
-    here?.others === undefined
-      ? Effect.void
-      : Effect.flatMap(here.others.changes, (changes) => tellOn(changes, othersChanged)).pipe(
-          Effect.provideService(Scope.Scope, scope)
-        )
 
   /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
   const mend = (quiet: boolean) =>
     Effect.gen(function* () {
       fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
-        Effect.andThen(follow(ledger), followOthers(ledger))
+        Effect.andThen(changes.follow(ledger.changes), others.follow(ledger.here?.others?.changes ?? never))
       )
       yield* fleet.reach
-      yield* deliver(fleet)
+      yield* delivery.all(fleet)
       if (!recovered) yield* fleet.ledger.recover
       recovered = true
+      told = ""
       const from = mode()
       lost = Deferred.makeUnsafe()
       there = fleet
@@ -182,29 +189,32 @@ export const make = Effect.fnUntraced(function* ({
       Effect.andThen(Effect.suspend(() => forward))
     )
 
-  const forward: Effect.Effect<void> = Effect.suspend(() => {
+  const forward = Effect.asVoid(Queue.offer(more, undefined))
+  const forwardLater = Effect.forkIn(Effect.andThen(Effect.sleep(LATER), forward), scope)
+
+  /** Delivers what there is each time that there may be more. */
+  const forwarding = Effect.gen(function* () {
+    yield* Queue.take(more)
     const to = there
     const { reports, tasks } = waiting()
-    if (to === undefined || reports + tasks === 0) return Effect.void
-    return Effect.catch(delivering.withPermits(1)(deliver(to)), (error) =>
-      isLost(error) ? cut(error.message) : inModule("task")(Effect.logError(error.message))
-    )
+    if (to === undefined || reports + tasks === 0) return
+    const failed = yield* trial(delivering.withPermits(1)(delivery.all(to)))
+    if (failed !== undefined && isLost(failed)) return yield* cut(failed.message)
+    if (failed !== undefined) yield* tell(failed.message)
+    if (failed !== undefined || delivery.waiting() > 0) yield* forwardLater
   })
 
   const keepLinked = Effect.gen(function* () {
-    for (;;) {
-      if (there !== undefined) {
-        yield* Effect.raceFirst(link.becomes(false), Deferred.await(lost))
-        yield* cut("the connection to the servers is lost")
-        continue
-      }
-      yield* link.becomes(true)
-      const failed = yield* Effect.match(mend(false), { onFailure: (error) => error, onSuccess: () => undefined })
-      if (failed === undefined) continue
-      if (failed.message !== why) yield* inModule("task")(Effect.logWarning(failed.message))
-      why = failed.message
-      yield* Effect.raceFirst(Effect.sleep(AGAIN), link.becomes(false))
+    if (there !== undefined) {
+      yield* Effect.raceFirst(link.becomes(false), Deferred.await(lost))
+      return yield* cut("the connection to the servers is lost")
     }
+    yield* link.becomes(true)
+    const failed = yield* trial(mend(false))
+    if (failed === undefined) return
+    yield* tell(failed.message)
+    why = failed.message
+    yield* Effect.raceFirst(Effect.sleep(AGAIN), link.becomes(false))
   })
 
   const begin = Effect.gen(function* () {
@@ -215,7 +225,8 @@ export const make = Effect.fnUntraced(function* ({
         return isLost(error) ? Effect.void : Effect.fail(error)
       })
     if (there === undefined) yield* say("full", why)
-    yield* Effect.forkIn(keepLinked, scope)
+    yield* Effect.forkIn(Effect.forever(keepLinked), scope)
+    yield* Effect.forkIn(Effect.forever(forwarding), scope)
   })
 
   return {
@@ -227,9 +238,9 @@ export const make = Effect.fnUntraced(function* ({
     askWhileThere,
     found: Effect.suspend(() => Deferred.await(found)),
     forward,
-    changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription),
-    othersChanged: Effect.map(PubSub.subscribe(othersChanged), Stream.fromSubscription),
-    follow,
+    changes: changes.changes,
+    othersChanged: others.changes,
+    follow: (ledger) => changes.follow(ledger.changes),
     begin
   }
 })

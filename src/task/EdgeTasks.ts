@@ -17,6 +17,8 @@ export interface EdgeTasks {
   /** As it was when it left, if it is on its way. */
   readonly leaving: (id: string) => TaskRecord | undefined
   readonly left: (record: TaskRecord) => void
+  /** The fleet cannot have it: it was on its way, and is this node's again. */
+  readonly cameBack: (id: string) => Effect.Effect<void, LedgerUnusable>
   /** The fleet has it, or wants none of it. */
   readonly gave: (id: string) => Effect.Effect<void, LedgerUnusable>
   /** Completes when the fleet has it. */
@@ -44,6 +46,7 @@ export const make = Effect.fnUntraced(function* (local: TaskLedger["Service"], o
     },
     leaving: (id) => away.get(id),
     left: (record) => void away.set(record.id, record),
+    cameBack: (id) => Effect.map(outbox.stays(id), () => void away.delete(id)),
     gave: (id) =>
       Effect.map(outbox.gave(id), () => {
         own.delete(id)

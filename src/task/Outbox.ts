@@ -66,8 +66,8 @@ type Answer<A> = Effect.Effect<A, LedgerUnusable>
 export interface Outbox {
   /** An attempt has one end: the same once more changes nothing. */
   readonly keep: (letter: Letter) => Answer<void>
-  /** The first of them. */
-  readonly reports: (limit: number) => Answer<ReadonlyArray<Kept>>
+  /** The first of them; `after` is the last that was read before. */
+  readonly reports: (limit: number, after?: number) => Answer<ReadonlyArray<Kept>>
   readonly holds: (task: string) => boolean
   readonly delivered: (letter: Kept) => Answer<void>
   /** This task, as it stands here, is on its way to the fleet: whether it is there is to be found out. */
@@ -152,9 +152,9 @@ const make = (db: Database.Database, bounds: OutboxOptions): Outbox => {
           held.add(task)
         }
       ),
-    reports: (limit) =>
+    reports: (limit, after = 0) =>
       ask(() =>
-        db.all("SELECT * FROM reports ORDER BY seq LIMIT ?", limit).map((row) => ({
+        db.all("SELECT * FROM reports WHERE seq > ? ORDER BY seq LIMIT ?", after, limit).map((row) => ({
           seq: Number(row["seq"]),
           task: String(row["task"]),
           attempt: Number(row["attempt"]),

@@ -4,8 +4,8 @@
  * and nobody hears of it.
  */
 import { Deferred, Effect } from "effect"
-import type { SharedLedger } from "../../src/task/EdgeDelivery.ts"
 import type { Link } from "../../src/task/EdgeReach.ts"
+import type { SharedLedger } from "../../src/task/EdgeReports.ts"
 import type { LedgerStore } from "../../src/task/LedgerStore.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import type { TaskLedger } from "../../src/task/TaskLedger.ts"
