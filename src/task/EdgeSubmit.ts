@@ -7,6 +7,7 @@
  */
 import { Effect } from "effect"
 import { isFinal } from "../domain/Task.ts"
+import { hasLeft } from "./Adopting.ts"
 import { edgesOf } from "./After.ts"
 import { sameContent } from "./Content.ts"
 import type { EdgeReach } from "./EdgeReach.ts"
@@ -44,10 +45,22 @@ export const make = ({ accepts, bound, get, local, outbox, reach, tasks }: EdgeS
     return record
   })
 
+  const hasGone = ({ id }: TaskSpec) =>
+    id === undefined || tasks.has(id)
+      ? Effect.succeed(false)
+      : Effect.orElseSucceed(Effect.map(local.get(id), hasLeft), () => false)
+
   const here = Effect.fnUntraced(function* (specs: ReadonlyArray<TaskSpec>, options?: SubmitOptions) {
     const added = specs.filter(({ id }) => id === undefined || !tasks.has(id)).length
     if (added > 0 && tasks.count() + added > bound) return yield* new LedgerFull({ limit: bound })
-    const records = yield* local.submitAll(specs, options)
+    // What has left for another fleet is nothing to this one.
+    const gone = new Set(yield* Effect.filter(specs, hasGone))
+    const records = yield* apart(
+      specs,
+      gone,
+      (some) => local.submitAll(some, { ...options, again: true }),
+      (rest) => local.submitAll(rest, options)
+    )
     tasks.accepted(records.map(({ id }) => id))
     return records
   }, Effect.uninterruptible)

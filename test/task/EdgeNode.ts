@@ -17,7 +17,7 @@ import { tempDir } from "../utils/Binary.ts"
 import { CutLink } from "./CutLink.ts"
 import { around } from "./Homes.ts"
 
-const memory = (
+export const memory = (
   store = new MemoryStore()
 ): Effect.Effect<TaskLedger["Service"], never, EventBus | SecureRandom | Scope.Scope> => Ledger.make(() => store, KEPT)
 
@@ -33,7 +33,7 @@ export const make = Effect.fnUntraced(function* ({ tasks = 100, up, whenCutOff =
   const fleet = yield* memory(store)
   const local = yield* memory()
   const dir = yield* Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]()))
-  const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { events: 10 })
+  const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { fleet: "one", events: 10 })
   const opening = { link, local, outbox, open: Effect.succeed(link.fleet(fleet, store)), whenCutOff, tasks }
   const edge = yield* EdgeLedger.make(opening)
   /** As the next life finds it. */
