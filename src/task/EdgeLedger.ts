@@ -59,7 +59,6 @@ export const make = Effect.fnUntraced(function* ({
   whenCutOff
 }: EdgeOptions): Effect.fn.Return<Edge, LedgerUnusable, EventBus | Scope.Scope> {
   const bus = yield* EventBus
-  const scope = yield* Effect.scope
   const accepts = whenCutOff === "storeAndForward"
   const tasks = yield* EdgeTasks.make(local, outbox)
   const delivery = yield* EdgeDelivery.make(local, outbox, tasks, node)
@@ -84,10 +83,7 @@ export const make = Effect.fnUntraced(function* ({
         bus.publish({ type: "outbox.kept", task: letter.task, attempt: letter.attempt, agent: letter.agent })
       ),
       // It may have come back in this moment.
-      Effect.andThen(
-        Effect.suspend(() => (reach.there() === undefined ? Effect.void : Effect.forkIn(reach.forward, scope)))
-      ),
-      Effect.asVoid
+      Effect.andThen(reach.forward)
     )
 
   const settle = (letter: Letter) =>

@@ -13,6 +13,7 @@
 import { Deferred, Effect, Fiber, Queue, Scope, Semaphore, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import * as EdgeChanges from "./EdgeChanges.ts"
 import type { EdgeDelivery } from "./EdgeDelivery.ts"
 import type { SharedLedger } from "./EdgeReports.ts"
@@ -91,7 +92,12 @@ export const make = Effect.fnUntraced(function* ({
   waiting
 }: ReachOptions): Effect.fn.Return<EdgeReach, never, EventBus | Scope.Scope> {
   const bus = yield* EventBus
-  const scope = yield* Effect.scope
+  const farewell = yield* Farewell
+  // What is opened is closed when nobody works with it any more.
+  const opened = yield* Scope.fork(yield* Effect.scope)
+  const scope = yield* Scope.make()
+  // A write that is under way is not broken off, and may wait for a server for a while.
+  yield* Effect.addFinalizer((exit) => farewell.say(Scope.close(scope, exit)))
   const delivering = yield* Semaphore.make(1)
   const changes = yield* EdgeChanges.make
   const others = yield* EdgeChanges.make
@@ -170,7 +176,7 @@ export const make = Effect.fnUntraced(function* ({
   /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
   const mend = (quiet: boolean) =>
     Effect.gen(function* () {
-      fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, scope), ({ ledger }) =>
+      fleet ??= yield* Effect.tap(Effect.provideService(open, Scope.Scope, opened), ({ ledger }) =>
         Effect.andThen(changes.follow(ledger.changes), others.follow(ledger.here?.others?.changes ?? never))
       )
       yield* fleet.reach
