@@ -5,12 +5,12 @@
  * what is too large for it ends its task with less (EdgeLesser.ts).
  */
 import { Effect } from "effect"
-import { type Fault, report } from "../domain/Fault.ts"
+import { type FaultReport, report } from "../domain/Fault.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
 import { endedSo } from "./Adopting.ts"
-import { lesser } from "./EdgeLesser.ts"
+import { endedLess, lesser } from "./EdgeLesser.ts"
 import type { EdgeWaiting } from "./EdgeWaiting.ts"
 import type { Letter, Outbox } from "./Outbox.ts"
 import { type AttemptSuperseded, LedgerUnusable, type TaskUnknown } from "./TaskError.ts"
@@ -56,8 +56,8 @@ export const published = (fleet: SharedLedger, id: string) =>
 export const make = Effect.fnUntraced(function* (outbox: Outbox, waiting: EdgeWaiting) {
   const bus = yield* EventBus
 
-  const refused = ({ attempt, task }: Letter, fault: Fault) =>
-    bus.publish({ type: "outbox.refused", task, attempt, fault: report(fault) })
+  const refused = ({ attempt, task }: Letter, fault: FaultReport) =>
+    bus.publish({ type: "outbox.refused", task, attempt, fault })
 
   /** Has it arrived before? Or can it be made good? */
   const again = Effect.fnUntraced(function* (
@@ -74,6 +74,9 @@ export const make = Effect.fnUntraced(function* (outbox: Outbox, waiting: EdgeWa
       return yield* refusal
     }
     if (record.attempt >= attempt && endedSo(record, report)) return
+    // It was too large, and less of it has arrived before.
+    const lost = record.attempt >= attempt ? endedLess(record, report) : undefined
+    if (lost !== undefined) return yield* refused(letter, lost)
     if (record.state !== "queued" || record.attempt !== attempt) return yield* refusal
     const claimed = yield* ledger.claim(task, agent)
     // It is this attempt that ends the task: its result counts it.
@@ -102,7 +105,7 @@ export const make = Effect.fnUntraced(function* (outbox: Outbox, waiting: EdgeWa
       )
       if (fits) break
     }
-    yield* refused(letter, fault)
+    yield* refused(letter, report(fault))
   })
 
   const deliver = Effect.fnUntraced(function* (fleet: SharedLedger, letter: Letter & { readonly seq: number }) {
@@ -112,7 +115,7 @@ export const make = Effect.fnUntraced(function* (outbox: Outbox, waiting: EdgeWa
         (error): error is LedgerUnusable => isTooLarge(error),
         (fault) => madeLess(fleet, letter, fault)
       ),
-      Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (fault) => refused(letter, fault))
+      Effect.catchTag(["AttemptSuperseded", "TaskUnknown"], (fault) => refused(letter, report(fault)))
     )
     yield* outbox.delivered(letter)
     crashPoint("edge.deliver.after")

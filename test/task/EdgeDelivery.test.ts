@@ -56,6 +56,32 @@ describe("what was kept for the fleet", () => {
   )
 
   test(
+    "and of which less has arrived before, unheard, is refused for the same reason",
+    Effect.gen(function* () {
+      const { cut, fleet, heard, ledger, link, mend } = yield* make({ up: true })
+      for (const id of ["answer", "failure"]) {
+        yield* ledger.submit(task({ id }))
+        yield* ledger.claim(id, "agent")
+        yield* cut
+        link.largest = LARGEST
+        if (id === "answer") yield* ledger.complete(id, 1, done(id, { text: LONG }))
+        else yield* ledger.giveUp(id, 1, { ...failed(id), text: LONG })
+        yield* link.loseAnswer()
+        yield* link.mend
+        while (link.isUp()) yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* stateOf(fleet, id), "dead")
+        // The servers take more now, and say that the attempt is over.
+        link.largest = Number.POSITIVE_INFINITY
+        yield* mend
+      }
+      assert.deepStrictEqual(refusedIn(heard), [
+        "answer 1 LedgerUnusable",
+        `failure 1 ${failed("failure").fault?.kind}`
+      ])
+    })
+  )
+
+  test(
     "and finds no room waits, and holds up nothing but what comes after it of the same task",
     Effect.gen(function* () {
       const { cut, edge, fleet, heard, ledger, link, mend } = yield* make({ up: true })
