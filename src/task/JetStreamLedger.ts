@@ -22,7 +22,8 @@ import { NatsConnections } from "../transport/NatsTransport.ts"
 import type { SharedLedger } from "./EdgeReports.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
-import { JetStreamIntake } from "./JetStreamIntake.ts"
+import { PAUSE } from "./JetStreamIntake.ts"
+import * as Outsiders from "./JetStreamOutsiders.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
@@ -136,11 +137,11 @@ export const make = (
     const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
     const { outsiders } = options
     if (outsiders === undefined) return { ...shared, published: () => Effect.void }
-    const intake = yield* Effect.acquireRelease(
+    const { intake, results } = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async (signal) => {
           const connection = await Effect.runPromise(connections.bulk, { signal })
-          return JetStreamIntake.open({
+          return Outsiders.open({
             connection,
             subjects: outsiders,
             bucket: name,
@@ -152,18 +153,28 @@ export const make = (
         catch: (error) => store.unusable(error)
       }),
       // Whoever ended a task last would else tell nobody.
-      (intake) =>
+      ({ intake, results }) =>
         Effect.andThen(
-          farewell.say(Effect.tryPromise(() => intake.flush())),
-          Effect.sync(() => intake.stop())
+          farewell.say(Effect.tryPromise(() => results.flush())),
+          Effect.sync(() => {
+            intake.stop()
+            results.stop()
+          })
         )
     )
-    store.onEnd((entry, again) => intake.told(entry, again))
-    yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+    store.onEnd((entry, again) => results.told(entry, again))
+    const taking = Effect.tryPromise({
+      try: () => intake.round((spec) => ledger.submit(spec)),
+      catch: (error) => error
+    })
+    yield* again(store, taking, PAUSE)
     return {
       ...shared,
       published: (id: string) =>
-        Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
+        Effect.tryPromise({
+          try: () => results.publishedOnce(store.entry(id)),
+          catch: (error) => store.unusable(error)
+        })
     }
   })
 
