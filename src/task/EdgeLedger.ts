@@ -93,7 +93,8 @@ export const make = Effect.fnUntraced(function* ({
       if (reach.there() === undefined || outbox.holds(letter.task)) return keep(letter)
       return Effect.catchIf(
         reach.askWhileThere((ledger) => EdgeReports.tell(ledger, letter)),
-        EdgeReach.isLost,
+        // What is too large is not made smaller by whoever asks again: it is ended with less (EdgeReports.ts).
+        (error) => EdgeReach.isLost(error) || EdgeReports.isTooLarge(error),
         () => keep(letter)
       )
     })

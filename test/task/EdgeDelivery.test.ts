@@ -82,6 +82,21 @@ describe("what was kept for the fleet", () => {
   )
 
   test(
+    "because it was too large while the fleet was there ends its task too, and frees its agent",
+    Effect.gen(function* () {
+      const { edge, fleet, heard, ledger, link } = yield* make({ up: true })
+      yield* ledger.submit(task({ id: "t" }))
+      yield* ledger.claim("t", "agent")
+      link.largest = LARGEST
+      yield* ledger.complete("t", 1, done("t", { text: LONG }))
+      while (edge.waiting().reports > 0) yield* Effect.yieldNow
+      assert.strictEqual(yield* stateOf(fleet, "t"), "dead")
+      assert.deepStrictEqual(refusedIn(heard), ["t 1 LedgerUnusable"])
+      assert.strictEqual(edge.mode(), "full")
+    })
+  )
+
+  test(
     "and finds no room waits, and holds up nothing but what comes after it of the same task",
     Effect.gen(function* () {
       const { cut, edge, fleet, heard, ledger, link, mend } = yield* make({ up: true })
