@@ -17,7 +17,6 @@ import {
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { TestClock } from "effect/testing"
 import { AgentUnknown } from "../../src/agent/AgentError.ts"
-import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import { learn } from "../../src/domain/Redaction.ts"
 import type { TaskResult } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
@@ -36,18 +35,7 @@ import { Transport } from "../../src/transport/Transport.ts"
 import { PermissionDenied } from "../../src/transport/TransportError.ts"
 import { record } from "../admin/Served.ts"
 import { done } from "../utils/Results.ts"
-
-const snapshot = (id: string, more: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: false,
-  holds: undefined,
-  ...more
-})
+import { agent as snapshot } from "../utils/Snapshots.ts"
 
 const subjects = Result.getOrThrow(Subject.make())
 
