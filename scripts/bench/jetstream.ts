@@ -4,22 +4,13 @@
  * queue and by nothing but the claim, in turns, with the claims that were refused for each; and how long it takes until
  * what a dead node held is queued again. Prints JSON. `bun scripts/bench/jetstream.ts`, with nats-server on the PATH.
  */
-import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { Context, Deferred, Effect, Layer, type Scope } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Deferred, Effect, type Scope } from "effect"
 import { connect } from "nats"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
-import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
-import { EventBus } from "../../src/event/EventBus.ts"
-import { layer } from "../../src/task/JetStreamLedger.ts"
-import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
-import { NatsConnections } from "../../src/transport/NatsTransport.ts"
 import { taker } from "../../test/task/Taker.ts"
+import { done } from "../../test/utils/Results.ts"
+import { finish, type Ledger, openLedger, startServer } from "./ledgers.ts"
 import { round } from "./measure.ts"
 
 const TASKS = 1_500
@@ -33,67 +24,17 @@ const PATIENT = { grace: 60_000, ackWait: 30_000 }
 /** In which the nodes of one run alternate with those of the other. */
 const PAIRS = 3
 
-const port = await new Promise<number>((resolve) => {
-  const probe = createServer().listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-  })
-})
-const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
-const server = spawn("nats-server", ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", dir], { stdio: "ignore" })
-const url = `nats://127.0.0.1:${port}`
-const client = async () => {
-  for (;;) {
-    try {
-      return await connect({ servers: url })
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
-}
+const server = await startServer()
+const { url } = server
+const client = () => connect({ servers: url })
+const open = (node: string, bucket: string, queue = false) =>
+  openLedger(url, { node, bucket, lease: LEASE, ...(queue ? { dispatch: PATIENT } : {}) })
 
 const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type: TaskType.make("task"), prompt: "do it" })
 
-const open = (node: string, bucket: string, queue = false) =>
-  Effect.gen(function* () {
-    const control = yield* Effect.promise(client)
-    const bulk = yield* Effect.promise(client)
-    const connections = Layer.succeed(
-      NatsConnections,
-      NatsConnections.of({ control: Effect.succeed(control), bulk: Effect.succeed(bulk) })
-    )
-    const home = layer({ node, bucket, lease: LEASE, ...(queue ? { dispatch: PATIENT } : {}) }).pipe(
-      Layer.provide(connections),
-      Layer.provide(Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto))
-    )
-    const ledger = Context.get(yield* Layer.build(Layer.fresh(home)), TaskLedger)
-    return { ledger, die: Effect.promise(() => Promise.all([control.close(), bulk.close()])) }
-  })
-
 const rate = (count: number, since: number) => round((count / (performance.now() - since)) * 1000)
 
-const perform = (ledger: TaskLedger["Service"], id: string) =>
-  Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
-
-const finish = (ledger: TaskLedger["Service"], id: string) =>
-  Effect.gen(function* () {
-    const { attempt } = yield* ledger.claim(id, "agent")
-    yield* ledger.complete(id, attempt, succeeded(id))
-  })
-
-const succeeded = (task: string): TaskResult => ({
-  task,
-  status: "succeeded",
-  text: "done",
-  output: undefined,
-  fault: undefined,
-  agent: "agent",
-  session: undefined,
-  attempts: 1,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 1
-})
+const perform = (ledger: Ledger, id: string) => Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
 
 let runs = 0
 const tasks = (nodes: number): Effect.Effect<number, unknown, Scope.Scope> =>
@@ -127,7 +68,7 @@ const givenOut = (nodes: number, queue: boolean) =>
       const takers = yield* Effect.forEach(all, ({ ledger }) =>
         taker(ledger, {
           slots: SLOTS,
-          work: ({ attempt, id }) => Effect.andThen(ledger.complete(id, attempt, succeeded(id)), end)
+          work: ({ attempt, id }) => Effect.andThen(ledger.complete(id, attempt, done(id)), end)
         })
       )
       yield* Effect.forEach(
@@ -205,7 +146,6 @@ try {
   )
   console.log(JSON.stringify(report, undefined, 2))
 } finally {
-  server.kill("SIGKILL")
-  rmSync(dir, { recursive: true, force: true })
+  await server.stop()
 }
 process.exit(0)

@@ -5,7 +5,7 @@
 import { Effect, FiberSet, PubSub, type Scope, Semaphore, Stream } from "effect"
 import type { Handing } from "../../src/task/Handing.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
-import { done } from "./Homes.ts"
+import { done } from "../utils/Results.ts"
 
 export interface Taker {
   readonly begun: Array<TaskRecord>
