@@ -11,7 +11,6 @@
  * How the stream is set up is JetStreamDispatchStream.ts, what is published JetStreamAnnouncing.ts, what is asked for
  * JetStreamAsking.ts, what a message is worth JetStreamVerdict.ts, what takes away what was left JetStreamDispatchSweep.ts.
  */
-import { Effect } from "effect"
 import type { NatsConnection } from "nats"
 import { isFinal } from "../domain/Task.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
@@ -24,6 +23,7 @@ import { JetStreamDispatchSweep } from "./JetStreamDispatchSweep.ts"
 import type { Entry } from "./JetStreamEntry.ts"
 import type { Delivered } from "./JetStreamPulls.ts"
 import type { JetStreamStore } from "./JetStreamStore.ts"
+import { JetStreamUnheard } from "./JetStreamUnheard.ts"
 import { afterTrying, type Situation, type Verdict, verdictOf } from "./JetStreamVerdict.ts"
 import { begun, type TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
@@ -35,8 +35,6 @@ const MAX_HELD = 1_000
 const MAX_TYPES = 64
 /** How often what is held is said to be worked on, within the ack wait. */
 const SIGNS = 3
-/** How long a message waits for its task to be heard of, before it is asked for, in milliseconds. */
-const UNHEARD = 100
 /** How long the end of this waits for what it gives back to be on its way, in milliseconds. */
 const GOOD_BYE = 500
 
@@ -70,9 +68,7 @@ export class JetStreamDispatch implements Handing {
   private readonly fresh = new Map<string, Delivered>()
   /** Of tasks that run here. */
   private readonly running = new Map<string, Delivered>()
-  /** Of which the mirror does not know yet. */
-  private readonly unheard = new Map<string, Delivered>()
-  private unheardTimer: ReturnType<typeof setTimeout> | undefined
+  private readonly unheard: JetStreamUnheard
   private slots: Array<Slot> = []
   /** The types of which something is left to the queue in this look, and was in the last. */
   private marked = new Set<string>()
@@ -96,6 +92,10 @@ export class JetStreamDispatch implements Handing {
       linked,
       stateOf: (id) => store.get(id)?.state,
       refresh: store.shared.refresh
+    })
+    this.unheard = new JetStreamUnheard({
+      refresh: store.shared.refresh,
+      judge: (id, message) => this.judge(id, message)
     })
     this.asking = new JetStreamAsking({
       connection,
@@ -125,9 +125,9 @@ export class JetStreamDispatch implements Handing {
     this.stopped = true
     clearInterval(this.beating)
     clearTimeout(this.wake)
-    clearTimeout(this.unheardTimer)
+    this.unheard.stop()
     this.sweep.stop()
-    for (const held of [this.fresh, this.running, this.unheard]) {
+    for (const held of [this.fresh, this.running, this.unheard.messages]) {
       for (const message of held.values()) message.nak()
       held.clear()
     }
@@ -219,7 +219,7 @@ export class JetStreamDispatch implements Handing {
       message.nak()
       return
     }
-    for (const held of [this.fresh, this.running, this.unheard]) {
+    for (const held of [this.fresh, this.running, this.unheard.messages]) {
       const known = held.get(id)
       if (known === undefined) continue
       // The same once more, or another one of the same task: one is enough.
@@ -228,10 +228,7 @@ export class JetStreamDispatch implements Handing {
       return
     }
     if (this.store.get(id) !== undefined) this.judge(id, message)
-    else {
-      this.unheard.set(id, message)
-      this.unheardTimer ??= setTimeout(() => void this.askFor(), UNHEARD)
-    }
+    else this.unheard.wait(id, message)
   }
 
   private situation(id: string): Situation {
@@ -260,22 +257,9 @@ export class JetStreamDispatch implements Handing {
     }
     this.fresh.set(id, message)
     this.told = false
-    this.holdOff.handed({ id, spec: entry.record.spec, queuedAt: entry.queuedAt })
+    // What was begun comes again when it is due, whatever came after it.
+    if (begun(entry.record) === 0) this.holdOff.handed({ id, spec: entry.record.spec, queuedAt: entry.queuedAt })
     this.options.changed()
-  }
-
-  /** What the mirror has not heard of: it is behind, or the task has been forgotten. */
-  private async askFor(): Promise<void> {
-    const ids = [...this.unheard.keys()]
-    await Effect.runPromise(this.store.shared.refresh)
-    this.unheardTimer = undefined
-    if (this.stopped) return
-    for (const id of ids) {
-      const message = this.unheard.get(id)
-      this.unheard.delete(id)
-      if (message !== undefined) this.judge(id, message)
-    }
-    if (this.unheard.size > 0) this.unheardTimer = setTimeout(() => void this.askFor(), UNHEARD)
   }
 
   private wrote(entry: Entry, before: Pick<Entry, "record"> | undefined): void {
@@ -290,13 +274,10 @@ export class JetStreamDispatch implements Handing {
   /** A task has become something else, by whomever. */
   private moved({ id, spec, state }: TaskRecord): void {
     if (this.stopped) return
-    const unheard = this.unheard.get(id)
+    this.unheard.heard(id)
     const fresh = this.fresh.get(id)
     const running = this.running.get(id)
-    if (unheard !== undefined) {
-      this.unheard.delete(id)
-      this.judge(id, unheard)
-    } else if (fresh !== undefined && state !== "queued") {
+    if (fresh !== undefined && state !== "queued") {
       this.fresh.delete(id)
       // The next is asked for when it is said who is idle then.
       if (state === "running" && this.store.isHere(id)) occupy(this.slots, spec.type)
