@@ -9,6 +9,7 @@ import { Farewell } from "./Farewell.ts"
 import { NatsArrived } from "./NatsMessage.ts"
 import * as NatsOrder from "./NatsOrder.ts"
 import * as NatsOutbox from "./NatsOutbox.ts"
+import * as NatsParser from "./NatsParser.ts"
 import { refusal } from "./NatsRefusal.ts"
 import * as NatsSecurity from "./NatsSecurity.ts"
 import { NatsConnectionImpl, useSockets, type WithSocketEvents } from "./NatsSocket.ts"
@@ -138,6 +139,7 @@ export const make = Effect.fnUntraced(function* (
     refused = undefined
     whenRefused = Deferred.makeUnsafe()
     events.status({ type: "up", lane, server: server(), version: nc.info?.version ?? "unknown" })
+    NatsParser.hasten(nc.protocol.parser)
     outbox.opened(nc)
     order?.fromTheFirst(nc)
     up.openUnsafe()
@@ -176,8 +178,6 @@ export const make = Effect.fnUntraced(function* (
       case "reconnecting":
         tries++
         return
-      case "update":
-        return outbox.told(nc)
       case "reconnect":
         return whenUp(nc)
       case "staleConnection":
