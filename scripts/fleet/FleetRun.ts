@@ -217,8 +217,9 @@ export const fleetRun = async (options: FleetRunOptions): Promise<FleetReport> =
   async function isThere(client: NatsConnection, id: string) {
     try {
       const manager = await client.jetstreamManager({ checkAPI: false, timeout: 2_000 })
-      await manager.streams.getMessage(`KV_${BUCKET}`, { last_by_subj: `$KV.${BUCKET}.task.${id}` })
-      return true
+      const kept = await manager.streams.getMessage(`KV_${BUCKET}`, { last_by_subj: `$KV.${BUCKET}.task.${id}` })
+      // While a move of several tasks is under way it is not true yet.
+      return kept.json<{ readonly now?: unknown }>().now !== undefined
     } catch {
       return false
     }
