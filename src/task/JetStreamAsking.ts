@@ -10,6 +10,9 @@ import type { JetStreamMirror } from "./JetStreamMirror.ts"
 import { type Delivered, JetStreamPulls } from "./JetStreamPulls.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 
+/** Lanes that are remembered to have a consumer; of more, the oldest are looked at anew. */
+const MAX_LANES = 1_000
+
 export interface AskingOptions {
   readonly connection: NatsConnection
   readonly bucket: string
@@ -105,6 +108,8 @@ export class JetStreamAsking {
     const known = this.lanes.get(durable)
     if (known !== undefined) return known.ready
     const made: Known = { lane, ready: false, again: false }
+    const [oldest] = this.lanes.keys()
+    if (this.lanes.size >= MAX_LANES && oldest !== undefined) this.lanes.delete(oldest)
     this.lanes.set(durable, made)
     this.make(durable, made)
     return false
