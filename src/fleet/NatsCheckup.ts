@@ -5,7 +5,7 @@
  */
 import { Context, Duration, Effect, Layer, References } from "effect"
 import { type JetStreamManager, type NatsConnection, NatsError } from "nats"
-import { explain } from "../state/JetStreamBucket.ts"
+import { explain } from "../state/JetStreamMeaning.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import * as NatsTransport from "../transport/NatsTransport.ts"
 import { Transport } from "../transport/Transport.ts"

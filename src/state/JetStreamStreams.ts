@@ -45,7 +45,7 @@ export const bucket = (options: {
 /** How long it is known what was to stand over which value; a writer that wakes later is refused by what stands there. */
 const FENCED = 2 * 60_000
 
-/** What is to stand over which value: see JetStreamBucket.ts. They go by themselves. */
+/** What is to stand over which value: see JetStreamFences.ts. They go by themselves. */
 export const fences = ({ name, replicas }: { readonly name: string; readonly replicas: number }): Wanted => ({
   name: `${name}-fences`,
   subjects: [`fence.${name}.>`],
