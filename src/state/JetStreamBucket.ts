@@ -10,7 +10,7 @@
 import { type JetStreamManager, type NatsConnection, nuid } from "nats"
 import type { BucketUnusable } from "./BucketError.ts"
 import { JetStreamFences } from "./JetStreamFences.ts"
-import { explain } from "./JetStreamMeaning.ts"
+import { explain, mayPass } from "./JetStreamMeaning.ts"
 import { beforeAgain, JetStreamMessages, type Place, type Put, REQUEST, type Value } from "./JetStreamMessages.ts"
 import * as Streams from "./JetStreamStreams.ts"
 import { type Heard, JetStreamWatch } from "./JetStreamWatch.ts"
@@ -73,7 +73,7 @@ export class JetStreamBucket {
       } catch (error) {
         const unusable = explain(bucket.where, error)
         options.troubled?.(unusable)
-        if (unusable.problem !== "unreachable" || bucket.messages.givenUp(until)) throw unusable
+        if (!mayPass(unusable) || bucket.messages.givenUp(until)) throw unusable
         await beforeAgain()
       }
     }

@@ -6,7 +6,7 @@
  * that it was kept may rely on it. What no server answers is tried again; what no waiting cures is thrown at once.
  */
 import { headers, type JetStreamManager, type MsgHdrs, type NatsConnection } from "nats"
-import { explain, isMissing, isWrongLast } from "./JetStreamMeaning.ts"
+import { explain, isMissing, isWrongLast, mayPass } from "./JetStreamMeaning.ts"
 
 /** How long one request may take, in milliseconds. */
 export const REQUEST = 2_000
@@ -120,7 +120,7 @@ export class JetStreamMessages {
             return there.id === id || isMine(there) ? there.revision : undefined
           }
           const unusable = explain(this.where, error)
-          if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
+          if (!mayPass(unusable) || this.givenUp(until)) throw unusable
           if (!lost) this.unanswered++
           lost = true
           await beforeAgain()
@@ -160,7 +160,7 @@ export class JetStreamMessages {
         return await ask()
       } catch (error) {
         const unusable = explain(this.where, error)
-        if (unusable.problem !== "unreachable" || this.givenUp(until)) throw unusable
+        if (!mayPass(unusable) || this.givenUp(until)) throw unusable
         await beforeAgain()
       }
     }

@@ -19,6 +19,7 @@ import { isFinal } from "../domain/Task.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
+import { isAway } from "../state/HomeProblem.ts"
 import { hasLeft } from "./Adopting.ts"
 import { edgesOf } from "./After.ts"
 import { sameContent } from "./Content.ts"
@@ -78,7 +79,7 @@ export interface Edge {
   readonly waiting: () => { readonly reports: number; readonly tasks: number }
 }
 
-const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && error.problem === "unreachable"
+const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && isAway(error.problem)
 
 export const make = Effect.fnUntraced(function* ({
   link,

@@ -16,6 +16,7 @@ import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
 import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
 import type { SharedLedger } from "./EdgeDelivery.ts"
@@ -90,8 +91,8 @@ export const make = (
     const opening = Effect.tryPromise({
       try: async (signal) => {
         const [control, bulk] = await Promise.all([
-          Effect.runPromise(connections.control, { signal }),
-          Effect.runPromise(connections.bulk, { signal })
+          connected(connections.control, name, signal),
+          connected(connections.bulk, name, signal)
         ])
         const { maxBytes = -1, patience, replicas = 1 } = options
         bucket = await JetStreamBucket.open({
@@ -140,7 +141,7 @@ export const make = (
     const intake = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async (signal) => {
-          const connection = await Effect.runPromise(connections.bulk, { signal })
+          const connection = await connected(connections.bulk, name, signal)
           return JetStreamIntake.open({
             connection,
             subjects: outsiders,
@@ -166,6 +167,12 @@ export const make = (
       published: (id: string) =>
         Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
     }
+  })
+
+/** Why there is no connection says nothing about the bucket. */
+const connected = (connection: NatsConnections["Service"]["control"], bucket: string, signal: AbortSignal) =>
+  Effect.runPromise(connection, { signal }).catch((error: unknown) => {
+    throw unconnected(`in the bucket ${bucket}`, error)
   })
 
 /** Characters that a warning has of the keys that were passed over. */

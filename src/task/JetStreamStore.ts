@@ -5,7 +5,9 @@
  */
 import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
+import { isAway } from "../state/HomeProblem.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
+import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import * as Audit from "./JetStreamAudit.ts"
@@ -261,7 +263,7 @@ export class JetStreamStore implements LedgerStore {
       try {
         await this.commit.unlock(key, tx)
       } catch (error) {
-        if (explain(this.bucket.where, error).problem === "unreachable") throw error
+        if (isAway(explain(this.bucket.where, error).problem)) throw error
         failed ??= { error }
       }
     }
@@ -311,7 +313,9 @@ export class JetStreamStore implements LedgerStore {
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
       if (!this.linked())
-        return Effect.fail(explain(this.bucket.where, new Error("there is no connection to a server")))
+        return Effect.fail(
+          explain(this.bucket.where, unconnected(this.bucket.where, "there is no connection to a server"))
+        )
       return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
     })
   }
