@@ -178,13 +178,18 @@ const connected = (connection: NatsConnections["Service"]["control"], bucket: st
 /** Characters that a warning has of the keys that were passed over. */
 const MAX_TOLD = 500
 
-/** That somebody else writes there a person must hear. */
+/** That somebody else writes there, or that a task is not all there, a person must hear. */
 const tellOf = (store: JetStreamStore, bucket: string) =>
   Effect.suspend(() => {
-    const keys = store.passedOver()
-    if (keys.length === 0) return Effect.void
-    const named = keys.join(", ").slice(0, MAX_TOLD)
-    return inModule("task")(
-      Effect.logWarning(`passed over in the bucket ${bucket}, as no node has written it: ${named}`)
+    const warn = (what: string, keys: ReadonlyArray<string>) =>
+      keys.length === 0
+        ? Effect.void
+        : inModule("task")(Effect.logWarning(`${what}: ${keys.join(", ").slice(0, MAX_TOLD)}`))
+    return Effect.andThen(
+      warn(`passed over in the bucket ${bucket}, as no node has written it`, store.passedOver()),
+      warn(
+        `there in the bucket ${bucket}, but without a part of what was written beside it, so that this node cannot use it`,
+        store.incomplete()
+      )
     )
   })

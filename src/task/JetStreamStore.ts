@@ -11,12 +11,14 @@ import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import * as Audit from "./JetStreamAudit.ts"
+import type { Early } from "./JetStreamBeside.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
 import { JetStreamName } from "./JetStreamName.ts"
 import { JetStreamPeers } from "./JetStreamPeers.ts"
+import { JetStreamPieces } from "./JetStreamPieces.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
@@ -25,6 +27,8 @@ import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 
 /** How often others may have been faster before a transaction is given up. */
 const TRIES = 100
+/** For how long it is tried in all, in milliseconds. */
+const LONGEST = 60_000
 /** From so many on it waits a while, by chance, at most so long, in milliseconds. */
 const PATIENT = 3
 const PAUSE = 50
@@ -76,6 +80,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
+  private readonly pieces: JetStreamPieces
   private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
@@ -85,6 +90,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly mine = new Map<string, number>()
   /** Own signs of life since it was found, by attempt that nobody here knows. */
   private readonly orphans = new Map<string, number>()
+  private toldIncomplete: ReadonlySet<string> = new Set()
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
@@ -99,6 +105,7 @@ export class JetStreamStore implements LedgerStore {
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.pieces = new JetStreamPieces(bucket, this.mirror, this.commit)
     this.name = new JetStreamName({ bucket, node, session: this.session, home, peers, waits })
     this.shared = {
       node,
@@ -174,6 +181,7 @@ export class JetStreamStore implements LedgerStore {
     this.seen = Math.max(this.seen, revision)
     if (key.startsWith("beside.")) {
       if (bytes !== undefined) this.mirror.piece(key, bytes)
+      else this.mirror.beside.erased(key)
     } else if (key.startsWith("node.")) {
       if (key === this.name.key) this.name.hear(revision, bytes)
       this.peers.hear(key.slice("node.".length), bytes)
@@ -277,13 +285,40 @@ export class JetStreamStore implements LedgerStore {
         throw error
       }
     }
-    if (this.bucket.replicated && ++this.tidied % Audit.EVERY === 0) await Audit.audit(this.bucket, this.mirror)
+    if (++this.tidied % Audit.EVERY === 0) {
+      if (this.bucket.replicated) await Audit.audit(this.bucket, this.mirror)
+      await this.pieces.audit()
+    }
     if (failed !== undefined) throw failed.error
   }
 
   /** Keys of what was passed over since this was asked last, because no node has written it so. */
   passedOver(): ReadonlyArray<string> {
     return this.mirror.passedOver()
+  }
+
+  /** Keys of tasks that are there, but lack pieces, and were not told before. */
+  incomplete(): ReadonlyArray<string> {
+    const now = [...this.mirror.beside.allEarly()].flatMap(([key]) => (this.lacking(key) === undefined ? [] : [key]))
+    const news = now.filter((key) => !this.toldIncomplete.has(key))
+    this.toldIncomplete = new Set(now)
+    return news
+  }
+
+  /** What pieces a value lacks, where those that were written before it are known. */
+  private lacking(key: string): Early | undefined {
+    const early = this.mirror.early(key)
+    return early !== undefined && early.revision <= this.seen ? early : undefined
+  }
+
+  /** Fails where it is there, but not all of it. */
+  private assertWhole(key: string): void {
+    const early = this.lacking(key)
+    if (early === undefined) return
+    const [first, ...others] = early.lacks
+    const more = others.length === 0 ? "" : ` and ${others.length} more`
+    const detail = `${key} is there, but what it refers to is not: ${first}${more}`
+    throw new LedgerUnusable({ where: this.bucket.where, problem: "incomplete", detail })
   }
 
   /** What this node holds is free at once. */
@@ -329,7 +364,8 @@ export class JetStreamStore implements LedgerStore {
       attempt = this.attemptOnce(work)
     }
     const tried = new Set<string>()
-    for (let tries = 0; tries < TRIES; tries++) {
+    const until = performance.now() + LONGEST
+    for (let tries = 0; tries < TRIES && performance.now() < until; tries++) {
       const { answer, draft } = attempt
       if (draft.isEmpty) return answer
       const written = draft.written()
@@ -354,6 +390,7 @@ export class JetStreamStore implements LedgerStore {
     // A server that has just come to lead may not know yet what it refuses by.
     const behind = () => written.every(({ expected, key }) => this.mirror.at(key).revision === expected)
     for (let looks = 0; looks < LOOKS && behind(); looks++) {
+      for (const { key } of written) this.assertWhole(key)
       await pause(PAUSE)
       await this.commit.catchUp(written.map(({ key }) => key))
     }
@@ -375,10 +412,12 @@ export class JetStreamStore implements LedgerStore {
   }
 
   get(id: string): TaskRecord | undefined {
-    return (this.draft ?? this.mirror).get(id)
+    const record = (this.draft ?? this.mirror).get(id)
+    if (record === undefined) this.assertWhole(taskKey(id))
+    return record
   }
   has(id: string): boolean {
-    return this.get(id) !== undefined
+    return (this.draft ?? this.mirror).get(id) !== undefined || this.lacking(taskKey(id)) !== undefined
   }
   insert(record: TaskRecord, now: number): void {
     this.writing.insert(record, now)
