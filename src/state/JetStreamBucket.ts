@@ -5,6 +5,9 @@
  * on it; where the answer was lost it is asked for until it is known, or the patience is over. Reads that decide
  * something come from the stream's leader. The watch misses no last value of a key, whatever server dies.
  *
+ * A stream that was deleted and made anew is another one, whose revisions begin anew: `isNew` says so once, and whoever knows
+ * anything by revisions of the old one must let go of it. Nothing here makes a stream again after it was opened.
+ *
  * With replicas, what is to stand over a value is decided by a fence first (JetStreamFences.ts says why).
  */
 import { type JetStreamManager, type NatsConnection, nuid } from "nats"
@@ -41,6 +44,8 @@ export class JetStreamBucket {
   private readonly messages: JetStreamMessages
   /** Only replicas need them. */
   private readonly fences: JetStreamFences | undefined
+  /** When the stream was made, by its servers. */
+  private created = ""
 
   private constructor(options: BucketOptions, jsm: JetStreamManager) {
     this.options = options
@@ -67,7 +72,7 @@ export class JetStreamBucket {
     const until = bucket.messages.until()
     for (;;) {
       try {
-        await Streams.ensure(jsm, bucket.where, Streams.bucket(options))
+        bucket.created = (await Streams.ensure(jsm, bucket.where, Streams.bucket(options))).created
         if (options.replicas > 1) await Streams.ensure(jsm, bucket.where, Streams.fences(options))
         break
       } catch (error) {
@@ -83,8 +88,20 @@ export class JetStreamBucket {
   /** One that is there, as it is. Nothing is made. */
   static async find(options: Omit<BucketOptions, "replicas" | "maxBytes">): Promise<JetStreamBucket> {
     const jsm = await options.control.jetstreamManager({ checkAPI: false, timeout: REQUEST })
-    const { config } = await Streams.whenMade(whereOf(options.name), () => jsm.streams.info(`KV_${options.name}`))
-    return new JetStreamBucket({ ...options, replicas: config.num_replicas, maxBytes: config.max_bytes }, jsm)
+    const there = await Streams.whenMade(whereOf(options.name), () => jsm.streams.info(`KV_${options.name}`))
+    const { max_bytes: maxBytes, num_replicas: replicas } = there.config
+    const bucket = new JetStreamBucket({ ...options, replicas, maxBytes }, jsm)
+    bucket.created = there.created
+    return bucket
+  }
+
+  /** Whether it was deleted and made anew since it was opened, or since this was asked last. Fails while it is not there. */
+  async isNew(): Promise<boolean> {
+    const { created } = await Streams.whenMade(this.where, () => this.jsm.streams.info(this.stream))
+    if (created === this.created) return false
+    this.created = created
+    this.fences?.forget()
+    return true
   }
 
   /** Kept by several servers. */

@@ -82,6 +82,11 @@ export class JetStreamFences {
     }
   }
 
+  /** The stream is another one: what was known is of no use there. */
+  forget(): void {
+    this.known.clear()
+  }
+
   /** The id of the value that stands at this revision; undefined where another one has come after it. */
   private async standing(key: string, revision: number): Promise<string | undefined> {
     const known = this.known.get(key)

@@ -119,11 +119,13 @@ export const whenMade = async (where: string, ask: () => Promise<StreamInfo>): P
 
 const isBeingMade = ({ created }: StreamInfo) => new Date(created).getTime() < 0
 
-export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wanted): Promise<void> => {
+/** Answers with what is there. */
+export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wanted): Promise<StreamInfo> => {
   const there = await whenMade(where, () => infoOf(jsm, wanted))
   const differing = differences(wanted, there.config as Partial<Record<keyof Wanted, unknown>>)
   if (differing.length > 0)
     throw new BucketUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
+  return there
 }
 
 /** It is made where it is not there. */

@@ -33,6 +33,8 @@ export class JetStreamWatch {
   private stopped = false
   private last = 0
   private whole = false
+  /** How often it has begun from the beginning. */
+  private life = 0
   private subscription: JetStreamSubscription | undefined
 
   private constructor(options: WatchOptions) {
@@ -50,6 +52,14 @@ export class JetStreamWatch {
     this.subscription?.unsubscribe()
   }
 
+  /** Begins anew with all that is there: the stream is another one. */
+  fromTheBeginning(): void {
+    this.life++
+    this.last = 0
+    this.whole = false
+    this.again()
+  }
+
   stop(): void {
     this.stopped = true
     this.again()
@@ -64,6 +74,7 @@ export class JetStreamWatch {
 
   private async tell(): Promise<void> {
     const { connection, count, heard, prefix, stream } = this.options
+    const { life } = this
     if (!this.whole && (await count()) === 0) this.settle()
     const options: ConsumerOptsBuilder = consumerOpts().orderedConsumer().bindStream(stream).idleHeartbeat(IDLE)
     if (this.whole) options.startSequence(this.last + 1)
@@ -72,6 +83,8 @@ export class JetStreamWatch {
     this.subscription = subscription
     if (this.stopped) return subscription.unsubscribe()
     for await (const message of subscription) {
+      // What was on its way is of the stream before.
+      if (this.life !== life) break
       const { headers: with_, info, seq, subject } = message
       this.last = Math.max(this.last, seq)
       const erased = (with_?.get(OPERATION) ?? "") !== ""

@@ -4,7 +4,7 @@
  * lacks it reads. A task that was forgotten elsewhere a moment ago may come back by that: it has ended, and is forgotten again.
  */
 import { isFinal } from "../domain/Task.ts"
-import type { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import type { JetStreamBucket, Value } from "../state/JetStreamBucket.ts"
 import { encode, taskKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
 import { heldOf } from "./JetStreamShape.ts"
@@ -17,6 +17,11 @@ const AT_ONCE = 1_000
 /** All tasks. */
 const TASKS = "task.>"
 
+const sameAs =
+  (bytes: Uint8Array) =>
+  ({ bytes: found }: Value): boolean =>
+    found !== undefined && Buffer.compare(found, bytes) === 0
+
 export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): Promise<void> => {
   const known = [...mirror.entries()].map(({ record }) => taskKey(record.id))
   // What has come to be known before the leader was asked is there by now.
@@ -26,10 +31,17 @@ export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): P
     const { held } = mirror.at(key)
     if (held === undefined || held.lock !== undefined || (await bucket.read(key)).revision !== 0) continue
     const bytes = encode(held)
-    const isMine = ({ bytes: found }: { readonly bytes: Uint8Array | undefined }) =>
-      found !== undefined && Buffer.compare(found, bytes) === 0
-    const revision = await bucket.put(key, bytes, 0, isMine)
+    const revision = await bucket.put(key, bytes, 0, sameAs(bytes))
     if (revision !== undefined) mirror.hear(key, revision, bytes)
+  }
+  // What is known here to have come after it goes over it.
+  for (const key of [...mirror.further].slice(0, AT_ONCE)) {
+    mirror.further.delete(key)
+    const { held, lock, revision } = mirror.at(key)
+    if (held === undefined || lock !== undefined || revision === 0) continue
+    const bytes = encode(held)
+    const written = await bucket.put(key, bytes, revision, sameAs(bytes))
+    if (written !== undefined) mirror.hear(key, written, bytes)
   }
   // A server that was killed may number its copies otherwise, or not tell the watch of one: of what has not ended, the
   // leader's value counts.

@@ -106,6 +106,13 @@ export class JetStreamBeside {
     }
   }
 
+  /** The bucket is another one. What is in use is known whole. */
+  clear(): void {
+    this.parts.clear()
+    this.values.clear()
+    this.gone.clear()
+  }
+
   /** Pieces that the bucket does not have any more wait for nothing. */
   keep(there: ReadonlySet<string>): void {
     for (const piece of this.parts.keys()) if (!there.has(piece)) this.parts.delete(piece)

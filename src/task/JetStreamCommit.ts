@@ -156,7 +156,8 @@ export class JetStreamCommit {
     await each([...keys], async (key) => {
       const known = this.mirror.at(key).revision
       const { bytes, revision } = await this.bucket.read(key)
-      if (revision === 0) this.mirror.gone(key, known)
+      // With replicas a fence decides what is written over a value that was lost.
+      if (revision === 0) this.mirror.gone(key, known, !this.bucket.replicated)
       else this.mirror.hear(key, revision, bytes)
     })
   }

@@ -22,6 +22,7 @@ import { NatsConnections } from "../transport/NatsTransport.ts"
 import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
+import * as JetStreamGone from "./JetStreamGone.ts"
 import { JetStreamIntake } from "./JetStreamIntake.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
@@ -87,7 +88,6 @@ export const make = (
     const { failure = peersAfter(lease) } = options
     const name = options.bucket ?? BUCKET
     const connections = yield* NatsConnections
-    let bucket: JetStreamBucket | undefined
     const opening = Effect.tryPromise({
       try: async (signal) => {
         const [control, bulk] = await Promise.all([
@@ -95,7 +95,7 @@ export const make = (
           connected(connections.bulk, name, signal)
         ])
         const { maxBytes = -1, patience, replicas = 1 } = options
-        bucket = await JetStreamBucket.open({
+        const bucket = await JetStreamBucket.open({
           control,
           bulk,
           name,
@@ -127,15 +127,19 @@ export const make = (
       { interruptible: true }
     )
     const others = yield* watching(store)
+    const gone = yield* JetStreamGone.make(store, name)
     const tidying = Effect.andThen(
       tellOf(store, name),
-      Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+      gone.seen(Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error }))
     )
     yield* again(store, Effect.as(tidying, failure.every), failure.every)
     const made = yield* Ledger.make(() => store, kept, bounds)
     const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
-    const reach = Effect.tryPromise({ try: async () => bucket?.last(), catch: (error) => store.unusable(error) })
-    const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
+    const reach = Effect.mapError(
+      gone.seen(Effect.tryPromise({ try: () => store.moveIn(), catch: (error) => error })),
+      (error) => store.unusable(error)
+    )
+    const shared = { ledger, knows: (id: string) => store.has(id), reach, away: gone.away }
     const { outsiders } = options
     if (outsiders === undefined) return { ...shared, published: () => Effect.void }
     const intake = yield* Effect.acquireRelease(

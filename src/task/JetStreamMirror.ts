@@ -142,6 +142,22 @@ export class JetStreamMirror extends MemoryStore {
     if (watched && bytes === undefined && this.at(key).revision === revision) this.known.delete(key)
   }
 
+  /**
+   * The bucket is another one, where nothing stands by the numbers of the one before. What is known stays, until it is told
+   * otherwise there, and is written as what is nowhere yet. Moves that were half done were not done.
+   */
+  rebase(): void {
+    for (const [key, { entry, held }] of [...this.known]) {
+      if (entry === undefined || held === undefined) this.known.delete(key)
+      else this.known.set(key, { revision: 0, entry, lock: undefined, held: { by: held.by, now: held.now } })
+    }
+    this.beside.clear()
+    this.erased.length = 0
+  }
+
+  /** What is known here and further than what the bucket has, which somebody has put there who knew less. */
+  readonly further = new Set<string>()
+
   /** What the leader has counts, whatever its number. */
   correct(key: string, revision: number, bytes: Uint8Array): void {
     this.learn(key, revision, bytes, this.at(key))
@@ -167,17 +183,23 @@ export class JetStreamMirror extends MemoryStore {
     const known: Known = { revision, entry: undefined, lock: held?.lock, held }
     const entry = now === undefined ? undefined : this.complement(now as Entry, before.entry)
     if (entry === "strange") this.passOver(key, revision, before)
-    else if (entry === undefined || !("lacks" in entry)) this.take(key, { ...known, entry }, true)
-    else if (bytes !== undefined) this.beside.waits(key, { revision, bytes, lacks: entry.lacks })
+    else if (entry !== undefined && "lacks" in entry) {
+      if (bytes !== undefined) this.beside.waits(key, { revision, bytes, lacks: entry.lacks })
+    } else if (before.revision === 0 && entry !== undefined && isFurther(before.entry, entry)) {
+      this.known.set(key, { ...before, revision })
+      this.further.add(key)
+    } else this.take(key, { ...known, entry }, true)
   }
 
   /**
    * It is not in the bucket, unless something has come to be known of it since this revision was. A task that is known does
-   * not go by that: who takes one away says so.
+   * not go by that: who takes one away says so. It is nowhere then, where `lost`.
    */
-  gone(key: string, since: number): void {
-    const { entry, revision } = this.at(key)
-    if (revision === since && entry === undefined) this.known.delete(key)
+  gone(key: string, since: number, lost = false): void {
+    const known = this.at(key)
+    if (known.revision !== since) return
+    if (known.entry === undefined) this.known.delete(key)
+    else if (lost) this.known.set(key, { ...known, revision: 0 })
   }
 
   /** What this node has written itself. */
@@ -287,6 +309,25 @@ export class JetStreamMirror extends MemoryStore {
     this.known.set(key, { ...nothing, revision })
     this.erased.push({ id, revision })
   }
+}
+
+const RANK: Readonly<Record<TaskState, number>> = {
+  running: 0,
+  parked: 1,
+  waiting: 1,
+  queued: 2,
+  succeeded: 3,
+  failed: 3,
+  cancelled: 3,
+  dead: 3
+}
+
+/** Of two that are known of one task: this one has come after the other. */
+const isFurther = (one: Entry | undefined, other: Entry): boolean => {
+  if (one?.born !== other.born || one.record.submittedAt !== other.record.submittedAt) return false
+  const { attempt, before, state } = other.record
+  const steps = [one.record.attempt - attempt, one.record.before - before, RANK[one.record.state] - RANK[state]]
+  return (steps.find((step) => step !== 0) ?? 0) > 0
 }
 
 /** Neither queued nor ended. */

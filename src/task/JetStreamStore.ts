@@ -27,8 +27,8 @@ import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 
 /** How often others may have been faster before a transaction is given up. */
 const TRIES = 100
-/** For how long it is tried in all, in milliseconds. */
-const LONGEST = 60_000
+/** How often it may have been refused by what nobody can see. */
+const BLIND = 3
 /** From so many on it waits a while, by chance, at most so long, in milliseconds. */
 const PATIENT = 3
 const PAUSE = 50
@@ -90,6 +90,10 @@ export class JetStreamStore implements LedgerStore {
   private readonly mine = new Map<string, number>()
   /** Own signs of life since it was found, by attempt that nobody here knows. */
   private readonly orphans = new Map<string, number>()
+  private movedIn = 0
+  private moving: Promise<void> | undefined
+  /** All that this node knows is to be compared. */
+  private owes = false
   private toldIncomplete: ReadonlySet<string> = new Set()
   /** As far as the watch has told. */
   private seen = 0
@@ -263,8 +267,40 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.entry(id)
   }
 
+  /**
+   * Fails where the bucket is not there. Where another stands in its place, what this node knows is put there: all that lacks,
+   * and what others who knew less have put there. Whoever asks meanwhile waits for the same.
+   */
+  moveIn(): Promise<void> {
+    this.moving ??= this.movedInOnce().finally(() => {
+      this.moving = undefined
+    })
+    return this.moving
+  }
+
+  private async movedInOnce(): Promise<void> {
+    if (await this.bucket.isNew()) {
+      this.mirror.rebase()
+      this.seen = 0
+      this.watch?.fromTheBeginning()
+      this.movedIn++
+      this.owes = true
+    }
+    if (!this.owes) return
+    await this.refresh()
+    await Audit.audit(this.bucket, this.mirror)
+    await this.pieces.audit()
+    this.owes = false
+  }
+
+  /** How often the bucket was found to be another one. */
+  renewals(): number {
+    return this.movedIn
+  }
+
   /** What others have left half done, and what is forgotten. */
   async tidy(): Promise<void> {
+    await this.moveIn()
     let failed: { readonly error: unknown } | undefined
     // What stands in the way of one stands in no other's.
     for (const { key, tx } of [...this.mirror.locks()]) {
@@ -286,7 +322,7 @@ export class JetStreamStore implements LedgerStore {
       }
     }
     if (++this.tidied % Audit.EVERY === 0) {
-      if (this.bucket.replicated) await Audit.audit(this.bucket, this.mirror)
+      if (this.bucket.replicated || this.movedIn > 0) await Audit.audit(this.bucket, this.mirror)
       await this.pieces.audit()
     }
     if (failed !== undefined) throw failed.error
@@ -364,12 +400,14 @@ export class JetStreamStore implements LedgerStore {
       attempt = this.attemptOnce(work)
     }
     const tried = new Set<string>()
-    const until = performance.now() + LONGEST
-    for (let tries = 0; tries < TRIES && performance.now() < until; tries++) {
+    let blind = 0
+    for (let tries = 0; tries < TRIES && blind < BLIND; tries++) {
       const { answer, draft } = attempt
       if (draft.isEmpty) return answer
       const written = draft.written()
-      if (await this.write(written, tried, tries)) {
+      const outcome = await this.write(written, tried, tries)
+      if (outcome === "refused blindly") blind++
+      if (outcome === "written") {
         for (const { before, entry } of written) {
           if (entry !== undefined && isFinal(entry.record.state) && !wasFinal(before))
             for (const ended of this.ends) ended(entry, false)
@@ -380,12 +418,17 @@ export class JetStreamStore implements LedgerStore {
       }
       attempt = this.attemptOnce(work)
     }
-    throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail: `${TRIES} tries` })
+    const detail = blind < BLIND ? `${TRIES} tries` : "the servers refuse it, and do not tell by what"
+    throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail })
   }
 
-  /** What has refused it is known then, or it was an earlier try of its own. */
-  private async write(written: ReadonlyArray<Written>, tried: Set<string>, tries: number): Promise<boolean> {
-    if (await this.commit.write(written, tried)) return true
+  /** What has refused it is known then, unless it was refused blindly; or it was an earlier try of its own. */
+  private async write(
+    written: ReadonlyArray<Written>,
+    tried: Set<string>,
+    tries: number
+  ): Promise<"written" | "refused" | "refused blindly"> {
+    if (await this.commit.write(written, tried)) return "written"
     if (tries >= PATIENT) await pause(PAUSE * Math.random())
     // A server that has just come to lead may not know yet what it refuses by.
     const behind = () => written.every(({ expected, key }) => this.mirror.at(key).revision === expected)
@@ -394,7 +437,8 @@ export class JetStreamStore implements LedgerStore {
       await pause(PAUSE)
       await this.commit.catchUp(written.map(({ key }) => key))
     }
-    return this.commit.isThere(written, tried)
+    if (this.commit.isThere(written, tried)) return "written"
+    return behind() ? "refused blindly" : "refused"
   }
 
   /** The ledger writes within `shared.transact` only. */
