@@ -23,7 +23,7 @@ import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import * as JetStreamGone from "./JetStreamGone.ts"
-import { JetStreamIntake } from "./JetStreamIntake.ts"
+import * as Outsiders from "./JetStreamOutsiders.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { again, watching } from "./JetStreamWatching.ts"
@@ -142,11 +142,11 @@ export const make = (
     const shared = { ledger, knows: (id: string) => store.has(id), reach, away: gone.away }
     const { outsiders } = options
     if (outsiders === undefined) return { ...shared, published: () => Effect.void }
-    const intake = yield* Effect.acquireRelease(
+    const { intake, results } = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async (signal) => {
           const connection = await connected(connections.bulk, name, signal)
-          return JetStreamIntake.open({
+          return Outsiders.open({
             connection,
             subjects: outsiders,
             bucket: name,
@@ -158,18 +158,26 @@ export const make = (
         catch: (error) => store.unusable(error)
       }),
       // Whoever ended a task last would else tell nobody.
-      (intake) =>
-        Effect.promise(() => intake.flush()).pipe(
+      ({ intake, results }) =>
+        Effect.promise(() => results.flush()).pipe(
           Effect.timeoutOption(GOOD_BYE),
-          Effect.andThen(Effect.sync(() => intake.stop()))
+          Effect.andThen(
+            Effect.sync(() => {
+              intake.stop()
+              results.stop()
+            })
+          )
         )
     )
-    store.onEnd((entry, again) => intake.told(entry, again))
+    store.onEnd((entry, again) => results.told(entry, again))
     yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
     return {
       ...shared,
       published: (id: string) =>
-        Effect.tryPromise({ try: () => intake.publishedOnce(store.entry(id)), catch: (error) => store.unusable(error) })
+        Effect.tryPromise({
+          try: () => results.publishedOnce(store.entry(id)),
+          catch: (error) => store.unusable(error)
+        })
     }
   })
 

@@ -208,11 +208,13 @@ export class JetStreamStore implements LedgerStore {
     })
   }
 
-  private async refresh(): Promise<void> {
+  /** False: what was written before is not known yet, or nobody can say so. */
+  private async refresh(): Promise<boolean> {
     const mark = this.visiting ? (await this.bucket.last()).revision : await this.name.sign()
-    if (await this.heard(mark)) return
+    if (await this.heard(mark)) return true
     this.watch?.again()
-    await this.heard(this.seen + 1)
+    // What a visitor goes by may have been taken away, so that it never comes.
+    return (await this.heard(this.visiting ? this.seen + 1 : mark)) || this.visiting
   }
 
   /** A sign of life, and what has come to be of the others. `regular`: one of those that are given in a rhythm. */
@@ -362,11 +364,14 @@ export class JetStreamStore implements LedgerStore {
     return this.name.leave()
   }
 
-  private attemptOnce<A>(work: () => A): Attempt<A> {
+  private attemptOnce<A>(work: () => A): Attempt<A> | Refusal<unknown> {
     const draft = new JetStreamDraft(this.mirror, this.node)
     this.draft = draft
     try {
       return { answer: work(), draft }
+    } catch (error) {
+      if (error instanceof Refusal) return error
+      throw error
     } finally {
       this.draft = undefined
     }
@@ -378,8 +383,7 @@ export class JetStreamStore implements LedgerStore {
       try {
         first = this.attemptOnce(work)
       } catch (error) {
-        if (!(error instanceof Refusal)) return Effect.fail(error)
-        first = error
+        return Effect.fail(error)
       }
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
@@ -394,14 +398,10 @@ export class JetStreamStore implements LedgerStore {
   private async goOn<A>(work: () => A, begun: Attempt<A> | Refusal<unknown>): Promise<A> {
     this.name.check()
     let attempt = begun
-    if (attempt instanceof Refusal) {
-      // It may rest on what is true no more.
-      await this.refresh().catch(() => undefined)
-      attempt = this.attemptOnce(work)
-    }
     const tried = new Set<string>()
     let blind = 0
     for (let tries = 0; tries < TRIES && blind < BLIND; tries++) {
+      if (attempt instanceof Refusal) attempt = await this.reconsider(work)
       const { answer, draft } = attempt
       if (draft.isEmpty) return answer
       const written = draft.written()
@@ -420,6 +420,17 @@ export class JetStreamStore implements LedgerStore {
     }
     const detail = blind < BLIND ? `${TRIES} tries` : "the servers refuse it, and do not tell by what"
     throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail })
+  }
+
+  /** What is refused may rest on what is true no more: it counts only with all that was written before, and else is no verdict. */
+  private async reconsider<A>(work: () => A): Promise<Attempt<A>> {
+    if (!(await this.refresh())) {
+      const detail = "what was written last does not come back"
+      throw new LedgerUnusable({ where: this.bucket.where, problem: "unreachable", detail })
+    }
+    const attempt = this.attemptOnce(work)
+    if (attempt instanceof Refusal) throw attempt
+    return attempt
   }
 
   /** What has refused it is known then, unless it was refused blindly; or it was an earlier try of its own. */

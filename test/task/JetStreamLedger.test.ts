@@ -403,6 +403,20 @@ describe.skipIf(noNats !== undefined)("in a bucket of one nats-server", () => {
         }).pipe(Effect.scoped)
     )
 
+    it.live("does not refuse for good what it cannot ask about", () =>
+      Effect.gen(function* () {
+        const own = yield* natsServer({ jetstream: true })
+        const { ledger } = yield* mortal(own.url, { node: "a", bucket: newBucket(), patience: 300 })
+        const waits = { ...task({ id: "waits" }), after: [TaskId.make("other")] }
+        yield* own.halt
+        const unknown = yield* Effect.flip(ledger.submit(waits))
+        assert.deepInclude(unknown, { _tag: "LedgerUnusable", problem: "unreachable", recovery: "retry" })
+        yield* own.goOn
+        const refused = yield* until(Effect.flip(ledger.submit(waits)), ({ _tag }) => _tag !== "LedgerUnusable")
+        assert.strictEqual(refused._tag, "TaskInvalid")
+      }).pipe(Effect.scoped)
+    )
+
     it.live("begins and works where others have written what is none of it into its bucket", () =>
       Effect.gen(function* () {
         const bucket = newBucket()
