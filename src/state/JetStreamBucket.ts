@@ -143,7 +143,7 @@ export class JetStreamBucket {
 
   /** Whatever is there before. Tried for a while, but not as long as a write that decides something. */
   set(key: string, bytes: Uint8Array): Promise<number> {
-    return this.messages.set(this.place(key).subject, bytes)
+    return this.messages.set(this.place(key), bytes)
   }
 
   /** As the leader has it; revision 0 where it was never there, or is no more. */
@@ -171,7 +171,7 @@ export class JetStreamBucket {
 
   /** Those that have a message, be it that they were erased. */
   async keys(filter: string): Promise<ReadonlyArray<string>> {
-    const { state } = await this.messages.patiently(() =>
+    const { state } = await this.messages.patiently(this.stream, () =>
       this.jsm.streams.info(this.stream, { subjects_filter: this.place(filter).subject })
     )
     return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(this.prefix.length))

@@ -120,6 +120,10 @@ const meaningOf = (code: number | undefined, kind: string): string | undefined =
 export const isWrongLast = (error: unknown): boolean =>
   error instanceof NatsError && WRONG_LAST.has(error.api_error?.err_code ?? 0)
 
+/** Nobody listens on the subject. */
+export const isUnanswered = (error: unknown): boolean =>
+  error instanceof NatsError && error.api_error === undefined && error.code === ErrorCode.NoResponders
+
 /** No such message. That a server that has just come up knows no such stream says nothing about it. */
 export const isMissing = (error: unknown): boolean =>
   error instanceof NatsError && error.api_error?.err_code === NOT_FOUND

@@ -6,7 +6,8 @@
  * that it was kept may rely on it. What no server answers is tried again; what no waiting cures is thrown at once.
  */
 import { headers, type JetStreamManager, type MsgHdrs, type NatsConnection } from "nats"
-import { explain, isMissing, isWrongLast, mayPass } from "./JetStreamMeaning.ts"
+import type { BucketUnusable } from "./BucketError.ts"
+import { explain, isMissing, isUnanswered, isWrongLast, mayPass } from "./JetStreamMeaning.ts"
 
 /** How long one request may take, in milliseconds. */
 export const REQUEST = 2_000
@@ -120,7 +121,7 @@ export class JetStreamMessages {
             return there.id === id || isMine(there) ? there.revision : undefined
           }
           const unusable = explain(this.where, error)
-          if (!mayPass(unusable) || this.givenUp(until)) throw unusable
+          if (!mayPass(unusable) || this.givenUp(until)) throw await this.why(place.stream, error, unusable)
           if (!lost) this.unanswered++
           lost = true
           await beforeAgain()
@@ -132,16 +133,20 @@ export class JetStreamMessages {
   }
 
   /** Whatever is there before. Tried for a while, but not as long as a write that decides something. */
-  set(subject: string, bytes: Uint8Array): Promise<number> {
-    return this.patiently(async () => {
-      const { seq } = await this.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, { timeout: REQUEST })
-      return seq
-    }, REQUEST)
+  set({ stream, subject }: Place, bytes: Uint8Array): Promise<number> {
+    return this.patiently(
+      stream,
+      async () => {
+        const { seq } = await this.control.jetstream({ timeout: REQUEST }).publish(subject, bytes, { timeout: REQUEST })
+        return seq
+      },
+      REQUEST
+    )
   }
 
   /** As the leader has it; revision 0 where it was never there, or is no more. */
   read({ stream, subject }: Place): Promise<Marked> {
-    return this.patiently(async () => {
+    return this.patiently(stream, async () => {
       try {
         const { data, header, seq } = await this.jsm.streams.getMessage(stream, { last_by_subj: subject })
         return { revision: seq, bytes: header.get(OPERATION) === "" ? data : undefined, id: idOf(header, seq) }
@@ -153,16 +158,28 @@ export class JetStreamMessages {
   }
 
   /** What no server answers is asked again, until one does or the patience is over. */
-  async patiently<A>(ask: () => Promise<A>, patience = this.patience): Promise<A> {
+  async patiently<A>(stream: string, ask: () => Promise<A>, patience = this.patience): Promise<A> {
     const until = this.until(patience)
     for (;;) {
       try {
         return await ask()
       } catch (error) {
         const unusable = explain(this.where, error)
-        if (!mayPass(unusable) || this.givenUp(until)) throw unusable
+        if (!mayPass(unusable) || this.givenUp(until)) throw await this.why(stream, error, unusable)
         await beforeAgain()
       }
+    }
+  }
+
+  /** That nobody answers for a subject may be because its stream is no more, which JetStream says when it is asked. */
+  private async why(stream: string, error: unknown, otherwise: BucketUnusable): Promise<BucketUnusable> {
+    if (!isUnanswered(error)) return otherwise
+    try {
+      await this.jsm.streams.info(stream)
+      return otherwise
+    } catch (answer) {
+      const meant = explain(this.where, answer)
+      return meant.problem === "missing" ? meant : otherwise
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 import { isFinal } from "../domain/Task.ts"
 import type { JetStreamBucket, Value } from "../state/JetStreamBucket.ts"
+import { refsOf } from "./JetStreamBeside.ts"
 import { encode, taskKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
 import { heldOf } from "./JetStreamShape.ts"
@@ -22,14 +23,25 @@ const sameAs =
   ({ bytes: found }: Value): boolean =>
     found !== undefined && Buffer.compare(found, bytes) === 0
 
-export const audit = async (bucket: JetStreamBucket, mirror: JetStreamMirror): Promise<void> => {
+/** `renew` writes a task with what stands beside it. */
+export const audit = async (
+  bucket: JetStreamBucket,
+  mirror: JetStreamMirror,
+  renew: (key: string, lost: ReadonlySet<string>) => Promise<unknown> = () => Promise.resolve()
+): Promise<void> => {
   const known = [...mirror.entries()].map(({ record }) => taskKey(record.id))
   // What has come to be known before the leader was asked is there by now.
   const there = new Set(await bucket.keys(TASKS))
   const lost = known.filter((key) => !there.has(key)).slice(0, AT_ONCE)
   for (const key of lost) {
-    const { held } = mirror.at(key)
+    const { entry, held, revision: was } = mirror.at(key)
     if (held === undefined || held.lock !== undefined || (await bucket.read(key)).revision !== 0) continue
+    const refs = entry === undefined ? [] : refsOf(entry)
+    if (was === 0 && refs.length > 0) {
+      // Another bucket, which has nothing of it.
+      await renew(key, new Set(refs.map(({ id }) => id)))
+      continue
+    }
     const bytes = encode(held)
     const revision = await bucket.put(key, bytes, 0, sameAs(bytes))
     if (revision !== undefined) mirror.hear(key, revision, bytes)

@@ -39,6 +39,9 @@ const BACK = 2_000
 /** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
 const ORPHANED = 2
 
+/** At which look a task that lacks pieces is told of: others may be about to put them back. */
+const TOLD_AT = 2
+
 /** In the place of a node's name, where there is none: no node is called so. */
 const VISITOR = "-"
 
@@ -94,7 +97,8 @@ export class JetStreamStore implements LedgerStore {
   private moving: Promise<void> | undefined
   /** All that this node knows is to be compared. */
   private owes = false
-  private toldIncomplete: ReadonlySet<string> = new Set()
+  /** Tasks that lack pieces, and at how many looks in a row. */
+  private lackedAt: ReadonlyMap<string, number> = new Map()
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
@@ -290,9 +294,13 @@ export class JetStreamStore implements LedgerStore {
     }
     if (!this.owes) return
     await this.refresh()
-    await Audit.audit(this.bucket, this.mirror)
+    await this.audit()
     await this.pieces.audit()
     this.owes = false
+  }
+
+  private audit(): Promise<void> {
+    return Audit.audit(this.bucket, this.mirror, (key, lost) => this.commit.renew(key, lost))
   }
 
   /** How often the bucket was found to be another one. */
@@ -324,7 +332,7 @@ export class JetStreamStore implements LedgerStore {
       }
     }
     if (++this.tidied % Audit.EVERY === 0) {
-      if (this.bucket.replicated || this.movedIn > 0) await Audit.audit(this.bucket, this.mirror)
+      if (this.bucket.replicated || this.movedIn > 0) await this.audit()
       await this.pieces.audit()
     }
     if (failed !== undefined) throw failed.error
@@ -335,12 +343,13 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.passedOver()
   }
 
-  /** Keys of tasks that are there, but lack pieces, and were not told before. */
+  /** Keys of tasks that are there, but lacked pieces at two looks in a row, and were not told before. */
   incomplete(): ReadonlyArray<string> {
-    const now = [...this.mirror.beside.allEarly()].flatMap(([key]) => (this.lacking(key) === undefined ? [] : [key]))
-    const news = now.filter((key) => !this.toldIncomplete.has(key))
-    this.toldIncomplete = new Set(now)
-    return news
+    const looks = new Map<string, number>()
+    for (const [key] of this.mirror.beside.allEarly())
+      if (this.lacking(key) !== undefined) looks.set(key, (this.lackedAt.get(key) ?? 0) + 1)
+    this.lackedAt = looks
+    return [...looks].filter(([, seen]) => seen === TOLD_AT).map(([key]) => key)
   }
 
   /** What pieces a value lacks, where those that were written before it are known. */
