@@ -26,7 +26,8 @@ const OPEN = 5_000
 const ACK_WAIT = 30_000
 /** When what could not be kept now is delivered again, in milliseconds. */
 const LATER = 2_000
-const PAUSE = 200
+/** Before it is asked again, where that has led to nothing, in milliseconds. */
+export const PAUSE = 200
 /** Between two looks for what would never be delivered, in milliseconds. */
 const SWEEP = 15_000
 /** How often it is tried to submit what makes that die, which no submission should. */
@@ -61,8 +62,6 @@ interface HandedIn {
   readonly deliveries: number
 }
 
-const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
-
 const idOf = (nanos: number, seq: number) => `m${nanos}-${seq}`
 
 const delivered = ({ data, info, seq, subject }: JsMsg): HandedIn => ({
@@ -96,6 +95,7 @@ const deadly = (defect: unknown): Fault =>
 export class JetStreamIntake {
   private readonly options: IntakeOptions
   private stopped = false
+  private sweepAt = 0
 
   constructor(options: IntakeOptions) {
     this.options = options
@@ -105,32 +105,29 @@ export class JetStreamIntake {
     this.stopped = true
   }
 
-  /** Hands in what comes until it is stopped. `submit` says with its fault whether it is worth another try. */
-  async run(submit: Submit): Promise<void> {
+  /**
+   * Hands in what comes in one question's time; completes with how long to wait before the next, in milliseconds. `submit`
+   * says with its fault whether it is worth another try. Fails as the client does.
+   */
+  async round(submit: Submit): Promise<number> {
     const { connection, stream } = this.options
-    let sweepAt = 0
-    while (!this.stopped && !connection.isClosed()) {
-      const asked = performance.now()
-      let came = 0
-      try {
-        if (asked >= sweepAt) {
-          sweepAt = asked + SWEEP
-          await this.sweep(submit)
-        }
-        const taken = connection.jetstream().fetch(stream, DURABLE, { batch: BATCH, expires: OPEN })
-        for await (const message of taken) {
-          came++
-          // Another node need not wait until it is clear that this one has gone.
-          if (this.stopped) message.nak()
-          else await this.take(message, submit).catch(() => message.nak(LATER))
-        }
-      } catch {
-        // No server, for now.
-        await pause(PAUSE)
-      }
-      // A server that refuses a question may do so at once, and says nothing to whoever reads.
-      if (came === 0 && performance.now() - asked < PAUSE) await pause(PAUSE)
+    if (this.stopped || connection.isClosed()) return OPEN
+    const asked = performance.now()
+    if (asked >= this.sweepAt) {
+      // Not again at once where it fails: what is delivered need not wait for it.
+      this.sweepAt = asked + SWEEP
+      await this.sweep(submit)
     }
+    let came = 0
+    const taken = connection.jetstream().fetch(stream, DURABLE, { batch: BATCH, expires: OPEN })
+    for await (const message of taken) {
+      came++
+      // Another node need not wait until it is clear that this one has gone.
+      if (this.stopped) message.nak()
+      else await this.take(message, submit).catch(() => message.nak(LATER))
+    }
+    // A server that refuses a question may do so at once, and says nothing to whoever reads.
+    return came === 0 && performance.now() - asked < PAUSE ? PAUSE : 0
   }
 
   private async take(message: JsMsg, submit: Submit): Promise<void> {
@@ -141,11 +138,11 @@ export class JetStreamIntake {
   }
 
   private async sweep(submit: Submit): Promise<void> {
-    const { connection, stream, subjects } = this.options
+    const { connection, stream } = this.options
     const jsm = await connection.jetstreamManager({ checkAPI: false })
     await sweep(
       jsm,
-      { stream, consumer: DURABLE, subject: subjects.all.queue },
+      { stream, consumers: [DURABLE], consumerOf: () => DURABLE },
       async (message) => !this.stopped && (await this.handIn(found(message), submit)) !== "later"
     )
   }

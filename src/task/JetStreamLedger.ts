@@ -23,6 +23,7 @@ import type { SharedLedger } from "./EdgeDelivery.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import * as JetStreamGone from "./JetStreamGone.ts"
+import { PAUSE } from "./JetStreamIntake.ts"
 import * as Outsiders from "./JetStreamOutsiders.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
 import { explain } from "./JetStreamUnusable.ts"
@@ -170,7 +171,11 @@ export const make = (
         )
     )
     store.onEnd((entry, again) => results.told(entry, again))
-    yield* Effect.forkScoped(Effect.promise(() => intake.run((spec) => ledger.submit(spec))))
+    const taking = Effect.tryPromise({
+      try: () => intake.round((spec) => ledger.submit(spec)),
+      catch: (error) => error
+    })
+    yield* again(store, taking, PAUSE)
     return {
       ...shared,
       published: (id: string) =>

@@ -3,7 +3,17 @@
  * when the test ends, as they do. They can be killed, halted, started again on their port, and made a cluster of.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -64,7 +74,7 @@ export interface NatsServer {
   readonly kill: Effect.Effect<void>
   /** On the same port and with what it has stored. Completes when it takes connections. */
   readonly start: Effect.Effect<void>
-  /** Neither reads nor answers, but its sockets stay. */
+  /** Neither reads nor answers once this completes, but its sockets stay. */
   readonly halt: Effect.Effect<void>
   readonly goOn: Effect.Effect<void>
   readonly log: () => string
@@ -92,6 +102,20 @@ const isZombie = (pid: number | undefined) => {
   } catch {
     return false
   }
+}
+
+/** All of its threads: the signal is sent before the last of them has stopped. Where nobody tells, it is believed. */
+const isHalted = (pid: number) => {
+  const threads = `/proc/${pid}/task`
+  if (!existsSync(threads)) return true
+  return readdirSync(threads).every((thread) => {
+    try {
+      return /\) [TtXZ] /.test(readFileSync(`${threads}/${thread}/stat`, "utf8"))
+    } catch {
+      // It has ended.
+      return true
+    }
+  })
 }
 
 const make = (
@@ -173,7 +197,10 @@ const make = (
       }),
     kill: Effect.promise(stop),
     start: Effect.promise(start),
-    halt: Effect.sync(() => signal("SIGSTOP")),
+    halt: Effect.promise(async () => {
+      signal("SIGSTOP")
+      while (child?.pid !== undefined && !isHalted(child.pid)) await new Promise((resolve) => setTimeout(resolve, 1))
+    }),
     goOn: Effect.sync(() => signal("SIGCONT")),
     stop
   }
