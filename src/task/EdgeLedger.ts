@@ -75,6 +75,8 @@ export interface EdgeOptions {
 export interface Edge {
   readonly ledger: Ledger
   readonly mode: () => EdgeMode
+  /** Why the fleet cannot be asked; undefined where it can. */
+  readonly why: () => string | undefined
   /** What waits for the fleet. */
   readonly waiting: () => { readonly reports: number; readonly tasks: number }
 }
@@ -465,8 +467,12 @@ export const make = Effect.fnUntraced(function* ({
   const keepLinked = Effect.gen(function* () {
     for (;;) {
       if (there !== undefined) {
-        yield* Effect.raceFirst(link.becomes(false), Deferred.await(lost))
-        yield* cut("the connection to the servers is lost")
+        const broken = Effect.as(
+          Effect.raceFirst(link.becomes(false), Deferred.await(lost)),
+          "the connection to the servers is lost"
+        )
+        const gone = Effect.map(there.away ?? Effect.never, ({ message }) => message)
+        yield* cut(yield* Effect.raceFirst(broken, gone))
         continue
       }
       yield* link.becomes(true)
@@ -489,5 +495,5 @@ export const make = Effect.fnUntraced(function* ({
   const own = yield* local.changes
   yield* Effect.forkScoped(Stream.runForEach(own, () => forward))
   yield* Effect.forkScoped(keepLinked)
-  return { ledger, mode, waiting }
+  return { ledger, mode, why: () => (there === undefined ? why : undefined), waiting }
 })

@@ -113,7 +113,7 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     assert.strictEqual(told["kind"], "LedgerMissing")
     assert.include(String(told["hint"]), "start one node anew")
     await node.waitFor("its mode", (line) => line.type === "fleet.mode" && line["to"] === "no_new_work")
-    const shown = await it.cli(["ps"])
+    const shown = await finish(["ps"], { cwd: it.dir })
     assert.include(shown.stdout, "mode no_new_work: ")
     assert.include(shown.stdout, "there is no such stream")
     const examined = await examine({ servers: [nats.url] })
