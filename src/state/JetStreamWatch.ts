@@ -81,7 +81,8 @@ export class JetStreamWatch {
     else options.deliverLastPerSubject()
     const subscription = await connection.jetstream({ timeout: REQUEST }).subscribe(`${prefix}>`, options)
     this.subscription = subscription
-    if (this.stopped) return subscription.unsubscribe()
+    // What it was asked for is of the stream before.
+    if (this.stopped || this.life !== life) return subscription.unsubscribe()
     for await (const message of subscription) {
       // What was on its way is of the stream before.
       if (this.life !== life) break

@@ -113,8 +113,13 @@ export class JetStreamBeside {
     this.gone.clear()
   }
 
-  /** Pieces that the bucket does not have any more wait for nothing. */
-  keep(there: ReadonlySet<string>): void {
-    for (const piece of this.parts.keys()) if (!there.has(piece)) this.parts.delete(piece)
+  /** Pieces that wait for a value. */
+  waiting(): ReadonlyArray<string> {
+    return [...this.parts.keys()]
+  }
+
+  /** It is not in the bucket any more: it waits for nothing. */
+  drop(piece: string): void {
+    this.parts.delete(piece)
   }
 }

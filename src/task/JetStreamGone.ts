@@ -1,6 +1,6 @@
 /**
  * Tells when the ledger's stream was deleted while this node works on it, and when another stands in its place: once each, with
- * what an operator can do. What a node makes of the other is said in JetStreamStore.ts.
+ * what an operator can do. What a node makes of the other is said in JetStreamUpkeep.ts.
  */
 import { Deferred, Effect } from "effect"
 import { EventBus } from "../event/EventBus.ts"
@@ -12,7 +12,7 @@ export const make = Effect.fnUntraced(function* (store: JetStreamStore, bucket: 
   const bus = yield* EventBus
   let missing = Deferred.makeUnsafe<LedgerUnusable>()
   let told = false
-  let renewals = store.renewals()
+  let renewals = store.upkeep.renewals()
 
   const lost = (why: LedgerUnusable) =>
     Effect.suspend(() => {
@@ -24,8 +24,8 @@ export const make = Effect.fnUntraced(function* (store: JetStreamStore, bucket: 
   const well = Effect.suspend(() => {
     if (told) missing = Deferred.makeUnsafe()
     told = false
-    if (store.renewals() === renewals) return Effect.void
-    renewals = store.renewals()
+    if (store.upkeep.renewals() === renewals) return Effect.void
+    renewals = store.upkeep.renewals()
     const what = `the stream of the bucket ${bucket} was made anew: what this node knows and it lacked was put there`
     return inModule("task")(Effect.logWarning(what))
   })

@@ -131,13 +131,13 @@ export const make = (
     const gone = yield* JetStreamGone.make(store, name)
     const tidying = Effect.andThen(
       tellOf(store, name),
-      gone.seen(Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error }))
+      gone.seen(Effect.tryPromise({ try: () => store.upkeep.tidy(), catch: (error) => error }))
     )
     yield* again(store, Effect.as(tidying, failure.every), failure.every)
     const made = yield* Ledger.make(() => store, kept, bounds)
     const ledger = { ...made, ...(made.here === undefined ? {} : { here: { ...made.here, others } }) }
     const reach = Effect.mapError(
-      gone.seen(Effect.tryPromise({ try: () => store.moveIn(), catch: (error) => error })),
+      gone.seen(Effect.tryPromise({ try: () => store.upkeep.moveIn(), catch: (error) => error })),
       (error) => store.unusable(error)
     )
     const shared = { ledger, knows: (id: string) => store.has(id), reach, away: gone.away }

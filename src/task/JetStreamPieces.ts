@@ -45,8 +45,10 @@ export class JetStreamPieces {
   async audit(): Promise<void> {
     // What a value refers to that is known by now was written before it.
     const known = [...this.mirror.entries()].filter((entry) => refsOf(entry).length > 0)
+    const waiting = this.mirror.beside.waiting()
     const there = new Set(await this.bucket.keys(PIECES))
-    this.mirror.beside.keep(there)
+    for (const piece of waiting) if (!there.has(piece)) this.mirror.beside.drop(piece)
+    await this.fetch(there)
     let renewed = 0
     for (const entry of known) {
       const key = taskKey(entry.record.id)
@@ -61,6 +63,15 @@ export class JetStreamPieces {
       if (++renewed === AT_ONCE) break
     }
     await this.sweep(there)
+  }
+
+  /** What is there, and was not heard. */
+  private async fetch(there: ReadonlySet<string>): Promise<void> {
+    const lacks = [...this.mirror.beside.allEarly()].flatMap(([, early]) => early.lacks)
+    for (const piece of lacks.filter((key) => there.has(key)).slice(0, AT_ONCE)) {
+      const { bytes } = await this.bucket.read(piece)
+      if (bytes !== undefined) this.mirror.piece(piece, bytes)
+    }
   }
 
   private async sweep(there: ReadonlySet<string>): Promise<void> {

@@ -5,21 +5,19 @@
  */
 import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
-import { isAway } from "../state/HomeProblem.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
-import * as Audit from "./JetStreamAudit.ts"
 import type { Early } from "./JetStreamBeside.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
-import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
 import { JetStreamName } from "./JetStreamName.ts"
 import { JetStreamPeers } from "./JetStreamPeers.ts"
-import { JetStreamPieces } from "./JetStreamPieces.ts"
 import { explain } from "./JetStreamUnusable.ts"
+import { JetStreamUpkeep } from "./JetStreamUpkeep.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
 import { LedgerUnusable } from "./TaskError.ts"
@@ -83,7 +81,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
-  private readonly pieces: JetStreamPieces
+  readonly upkeep: JetStreamUpkeep
   private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
@@ -93,16 +91,11 @@ export class JetStreamStore implements LedgerStore {
   private readonly mine = new Map<string, number>()
   /** Own signs of life since it was found, by attempt that nobody here knows. */
   private readonly orphans = new Map<string, number>()
-  private movedIn = 0
-  private moving: Promise<void> | undefined
-  /** All that this node knows is to be compared. */
-  private owes = false
   /** Tasks that lack pieces, and at how many looks in a row. */
   private lackedAt: ReadonlyMap<string, number> = new Map()
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
-  private tidied = 0
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
 
@@ -113,7 +106,16 @@ export class JetStreamStore implements LedgerStore {
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
-    this.pieces = new JetStreamPieces(bucket, this.mirror, this.commit)
+    this.upkeep = new JetStreamUpkeep({
+      bucket,
+      mirror: this.mirror,
+      commit: this.commit,
+      hearAnew: async () => {
+        this.seen = 0
+        this.watch?.fromTheBeginning()
+        await this.refresh()
+      }
+    })
     this.name = new JetStreamName({ bucket, node, session: this.session, home, peers, waits })
     this.shared = {
       node,
@@ -271,71 +273,6 @@ export class JetStreamStore implements LedgerStore {
 
   entry(id: string): Entry | undefined {
     return this.mirror.entry(id)
-  }
-
-  /**
-   * Fails where the bucket is not there. Where another stands in its place, what this node knows is put there: all that lacks,
-   * and what others who knew less have put there. Whoever asks meanwhile waits for the same.
-   */
-  moveIn(): Promise<void> {
-    this.moving ??= this.movedInOnce().finally(() => {
-      this.moving = undefined
-    })
-    return this.moving
-  }
-
-  private async movedInOnce(): Promise<void> {
-    if (await this.bucket.isNew()) {
-      this.mirror.rebase()
-      this.seen = 0
-      this.watch?.fromTheBeginning()
-      this.movedIn++
-      this.owes = true
-    }
-    if (!this.owes) return
-    await this.refresh()
-    await this.audit()
-    await this.pieces.audit()
-    this.owes = false
-  }
-
-  private audit(): Promise<void> {
-    return Audit.audit(this.bucket, this.mirror, (key, lost) => this.commit.renew(key, lost))
-  }
-
-  /** How often the bucket was found to be another one. */
-  renewals(): number {
-    return this.movedIn
-  }
-
-  /** What others have left half done, and what is forgotten. */
-  async tidy(): Promise<void> {
-    await this.moveIn()
-    let failed: { readonly error: unknown } | undefined
-    // What stands in the way of one stands in no other's.
-    for (const { key, tx } of [...this.mirror.locks()]) {
-      try {
-        await this.commit.unlock(key, tx)
-      } catch (error) {
-        if (isAway(explain(this.bucket.where, error).problem)) throw error
-        failed ??= { error }
-      }
-    }
-    await this.commit.endLeft()
-    for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
-      const { id, revision } = next
-      try {
-        if (await this.commit.erase(taskKey(id), revision)) await this.bucket.sweep(besideAll(id))
-      } catch (error) {
-        this.mirror.erased.unshift(next)
-        throw error
-      }
-    }
-    if (++this.tidied % Audit.EVERY === 0) {
-      if (this.bucket.replicated || this.movedIn > 0) await this.audit()
-      await this.pieces.audit()
-    }
-    if (failed !== undefined) throw failed.error
   }
 
   /** Keys of what was passed over since this was asked last, because no node has written it so. */
