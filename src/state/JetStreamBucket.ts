@@ -126,7 +126,7 @@ export class JetStreamBucket {
   ): Promise<Put> {
     const id = nuid.next()
     if (this.fences !== undefined && expected !== 0) return this.fences.put(key, { id, bytes, revision: expected })
-    const message = { place: this.place(key), bytes, rollsUp: true, id }
+    const message = { place: this.place(key), bytes, id }
     const revision = await this.messages.write(message, { lastSubjectSequence: expected }, isMine)
     if (revision !== undefined) this.fences?.note(key, id, revision)
     return revision
@@ -137,7 +137,7 @@ export class JetStreamBucket {
    * this once more when the write is agreed on, so that it needs no fence.
    */
   append(key: string, bytes: Uint8Array, last: number, isMine: (value: Value) => boolean): Promise<Put> {
-    const message = { place: this.place(key), bytes, rollsUp: true, id: nuid.next() }
+    const message = { place: this.place(key), bytes, id: nuid.next() }
     return this.messages.write(message, { lastSequence: last }, isMine)
   }
 
@@ -154,18 +154,20 @@ export class JetStreamBucket {
   }
 
   /**
-   * Takes what was written up to this revision away, without a trace. Nobody may need it. With replicas message by message:
-   * a server of the 2.9 line that is killed after a purge by subject may come back without the rest of the stream.
+   * Takes what was written up to this revision away, without a trace. Nobody may need it. Message by message: a purge by
+   * subject lets every consumer of the stream skip all that it has not had yet (seen with 2.9.10), and a server of a cluster that is killed
+   * after one may come back without the rest of the stream.
    */
   async sweep(filter: string, upTo = Number.POSITIVE_INFINITY): Promise<void> {
-    if (!this.replicated) {
-      const seq = Number.isFinite(upTo) ? { seq: upTo + 1 } : {}
-      await this.jsm.streams.purge(this.stream, { filter: this.place(filter).subject, ...seq })
-      return
-    }
     for (const key of filter.endsWith(">") ? await this.keys(filter) : [filter]) {
       const { revision } = await this.messages.read(this.place(key))
-      if (revision !== 0 && revision <= upTo) await this.jsm.streams.deleteMessage(this.stream, revision, false)
+      if (revision === 0 || revision > upTo) continue
+      try {
+        await this.jsm.streams.deleteMessage(this.stream, revision, false)
+      } catch (error) {
+        // Another one was faster.
+        if ((await this.messages.read(this.place(key))).revision === revision) throw error
+      }
     }
   }
 

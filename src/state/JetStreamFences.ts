@@ -54,7 +54,7 @@ export class JetStreamFences {
     const over = await this.standing(key, value.revision)
     if (over === undefined) return undefined
     const place = this.fence(key, over)
-    const message = { place, bytes: value.bytes, rollsUp: false, id: value.id }
+    const message = { place, bytes: value.bytes, id: value.id }
     if ((await this.messages.write(message, { lastSubjectSequence: 0 }, nobody)) !== undefined)
       return this.follow(key, over, value)
     // Whoever was first writes it now, if he lives.
@@ -96,7 +96,7 @@ export class JetStreamFences {
 
   /** Puts what was decided in its place. Whoever does it: it stands there, or something that came after it. */
   private async follow(key: string, over: string, { bytes, id, revision: before }: Marked): Promise<Put> {
-    const message = { place: this.place(key), bytes, rollsUp: true, id }
+    const message = { place: this.place(key), bytes, id }
     const until = this.messages.until()
     for (let expected = before; ; ) {
       const revision = await this.messages.write(message, { lastSubjectSequence: expected }, nobody)

@@ -17,7 +17,6 @@ const PATIENCE = 10_000
 export const PAUSE = 50
 
 export const OPERATION = "KV-Operation"
-const ROLLUP = "Nats-Rollup"
 const WRITE = "Mister-Smith-Write"
 
 export interface Value {
@@ -46,8 +45,6 @@ export interface Message {
   readonly place: Place
   /** Undefined: it erases what is there. */
   readonly bytes: Uint8Array | undefined
-  /** What was there before goes with it. */
-  readonly rollsUp: boolean
   readonly id: string
 }
 
@@ -92,11 +89,7 @@ export class JetStreamMessages {
    * `isMine` tells whether a value is the one that is written here: after an answer was lost, whoever is refused looks
    * whether it was faster than itself.
    */
-  async write(
-    { bytes, id, place, rollsUp }: Message,
-    expect: Expected,
-    isMine: (value: Value) => boolean
-  ): Promise<Put> {
+  async write({ bytes, id, place }: Message, expect: Expected, isMine: (value: Value) => boolean): Promise<Put> {
     const until = this.until()
     let lost = false
     try {
@@ -104,10 +97,8 @@ export class JetStreamMessages {
         try {
           const written = headers()
           written.set(WRITE, id)
-          if (bytes === undefined) {
-            written.set(OPERATION, "PURGE")
-            if (rollsUp) written.set(ROLLUP, "sub")
-          }
+          // Of each subject one message stays: no rollup is needed, by which consumers may skip what they have not had yet.
+          if (bytes === undefined) written.set(OPERATION, "PURGE")
           const { seq } = await this.control.jetstream({ timeout: REQUEST }).publish(place.subject, bytes, {
             headers: written,
             expect,

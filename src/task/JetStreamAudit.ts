@@ -1,6 +1,6 @@
 /**
- * Compares what a node knows of the tasks with what the leader of a replicated bucket has, from time to time: servers that
- * are killed lose a key now and then. What the bucket lacks is put back, by whichever node finds out first; what the node
+ * Compares what a node knows of the tasks with what the leader of the bucket has, from time to time: servers with replicas that
+ * are killed lose a key now and then, and a purge by hand keeps from a node what it has not been told yet. What the bucket lacks is put back, by whichever node finds out first; what the node
  * lacks it reads. A task that was forgotten elsewhere a moment ago may come back by that: it has ended, and is forgotten again.
  */
 import { isFinal } from "../domain/Task.ts"

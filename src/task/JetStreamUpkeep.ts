@@ -92,8 +92,7 @@ export class JetStreamUpkeep {
       }
     }
     if (++this.tidied % Audit.EVERY === 0) {
-      // A bucket that was made anew is filled by several at once.
-      if (bucket.replicated || this.movedIn > 0) await this.audit()
+      await this.audit()
       await this.pieces.audit()
     }
     if (failed !== undefined) throw failed.error

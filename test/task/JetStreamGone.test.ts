@@ -131,7 +131,8 @@ describe.skipIf(noNats !== undefined)("the ledger's stream", () => {
       Effect.gen(function* () {
         const servers = replicas === 1 ? [single.url] : cluster.map(({ url }) => url)
         const bucket = newBucket()
-        const options = { bucket, replicas, lease: LEASE, patience: PATIENCE }
+        // Nobody is to be taken for dead meanwhile.
+        const options = { bucket, replicas, lease: 10 * LEASE, patience: PATIENCE }
         const a = yield* mortal(servers, { ...options, node: "a" })
         const b = yield* mortal(servers, { ...options, node: "b" })
         yield* a.ledger.submitAll(["queued", "running", "ended"].map((id) => task({ id, prompt: `${id} ${LONG}` })))
