@@ -35,7 +35,7 @@ const confined: ReadonlyArray<{ readonly package: RegExp; readonly to: RegExp; r
   { package: /^effect\/cli/, to: /^cli\//, why: "only cli/ knows the command line" },
   {
     package: /^(nats(\/.*)?|@nats-io\/.*)$/,
-    to: /^(transport\/Nats(Transport|Link|Message|Socket|Security)|.*\/JetStream\w+|fleet\/.*)\.ts$/,
+    to: /^(transport\/Nats(Transport|Link|Message|Socket|Security|Buffer|Parser)|.*\/JetStream\w+|fleet\/.*)\.ts$/,
     why: "only the NATS adapters name a NATS package"
   },
   { package: /^nkeys\.js$/, to: /^message\/NKey\.ts$/, why: "only message/NKey.ts reads the keys of NATS" },

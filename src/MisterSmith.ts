@@ -88,6 +88,7 @@ import { type SubmitOptions, TaskLedger } from "./task/TaskLedger.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./task/TaskRecord.ts"
 import { type TaskInput, TaskSpec } from "./task/TaskSpec.ts"
 import * as WorkspaceKeeper from "./task/WorkspaceKeeper.ts"
+import * as Farewell from "./transport/Farewell.ts"
 
 /** Why a node could not be built. A config that passed `check` gives no reason. */
 export type StartError =
@@ -223,6 +224,7 @@ export class MisterSmith extends Context.Service<
       Layer.provideMerge(FleetState.layerState(self)),
       Layer.provideMerge(announce(config)),
       Layer.provideMerge(FleetHome.layer(config.transport, config.fleet, self.node)),
+      Layer.provideMerge(Farewell.layer),
       Layer.provideMerge(ProcessTree.layer),
       Layer.provideMerge(Logging.layer({ ...config.logs, dataDir: config.dataDir, agents: namesOf(config) })),
       Layer.provideMerge(ProcessHost.layer(config.dataDir, config.process)),

@@ -6,18 +6,10 @@
  * `bun scripts/bench/failover.ts`, with nats-server on the PATH.
  */
 import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync, writeSync } from "node:fs"
-import { createServer } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { Context, Effect, Layer, Stream } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
-import { connect } from "nats"
+import { writeSync } from "node:fs"
+import { Effect, Stream } from "effect"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
-import { EventBus } from "../../src/event/EventBus.ts"
-import { layer } from "../../src/task/JetStreamLedger.ts"
-import { TaskLedger } from "../../src/task/TaskLedger.ts"
-import { NatsConnections } from "../../src/transport/NatsTransport.ts"
+import { type Ledger, openLedger, startServer } from "./ledgers.ts"
 import { round } from "./measure.ts"
 
 const AFTER = 3_000
@@ -25,16 +17,7 @@ const HEARTBEAT = AFTER / 3
 const ROUNDS = 8
 
 const open = (url: string, bucket: string, node: string) =>
-  Effect.gen(function* () {
-    const client = Effect.promise(() => connect({ servers: url, waitOnFirstConnect: true }))
-    const [control, bulk] = [yield* client, yield* client]
-    const connections = NatsConnections.of({ control: Effect.succeed(control), bulk: Effect.succeed(bulk) })
-    const home = layer({ node, bucket, lease: AFTER }).pipe(
-      Layer.provide(Layer.succeed(NatsConnections, connections)),
-      Layer.provide(Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto))
-    )
-    return Context.get(yield* Layer.build(Layer.fresh(home)), TaskLedger)
-  })
+  Effect.map(openLedger(url, { node, bucket, lease: AFTER }), ({ ledger }) => ledger)
 
 /** Claims one task, says so, and lives on. */
 const victim = (url: string, bucket: string, node: string, task: string) =>
@@ -45,13 +28,7 @@ const victim = (url: string, bucket: string, node: string, task: string) =>
     return yield* Effect.never
   })
 
-const die = (
-  url: string,
-  bucket: string,
-  signal: "SIGKILL" | "SIGSTOP",
-  round_: number,
-  ledger: TaskLedger["Service"]
-) =>
+const die = (url: string, bucket: string, signal: "SIGKILL" | "SIGSTOP", round_: number, ledger: Ledger) =>
   Effect.gen(function* () {
     const id = TaskId.make(`${signal.toLowerCase()}-${round_}`)
     yield* ledger.submit({ id, type: TaskType.make("task"), prompt: "do it" })
@@ -76,24 +53,16 @@ const die = (
 const [mode, url = "", bucket = "", node = "", task = ""] = process.argv.slice(2)
 if (mode === "victim") await Effect.runPromise(Effect.scoped(victim(url, bucket, node, task)))
 else {
-  const port = await new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
-  const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
-  const server = spawn("nats-server", ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", dir], { stdio: "ignore" })
+  const server = await startServer()
   try {
-    const where = `nats://127.0.0.1:${port}`
     const measured = await Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
-          const ledger = yield* open(where, "bench", "watcher")
+          const ledger = yield* open(server.url, "bench", "watcher")
           const rounds = (signal: "SIGKILL" | "SIGSTOP") =>
             Effect.forEach(
               Array.from({ length: ROUNDS }, (_, n) => n),
-              (n) => die(where, "bench", signal, n, ledger),
+              (n) => die(server.url, "bench", signal, n, ledger),
               { concurrency: "unbounded" }
             )
           return { killed: yield* rounds("SIGKILL"), halted: yield* rounds("SIGSTOP") }
@@ -119,8 +88,7 @@ else {
       })
     )
   } finally {
-    server.kill("SIGKILL")
-    rmSync(dir, { recursive: true, force: true })
+    await server.stop()
   }
 }
 process.exit(0)

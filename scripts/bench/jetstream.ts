@@ -4,21 +4,11 @@
  * work-queue stream besides (published, pulled, acknowledged), in turns with those that are not; and how long it takes until
  * what a dead node held is queued again. Prints JSON. `bun scripts/bench/jetstream.ts`, with nats-server on the PATH.
  */
-import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
-import { createServer } from "node:net"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { Context, Effect, Layer, type Scope } from "effect"
-import * as SecureRandom from "effect/crypto/SecureRandom"
+import { Effect, type Scope } from "effect"
 import { AckPolicy, connect, type JsMsg, RetentionPolicy } from "nats"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
-import { noUsage } from "../../src/domain/Task.ts"
-import { EventBus } from "../../src/event/EventBus.ts"
-import { layer } from "../../src/task/JetStreamLedger.ts"
-import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
-import { NatsConnections } from "../../src/transport/NatsTransport.ts"
+import { finish, type Ledger, openLedger, startServer } from "./ledgers.ts"
 import { round } from "./measure.ts"
 
 const TASKS = 1_500
@@ -28,42 +18,12 @@ const SLOTS = 16
 const WRITES = 3
 const LEASE = 3_000
 
-const port = await new Promise<number>((resolve) => {
-  const probe = createServer().listen(0, "127.0.0.1", () => {
-    const address = probe.address()
-    probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-  })
-})
-const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
-const server = spawn("nats-server", ["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", dir], { stdio: "ignore" })
-const url = `nats://127.0.0.1:${port}`
-const client = async () => {
-  for (;;) {
-    try {
-      return await connect({ servers: url })
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
-}
+const server = await startServer()
+const { url } = server
+const client = () => connect({ servers: url })
+const open = (node: string, bucket: string) => openLedger(url, { node, bucket, lease: LEASE })
 
 const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type: TaskType.make("task"), prompt: "do it" })
-
-const open = (node: string, bucket: string) =>
-  Effect.gen(function* () {
-    const control = yield* Effect.promise(client)
-    const bulk = yield* Effect.promise(client)
-    const connections = Layer.succeed(
-      NatsConnections,
-      NatsConnections.of({ control: Effect.succeed(control), bulk: Effect.succeed(bulk) })
-    )
-    const home = layer({ node, bucket, lease: LEASE }).pipe(
-      Layer.provide(connections),
-      Layer.provide(Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto))
-    )
-    const ledger = Context.get(yield* Layer.build(Layer.fresh(home)), TaskLedger)
-    return { ledger, die: Effect.promise(() => Promise.all([control.close(), bulk.close()])) }
-  })
 
 const rate = (count: number, since: number) => round((count / (performance.now() - since)) * 1000)
 
@@ -86,7 +46,7 @@ const queueOf = async (name: string): Promise<Queue> => {
     take: async () => (await iterator.next()).value as JsMsg
   }
 }
-const handedOut = (ledger: TaskLedger["Service"], queue: Queue, id: string) =>
+const handedOut = (ledger: Ledger, queue: Queue, id: string) =>
   Effect.gen(function* () {
     yield* ledger.submit(spec(id))
     yield* Effect.promise(() => queue.offer(id))
@@ -95,26 +55,7 @@ const handedOut = (ledger: TaskLedger["Service"], queue: Queue, id: string) =>
     message.ack()
   })
 
-const perform = (ledger: TaskLedger["Service"], id: string) =>
-  Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
-
-const finish = (ledger: TaskLedger["Service"], id: string) =>
-  Effect.gen(function* () {
-    const { attempt } = yield* ledger.claim(id, "agent")
-    yield* ledger.complete(id, attempt, {
-      task: id,
-      status: "succeeded",
-      text: "done",
-      output: undefined,
-      fault: undefined,
-      agent: "agent",
-      session: undefined,
-      attempts: 1,
-      denied: [],
-      usage: noUsage,
-      tookMillis: 1
-    })
-  })
+const perform = (ledger: Ledger, id: string) => Effect.andThen(ledger.submit(spec(id)), finish(ledger, id))
 
 let runs = 0
 const tasks = (nodes: number, queued = false): Effect.Effect<number, unknown, Scope.Scope> =>
@@ -193,7 +134,6 @@ try {
   )
   console.log(JSON.stringify(report, undefined, 2))
 } finally {
-  server.kill("SIGKILL")
-  rmSync(dir, { recursive: true, force: true })
+  await server.stop()
 }
 process.exit(0)

@@ -10,11 +10,11 @@ import { DatabaseSync } from "node:sqlite"
 import { Context, Effect, Layer, type Scope } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { TaskId, TaskType } from "../../src/domain/Ids.ts"
-import { noUsage } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { FILE, layer } from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import type { TaskSpec } from "../../src/task/TaskSpec.ts"
+import { done } from "../../test/utils/Results.ts"
 import { median, round } from "./measure.ts"
 
 /** Rounds in turns: a disk is not as fast in every second. */
@@ -25,18 +25,6 @@ const CLAIMS = 500
 const prompt = "Read the report in docs/ and say in three sentences what has changed. ".repeat(4)
 const type = TaskType.make("task")
 const spec = (id: string): TaskSpec => ({ id: TaskId.make(id), type, prompt })
-const ended = {
-  status: "succeeded",
-  text: "Nothing has changed.",
-  output: undefined,
-  fault: undefined,
-  agent: "agent",
-  session: undefined,
-  attempts: 1,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 1
-} as const
 const dir = mkdtempSync(join(tmpdir(), "mister-smith-bench-"))
 
 const open = (name: string): Effect.Effect<TaskLedger["Service"], unknown, Scope.Scope> =>
@@ -109,7 +97,7 @@ const claims = Effect.gen(function* () {
       find.push(found - began)
       claim.push(performance.now() - found)
       // As long as before.
-      yield* ledger.complete(head.id, attempt, { ...ended, task: head.id })
+      yield* ledger.complete(head.id, attempt, done(head.id))
       yield* ledger.submit(spec(`r-${n}`))
     }
   }

@@ -274,13 +274,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     one.child.kill("SIGTERM")
     const ended = await one.exit
     if (ended !== 143) problems.push(`it was to stop, and ended with ${ended}: ${one.stderr()}`)
-    const owner = Node.ownerOf(dataDir) ?? ""
-    const left = Node.alive(owner)
-    if (left.length > 0) problems.push(`alive at the end: ${JSON.stringify(left)}`)
-    const groups = Node.cgroups(owner)
-    if (groups.length > 0) problems.push(`cgroups at the end: ${groups}`)
-    const litter = Node.litter(dataDir)
-    if (litter.length > 0) problems.push(`in the data directory at the end: ${litter}`)
+    problems.push(...Node.leftOf(dataDir))
   }
 
   if (submitterEnded !== 0) problems.push(`the submitter ended with ${submitterEnded}: ${submitterSaid}`)

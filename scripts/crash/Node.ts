@@ -147,6 +147,17 @@ export const litter = (dataDir: string): ReadonlyArray<string> => {
   })
 }
 
+/** What is left of it though it has ended, in words: there should be nothing. */
+export const leftOf = (dataDir: string): ReadonlyArray<string> => {
+  const owner = ownerOf(dataDir) ?? ""
+  const found = {
+    "alive at the end": alive(owner).map((left) => JSON.stringify(left)),
+    "cgroups at the end": cgroups(owner),
+    "in the data directory at the end": litter(dataDir)
+  }
+  return Object.entries(found).flatMap(([what, names]) => (names.length > 0 ? [`${what}: ${names}`] : []))
+}
+
 /** Who outlives a node that is killed, to end what it had started. */
 export const guardianOf = (pid: number): number | undefined => {
   for (const name of readdirSync("/proc")) {

@@ -146,13 +146,7 @@ export const pointRun = async ({ binary, dir, nth = 1, point }: PointRunOptions)
     problems.push(
       `the life after it ended with ${last.ended}, and was ${last.told ? "" : "not "}told all: ${last.stderr}`
     )
-  const owner = Node.ownerOf(dataDir) ?? ""
-  const left = Node.alive(owner)
-  if (left.length > 0) problems.push(`alive at the end: ${JSON.stringify(left)}`)
-  const groups = Node.cgroups(owner)
-  if (groups.length > 0) problems.push(`cgroups at the end: ${groups}`)
-  const litter = Node.litter(dataDir)
-  if (litter.length > 0) problems.push(`in the data directory at the end: ${litter}`)
+  problems.push(...Node.leftOf(dataDir))
   const checked = check({
     dataDir,
     journal,

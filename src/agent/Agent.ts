@@ -5,109 +5,33 @@
  * finished on the resumed conversation where the CLI still has it, and anew where not; every state move is legal
  * (domain/AgentState.ts) and reported. When to restart is left to supervision/, what to do about a failed task to task/.
  */
-import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, type Redacted, Result, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Option, Queue, Result, Scope } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
-import type { ClaudeFailure, TurnOk } from "../claude/ClaudeFailure.ts"
+import type { ClaudeFailure } from "../claude/ClaudeFailure.ts"
 import type { ClaudeSession } from "../claude/ClaudeSession.ts"
-import { type AgentState, canMove } from "../domain/AgentState.ts"
-import { noUsage, type TaskUsage, type TaskWorkspace } from "../domain/Task.ts"
-import { EventBus } from "../event/EventBus.ts"
-import { inModule } from "../observability/Log.ts"
-import type { LimitUnenforceable, PauseFailed, SpawnError } from "../process/ProcessError.ts"
+import type { AgentState } from "../domain/AgentState.ts"
+import { noUsage } from "../domain/Task.ts"
+import type { EventBus } from "../event/EventBus.ts"
+import type { LimitUnenforceable, PauseFailed } from "../process/ProcessError.ts"
 import type { ProcessLimits, Unenforced } from "../process/ProcessLimits.ts"
 import type { TreeUsage } from "../process/Usage.ts"
 import type { Child } from "../supervision/Child.ts"
 import * as RestartPolicy from "../supervision/RestartPolicy.ts"
 import { Accounts, type Limit } from "./Account.ts"
-import {
-  type AgentDefect,
-  AgentGone,
-  AgentNotPerforming,
-  AgentNotRunning,
-  type BudgetSpent,
-  type ClaudeNotFound,
-  type FilesLost,
-  type HomeUnavailable,
-  InboxFull,
-  type ModelRefused,
-  type SessionMissing,
-  type SessionOwned
-} from "./AgentError.ts"
+import { AgentGone, AgentNotPerforming, AgentNotRunning, InboxFull } from "./AgentError.ts"
 import { AgentHost } from "./AgentHost.ts"
 import * as AgentLife from "./AgentLife.ts"
 import type { AgentSpec } from "./AgentSpec.ts"
-import type { Budget } from "./Budget.ts"
+import * as AgentStanding from "./AgentStanding.ts"
 import { framed, Inbox } from "./Inbox.ts"
-import { Moves } from "./Moves.ts"
+import type { Moves } from "./Moves.ts"
 import { type Conversation, Sessions } from "./Sessions.ts"
-import type { WorkspaceError } from "./WorkspaceError.ts"
+import type { Attempt, Job, LifeError, PerformError, Work } from "./Work.ts"
 
 /** How long a CLI that is to end may take before its process is told: an interrupt, end_session, and some room. */
 const ASKED = Duration.seconds(7)
 
-/** What an agent is asked to do. */
-export interface Work {
-  readonly task: string
-  readonly prompt: string
-  /** A JSON Schema for the answer. */
-  readonly schema: unknown
-  /** From 1; above, an earlier attempt may have left its conversation with this agent. */
-  readonly attempt: number
-  /** What a turn may take, where that is less than the agent allows. */
-  readonly turnLimit?: Duration.Duration | undefined
-  /** The conversation that it is to go on with, where an earlier attempt has not begun to. */
-  readonly session?: Continued
-  /** What all attempts at the task may cost together, and what the earlier ones have. */
-  readonly budget?: { readonly limit: Budget; readonly spent: TaskUsage }
-  /** Asked before the first turn: what is to be said beside the prompt. What it acquires is released when the attempt has ended. */
-  readonly prepare?: (place: WorkPlace) => Effect.Effect<string, FilesLost, Scope.Scope>
-  /**
-   * Asked after a turn that went well: what else is to be said in the same conversation, or nothing. The agent is busy
-   * meanwhile, and what is under way here ends with the attempt. Who asks sees to it that this comes to an end.
-   */
-  readonly followUp?: (ok: TurnOk, place: WorkPlace) => Effect.Effect<string | undefined>
-}
-
-/** The conversation of another task. */
-export interface Continued {
-  readonly of: string
-  /** As the CLI calls it. */
-  readonly session: string
-  /** The task with which it began: it goes on where that was performed, because a CLI resumes only there. */
-  readonly place: string
-  readonly onMissing: "fail" | "anew"
-}
-
-/** Where an agent works, and with which environment. */
-export interface WorkPlace {
-  readonly workspace: string
-  readonly env: Readonly<Record<string, string | Redacted.Redacted>>
-}
-
-/** Why an attempt failed. */
-export type PerformError =
-  | LifeError
-  | AgentGone
-  | AgentDefect
-  | ModelRefused
-  | SessionOwned
-  | SessionMissing
-  | WorkspaceError
-
-/** What ends a life. */
-export type LifeError = ClaudeFailure | SpawnError | HomeUnavailable | ClaudeNotFound | FilesLost | BudgetSpent
-
-/** How an attempt ended, and what it has cost in either case. */
-export interface Attempt {
-  readonly outcome: Result.Result<TurnOk, PerformError>
-  readonly usage: TaskUsage
-  /** The conversation it ran in. */
-  readonly session: string | undefined
-  /** The last that the agent said in it, where it did not come to its answer. */
-  readonly words?: string | undefined
-  /** The place that the task has for itself. */
-  readonly workspace?: TaskWorkspace
-}
+export type { Attempt, Continued, Job, LifeError, PerformError, Work, WorkPlace } from "./Work.ts"
 
 /** What an agent is made after. A reload gives it another. */
 export interface Generation {
@@ -177,13 +101,6 @@ export interface Agent {
 /** When an agent hears what it is told. */
 export type Heard = "turn" | "inbox"
 
-export interface Job {
-  readonly work: Work
-  readonly done: Deferred.Deferred<Attempt>
-  /** By whom. */
-  readonly cancelled: Deferred.Deferred<string>
-}
-
 /** Outlives a life. */
 export interface Memory {
   conversation: Conversation | undefined
@@ -209,7 +126,6 @@ export const make = Effect.fn("Agent.make")(function* (
   /** Told of every move, so that who waits for an idle agent can look again. */
   changed: Effect.Effect<unknown>
 ): Effect.fn.Return<Agent, never, EventBus | Moves | AgentLife.Needs | Scope.Scope> {
-  const bus = yield* EventBus
   let current: Generation = { spec, host: yield* AgentHost }
   let leaving = false
   let performing = 0
@@ -217,7 +133,6 @@ export const make = Effect.fn("Agent.make")(function* (
   const needs = yield* Effect.context<AgentLife.Needs>()
   const jobs = yield* Effect.acquireRelease(Queue.bounded<Job>(1), Queue.shutdown)
   const sessions = yield* Sessions
-  const moves = yield* Moves
   const conversation = sessions.recall(id)
   const random = yield* SecureRandom
   const memory: Memory = {
@@ -230,54 +145,15 @@ export const make = Effect.fn("Agent.make")(function* (
   }
   /** What it performs, from the moment that it is asked to. */
   let working: Job | undefined
-  let state: AgentState = "initializing"
   let lives = 0
   let costUsd = 0
   let gone = false
-  /** While it is paused: what it is underneath, and will be again. */
-  let underneath: AgentState | undefined
-
   const accounts = yield* Accounts
+  const limited = () => accounts.limitOf(current.spec.account)
   // So that it is known before there is a CLI.
-  accounts.limitOf(spec.account)
-  /** Who is ready, but may not begin: its account must wait. */
-  const orThrottled = (to: AgentState, reason: string): readonly [AgentState, string] => {
-    const limit = to === "idle" ? accounts.limitOf(current.spec.account) : undefined
-    return limit === undefined
-      ? [to, reason]
-      : ["throttled", `its account ${limit.account} waits until ${new Date(limit.until).toISOString()}`]
-  }
-
-  const move = Effect.fnUntraced(function* (wanted: AgentState, why: string) {
-    const [to, reason] = orThrottled(wanted, why)
-    if (underneath !== undefined) {
-      if (to === "idle" || to === "busy" || to === "throttled") {
-        underneath = to === "throttled" ? "idle" : to
-        return
-      }
-      // Its CLI has ended under it, or is about to be ended.
-      if (to !== "paused") underneath = undefined
-    }
-    if (state === to) return
-    const from = state
-    if (!canMove(from, to)) {
-      return yield* inModule("agent")(
-        Effect.logWarning(`agent ${id}: refused the move from ${from} to ${to} (${reason})`)
-      )
-    }
-    state = to
-    yield* moves.note(id, { from, to, reason })
-    yield* bus.publish({ type: "agent.state", agent: id, from, to, reason })
-    yield* changed
-  })
-
-  // What begins or ends for its account meets it where it stands; who is busy learns of it afterwards.
-  yield* accounts.review(
-    Effect.suspend(() => {
-      if (state === "throttled") return move("idle", "its account may be used again")
-      return state === "idle" ? move("idle", "ready for the next task") : Effect.void
-    })
-  )
+  limited()
+  const standing = yield* AgentStanding.make(id, limited, changed)
+  const { move, state } = standing
 
   /** Completes when its CLI is ready, with the rest of this life. */
   const begin = Effect.gen(function* () {
@@ -299,42 +175,26 @@ export const make = Effect.fn("Agent.make")(function* (
 
   const running = Effect.suspend(() =>
     memory.process === undefined
-      ? Effect.fail(new AgentNotRunning({ agent: id, state }))
+      ? Effect.fail(new AgentNotRunning({ agent: id, state: state() }))
       : Effect.succeed(memory.process)
   )
-  const pause = Effect.gen(function* () {
-    const process = yield* running
-    if (underneath !== undefined) return
-    if (state !== "idle" && state !== "busy" && state !== "throttled")
-      return yield* new AgentNotRunning({ agent: id, state })
-    const before = state
-    yield* process.pause
-    underneath = before === "throttled" ? "idle" : before
-    yield* move("paused", "an operator has paused it")
-  })
-  const resume = Effect.gen(function* () {
-    const process = yield* running
-    const after = underneath
-    if (after === undefined) return
-    yield* process.resume
-    underneath = undefined
-    yield* move(after, "an operator lets it go on")
-  })
+  const pause = Effect.flatMap(running, ({ pause }) => standing.pause(pause))
+  const resume = Effect.flatMap(running, ({ resume }) => standing.resume(resume))
 
   const interrupt = Effect.gen(function* () {
     const job = working
-    if (job === undefined || state !== "busy") return yield* new AgentNotPerforming({ agent: id, state })
+    if (job === undefined || state() !== "busy") return yield* new AgentNotPerforming({ agent: id, state: state() })
     yield* Deferred.succeed(job.cancelled, "an operator")
     yield* Effect.exit(Deferred.await(job.done))
   })
   const setModel = Effect.fnUntraced(function* (model: string) {
-    if (state !== "idle" && state !== "busy") return yield* new AgentNotRunning({ agent: id, state })
+    if (state() !== "idle" && state() !== "busy") return yield* new AgentNotRunning({ agent: id, state: state() })
     // One whose tasks have workspaces of their own has no CLI between them: the next begins so.
     yield* memory.session?.setModel(model) ?? Effect.void
     memory.model = model
   })
   const tell = Effect.fnUntraced(function* (text: string) {
-    if (state === "terminated") return yield* new AgentNotRunning({ agent: id, state })
+    if (state() === "terminated") return yield* new AgentNotRunning({ agent: id, state: state() })
     const uuid = yield* random.uuidV4()
     // What came before it goes before it.
     const heard = memory.inbox.size === 0 && (yield* memory.session?.say(framed(text), uuid) ?? Effect.succeed(false))
@@ -384,17 +244,17 @@ export const make = Effect.fn("Agent.make")(function* (
         Effect.sync(() => waiting.delete(free))
       )
     }),
-    state: () => state,
+    state,
     gone: () => gone,
     holds: () => memory.conversation?.task,
     session: () => (performing > 0 ? memory.at : undefined),
-    limited: () => accounts.limitOf(current.spec.account),
+    limited,
     spent: () => costUsd,
     terminated: (reason) =>
       Effect.suspend(() => {
         gone = true
         // Who waits for an agent that was stopped first has not been told yet.
-        return state === "terminated" ? Effect.andThen(ended(reason), changed) : ended(reason)
+        return state() === "terminated" ? Effect.andThen(ended(reason), changed) : ended(reason)
       }),
     pause,
     resume,
@@ -420,7 +280,7 @@ export const make = Effect.fn("Agent.make")(function* (
       function* (work) {
         const job: Job = { work, done: yield* Deferred.make<Attempt>(), cancelled: yield* Deferred.make<string>() }
         working = job
-        if (state === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
+        if (state() === "terminated") return refused(new AgentGone({ agent: id, reason: "it has ended" }))
         yield* Queue.offer(jobs, job)
         const attempt = Effect.tap(Deferred.await(job.done), ({ usage }) =>
           Effect.sync(() => {
@@ -451,7 +311,7 @@ export const make = Effect.fn("Agent.make")(function* (
         // Added first, so it runs last: when the CLI and all it had started are gone.
         yield* Scope.addFinalizer(
           scope,
-          Effect.suspend(() => (state === "stopping" ? ended("it was stopped") : Effect.void))
+          Effect.suspend(() => (state() === "stopping" ? ended("it was stopped") : Effect.void))
         )
         current = generation
         const within = <A, E>(life: Effect.Effect<A, E, AgentLife.Needs | Scope.Scope>) =>

@@ -1,7 +1,7 @@
 /** What a person may set about an agent, and what it is if they do not. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskType } from "../domain/Ids.ts"
-import { PositiveDurationFromString } from "../domain/Quantity.ts"
+import { duration, wholeNumber } from "../domain/Setting.ts"
 import { Text } from "../domain/Text.ts"
 import * as ProcessLimits from "../process/ProcessLimits.ts"
 import { RestartPolicy } from "../supervision/RestartPolicy.ts"
@@ -36,17 +36,11 @@ export const Limits = Schema.Struct({
   turns: Schema.optionalKey(
     Schema.Int.pipe(Schema.check(Schema.isGreaterThanOrEqualTo(1, { message: "expected a whole number of 1 or more" })))
   ).annotateKey({ description: "Round trips to the model for one attempt at a task. Default: no limit" }),
-  taskTime: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("30 minutes" as const))
-  ).annotateKey({
-    description: 'How long one attempt at a task may take. Default "30 minutes"'
-  }),
-  silence: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("10 minutes" as const))
-  ).annotateKey({
-    description:
-      'How long its CLI may print nothing in a turn, beyond its own rhythm and while no tool runs, before it counts as stalled and is restarted. The CLI itself waits up to 6 minutes for a silent API. Default "10 minutes"'
-  }),
+  taskTime: duration("30 minutes", "How long one attempt at a task may take."),
+  silence: duration(
+    "10 minutes",
+    "How long its CLI may print nothing in a turn, beyond its own rhythm and while no tool runs, before it counts as stalled and is restarted. The CLI itself waits up to 6 minutes for a silent API."
+  ),
   ...ProcessLimits.fields
 })
 
@@ -66,15 +60,9 @@ export const AccountName = Schema.String.pipe(
 
 export const AgentSpec = Schema.Struct({
   id: AgentId.annotateKey({ description: "Its name" }),
-  replicas: Schema.Int.pipe(
-    Schema.check(
-      Schema.isBetween(
-        { minimum: 1, maximum: MAX_REPLICAS },
-        { message: `expected a whole number from 1 to ${MAX_REPLICAS}` }
-      )
-    ),
-    Schema.withDecodingDefaultKey(Effect.succeed(1))
-  ).annotateKey({ description: "How many agents of this kind. More than one are named id-1, id-2, … Default 1" }),
+  replicas: wholeNumber(1, MAX_REPLICAS)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+    .annotateKey({ description: "How many agents of this kind. More than one are named id-1, id-2, … Default 1" }),
   standby: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false))).annotateKey({
     description:
       "Waits until a step start_standby of supervision.escalation starts it in the place of one that failed. Default false"
@@ -91,16 +79,7 @@ export const AgentSpec = Schema.Struct({
     .annotateKey({
       description: "What it can do, in words of your own: tasks that require it come to such agents only. Default none"
     }),
-  weight: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween(
-          { minimum: 1, maximum: MAX_WEIGHT },
-          { message: `expected a whole number from 1 to ${MAX_WEIGHT}` }
-        )
-      )
-    )
-  ).annotateKey({
+  weight: Schema.optionalKey(wholeNumber(1, MAX_WEIGHT)).annotateKey({
     description:
       "How good it is among the others: with the routing strategy priority, what is most important gets the highest. Default 1"
   }),

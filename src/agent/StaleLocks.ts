@@ -11,7 +11,8 @@ import { basename, dirname, join, resolve } from "node:path"
 import { Effect } from "effect"
 import { holdersOf } from "../process/Holders.ts"
 import type { Git } from "./Git.ts"
-import { REFS, type WorktreeRecord } from "./Worktree.ts"
+import { REFS } from "./WorktreeArchive.ts"
+import type { WorktreeRecord } from "./WorktreeView.ts"
 
 /** Removes them, and answers with their paths. What cannot be removed is named by git when it is met. */
 export const drop = Effect.fn("StaleLocks.drop")(function* (git: Git, records: ReadonlyArray<WorktreeRecord>) {

@@ -21,9 +21,12 @@ import * as Git from "./Git.ts"
 import * as StaleLocks from "./StaleLocks.ts"
 import { NoRoom, WorkspaceBlocked, type WorkspaceError, WorkspacesFull } from "./WorkspaceError.ts"
 import * as WorkspaceJournal from "./WorkspaceJournal.ts"
+import * as WorkspaceLocks from "./WorkspaceLocks.ts"
 import * as WorkspaceRoom from "./WorkspaceRoom.ts"
 import { type OwnSpec, TASK, type WorkspaceSettings } from "./WorkspaceSpec.ts"
 import * as Worktree from "./Worktree.ts"
+import * as WorktreeArchive from "./WorktreeArchive.ts"
+import * as WorktreeView from "./WorktreeView.ts"
 
 type WorkspaceRecord = WorkspaceJournal.WorkspaceRecord
 
@@ -45,7 +48,7 @@ export class Workspaces extends Context.Service<
   static readonly layer = (settings: WorkspaceSettings) => Layer.effect(this, make(settings))
 }
 
-const isWorktree = (record: WorkspaceRecord): record is Worktree.WorktreeRecord => record.git !== undefined
+const isWorktree = (record: WorkspaceRecord): record is WorktreeView.WorktreeRecord => record.git !== undefined
 
 /** The same place for the same kind of place; a task that another agent goes on with may get another. */
 const fits = ({ git, kind }: WorkspaceRecord, spec: OwnSpec) =>
@@ -61,6 +64,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
   const git = Git.make(yield* ProcessTree, host.environment, step)
   const journal = WorkspaceJournal.make(host.settings.dataDir)
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
+  const { alone, held, hold, ifFree } = WorkspaceLocks.make(PubSub.publish(changed, undefined))
   const counting = yield* Semaphore.make(1)
   const known = yield* Effect.try({
     try: () => journal.read(),
@@ -74,46 +78,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
   /** Bytes, of those that nobody works in. */
   const sizes = new Map<string, number>()
 
-  // 1. What one place at a time needs: a lock for each task, and one for each repository.
-
-  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; count: number }>()
-  const lockOf = (key: string) =>
-    Effect.acquireRelease(
-      Effect.suspend(() => {
-        const lock = locks.get(key)
-        if (lock !== undefined)
-          return Effect.as(
-            Effect.sync(() => lock.count++),
-            lock
-          )
-        return Effect.map(Semaphore.make(1), (semaphore) => {
-          const made = { semaphore, count: 1 }
-          locks.set(key, made)
-          return made
-        })
-      }),
-      (lock) => Effect.sync(() => --lock.count === 0 && locks.delete(key))
-    )
-  const held = (task: string) => locks.has(`task ${task}`)
-  /** Until the Scope closes. */
-  const hold = Effect.fnUntraced(function* (task: string) {
-    // Released last, so that who hears of it finds it free.
-    yield* Effect.addFinalizer(() => PubSub.publish(changed, undefined))
-    const { semaphore } = yield* lockOf(`task ${task}`)
-    yield* Effect.acquireRelease(semaphore.take(1), () => semaphore.release(1), { interruptible: true })
-  })
-  const ifFree = <A, E>(task: string, use: Effect.Effect<A, E>) =>
-    Effect.suspend(() =>
-      held(task)
-        ? Effect.succeed(Option.none<A>())
-        : Effect.scoped(
-            Effect.flatMap(lockOf(`task ${task}`), ({ semaphore }) => semaphore.withPermitsIfAvailable(1)(use))
-          )
-    )
-  const alone = <A, E>(repository: string, use: Effect.Effect<A, E>) =>
-    Effect.scoped(Effect.flatMap(lockOf(`repository ${repository}`), ({ semaphore }) => semaphore.withPermit(use)))
-
-  // 2. What is true is on the disk before it is acted on.
+  // 1. What is true is on the disk before it is acted on.
 
   const onDisk = (path: string, change: () => void) =>
     Effect.try({
@@ -140,7 +105,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
       endedHere.delete(name)
     })
 
-  // 3. Made: the intent, the deed, the record of it.
+  // 2. Made: the intent, the deed, the record of it.
 
   const nameFor = (task: string) => {
     for (let number = 1; number <= MAX_PLACES; number++) {
@@ -199,7 +164,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     )
   })
 
-  // 4. Finished or undone, from what is there.
+  // 3. Finished or undone, from what is there.
 
   const finish = Effect.fnUntraced(function* (record: WorkspaceRecord) {
     if (!isWorktree(record)) {
@@ -212,7 +177,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     yield* write({ ...ready(record), ...(overSince === undefined ? {} : { overSince }) })
   })
   /** The directory is gone. What the branch or a ref still holds is remembered, for another attempt at the task. */
-  const gone = Effect.fnUntraced(function* (record: Worktree.WorktreeRecord) {
+  const gone = Effect.fnUntraced(function* (record: WorktreeView.WorktreeRecord) {
     const { archive, branch, commit } = record.git
     const isNew = record.state === "making" && archive === undefined && commit === undefined
     const dropped = isNew || (record.state === "removing" && (yield* Worktree.dropBranch(git, record)))
@@ -233,7 +198,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
   const kept = ({ path, task }: Pick<WorkspaceRecord, "path" | "task">, why: string) =>
     bus.publish({ type: "workspace.kept", task, path, why: brief(why) })
 
-  // 5. Cleared away.
+  // 4. Cleared away.
 
   /** Removes it, or says why not. With `archiving`, what is in no commit and no branch is put under a ref first. */
   const clear = Effect.fnUntraced(function* (
@@ -249,14 +214,14 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     if (keep === "always" && !archiving) return "the agent's workspace.keep is always"
     // Cheap, and most often the answer.
     const loose = !archiving && (yield* Worktree.settled(git, record)) === undefined
-    const why = yield* Worktree.untouchable(git, record)
+    const why = yield* WorktreeView.untouchable(git, record)
     if (why !== undefined) return why
     if (loose) return `its commits are neither in ${base} nor pushed`
-    const taken = yield* Worktree.snapshot(git, journal, record)
+    const taken = yield* WorktreeArchive.snapshot(git, journal, record)
     if (!taken.clean && !archiving) return "it has changes that are not committed"
     const isSettled = taken.clean && (yield* Worktree.settled(git, record)) !== undefined
     if (!isSettled && !archiving) return `its commits are neither in ${base} nor pushed`
-    const saved = isSettled ? undefined : yield* Worktree.archive(git, record, taken)
+    const saved = isSettled ? undefined : yield* WorktreeArchive.archive(git, record, taken)
     const removing = yield* write({
       ...record,
       state: "removing",
@@ -264,7 +229,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     })
     const refused = yield* Effect.gen(function* () {
       crashPoint("workspace.remove.before")
-      if (saved !== undefined && !taken.clean) yield* Worktree.standOn(git, record.path, saved.commit)
+      if (saved !== undefined && !taken.clean) yield* WorktreeArchive.standOn(git, record.path, saved.commit)
       yield* Worktree.remove(git, removing)
       crashPoint("workspace.remove.after")
     }).pipe(Effect.flip, Effect.option)
@@ -310,7 +275,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     }
   })
 
-  // 6. Within the limits.
+  // 5. Within the limits.
 
   /** Those that nobody works in. */
   const idle = () => [...records.values()].filter(({ state, task }) => state === "ready" && !held(task))
@@ -364,7 +329,7 @@ const make = Effect.fn("Workspaces.make")(function* (settings: WorkspaceSettings
     return yield* new WorkspacesFull({ kept: idle().length, bytes: yield* measured(), limit })
   })
 
-  // 7. What an earlier run has left half done. It is seen to before any agent works.
+  // 6. What an earlier run has left half done. It is seen to before any agent works.
 
   const recover = Effect.gen(function* () {
     if (known.unreadable.length > 0) {

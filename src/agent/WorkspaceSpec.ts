@@ -4,6 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import { Text } from "../domain/Text.ts"
 
 /** Where the name of the task goes in the name of a branch. */
@@ -76,11 +77,7 @@ export const resolved = (spec: WorkspaceSpec, absolute: (path: string) => string
         ? { ...spec, repository: absolute(spec.repository) }
         : spec
 
-const count = Schema.Int.pipe(
-  Schema.check(
-    Schema.isBetween({ minimum: 1, maximum: 10_000 }, { message: "expected a whole number from 1 to 10000" })
-  )
-)
+const count = wholeNumber(1, 10_000)
 
 /** Bounds on what ended tasks leave behind. What runs is not counted. */
 export const WorkspaceSettings = Schema.Struct({

@@ -14,6 +14,7 @@ import { inModule } from "../observability/Log.ts"
 import { Lines } from "../process/Lines.ts"
 import { type ProcessHandle, type ProcessSpec, ProcessTree, type Receipt } from "../process/ProcessTree.ts"
 import { crashPoint } from "../state/CrashPoint.ts"
+import * as ClaudeAsking from "./ClaudeAsking.ts"
 import * as Control from "./ClaudeControl.ts"
 import { ClaudeDecoder, type ClaudeEvent, type Unreadable } from "./ClaudeEvent.ts"
 import {
@@ -22,13 +23,13 @@ import {
   judgeRetry,
   judgeTurn,
   ModelUnavailable,
-  Stalled,
   type TurnEvidence,
   TurnFailed,
   type TurnOk
 } from "./ClaudeFailure.ts"
 import { keptLine } from "./ClaudeLine.ts"
 import type { Result } from "./ClaudeResult.ts"
+import * as OpenTurn from "./OpenTurn.ts"
 import { spentUpTo } from "./Spent.ts"
 
 export interface SessionSpec extends ProcessSpec {
@@ -65,7 +66,7 @@ export interface ClaudeSession {
    * Sends one message and waits for the end of its turn. When it is interrupted, so is the turn, and the session can
    * take another message. One at a time: a second call waits.
    */
-  turn(prompt: string, options?: TurnOptions): Effect.Effect<TurnOk, ClaudeFailure>
+  turn(prompt: string, options?: OpenTurn.TurnOptions): Effect.Effect<TurnOk, ClaudeFailure>
   /**
    * Says something in the turn that runs: the CLI takes it up with its next step, or in a turn of its own right after, and
    * `turn` ends when that has been answered too. False where no turn runs that could take it.
@@ -81,15 +82,6 @@ export interface ClaudeSession {
   readonly spent: Effect.Effect<TaskUsage>
   /** Never succeeds; fails when the CLI is gone. */
   readonly ended: Effect.Effect<never, ClaudeFailure>
-}
-
-export interface TurnOptions {
-  /** The id that the prompt gets in the CLI's own transcript. */
-  readonly uuid?: string
-  /** The turn must bring structured output. */
-  readonly wantsOutput?: boolean
-  /** Said below the prompt; where the turn never began, they are `unsaid`. */
-  readonly messages?: ReadonlyArray<string>
 }
 
 /** How long an interrupted turn may take to say that it has ended. */
@@ -108,23 +100,6 @@ const EXIT_WAIT = Duration.seconds(5)
 const STDERR_TAIL = 8192
 /** The longest line on stderr that is told whole, in bytes. */
 const MAX_STDERR_LINE = 64 * 1024
-
-interface OpenTurn {
-  readonly done: Deferred.Deferred<TurnOk, ClaudeFailure>
-  readonly wantsOutput: boolean
-  /** The id of its message. */
-  readonly uuid: string | undefined
-  /** A turn has begun since the message was sent: what belongs to the turn before it has been said. */
-  begun: boolean
-  /** The CLI has echoed the message: it is in the turn that runs. */
-  echoed: boolean
-  /** What was said since and has not been echoed, by id. While there is some, the turn is not over. */
-  readonly said: Map<string, string>
-  /** What came with the prompt. */
-  readonly messages: ReadonlyArray<string>
-  /** What was denied in the parts of it that have ended. */
-  readonly denials: Array<Pick<TurnOk, "denials" | "denied">>
-}
 
 /**
  * Starts a CLI and waits until it is ready.
@@ -149,16 +124,19 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
             if (kept !== undefined) onLine(kept)
           }
   })
-  const answers = new Map<string, Deferred.Deferred<Control.Answer>>()
   const gone = yield* Deferred.make<never, ClaudeFailure>()
+  const { answered, ask, asked } = ClaudeAsking.make({
+    write: (line) => process.write(line),
+    gone,
+    patience: spec.startTimeout
+  })
   const oneTurn = yield* Semaphore.make(1)
-  let open: OpenTurn | undefined
+  let open: OpenTurn.OpenTurn | undefined
   let sessionId: string | undefined
   let version: string | undefined
   let evidence: TurnEvidence = {}
   let stderr = ""
   let sawJson = false
-  let requests = 0
   let spent = noUsage
   /** Shells and agents that the conversation has left running in the background. */
   const background = new Set<string>()
@@ -168,22 +146,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   // What it is given in confidence must not come back in its words.
   learn(Object.values(spec.env))
 
-  /** Asks the CLI something. Undefined where it is gone before it answers. */
-  const ask = (request: Control.Request): Effect.Effect<Control.Answer | undefined> =>
-    Effect.suspend(() => {
-      const id = `ms-${++requests}`
-      const answer = Deferred.makeUnsafe<Control.Answer>()
-      answers.set(id, answer)
-      return Effect.andThen(
-        process.write(Control.encodeRequest(id, request)),
-        Effect.raceFirst(
-          Deferred.await(answer),
-          Effect.orElseSucceed(Deferred.await(gone), () => undefined)
-        )
-      ).pipe(Effect.ensuring(Effect.sync(() => answers.delete(id))))
-    })
-
-  const finish = (turn: OpenTurn, outcome: TurnOk | ClaudeFailure) => {
+  const finish = (turn: OpenTurn.OpenTurn, outcome: TurnOk | ClaudeFailure) => {
     if (open === turn) open = undefined
     return outcome._tag === "TurnOk" ? Deferred.succeed(turn.done, outcome) : Deferred.fail(turn.done, outcome)
   }
@@ -191,11 +154,9 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
   const hear = Effect.fnUntraced(function* (event: ClaudeEvent) {
     sawJson = true
     switch (event.kind) {
-      case "control_response": {
-        const answer = answers.get(event.response.request_id)
-        if (answer !== undefined) yield* Deferred.succeed(answer, event.response)
+      case "control_response":
+        answered(event.response)
         break
-      }
       case "control_request":
         // Nothing here answers for a person or a hook yet, and an unanswered request would wait for ever.
         yield* process.write(Control.encodeRefusal(event.request_id, `${event.request.subtype} is not supported`))
@@ -210,8 +171,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
         break
       case "user":
         if (open === undefined || event.isReplay !== true || event.uuid === undefined) break
-        if (event.uuid === open.uuid) open.echoed = true
-        open.said.delete(event.uuid)
+        OpenTurn.echo(open, event.uuid)
         break
       case "rate_limit_event":
         evidence = { ...evidence, rateLimit: event.rate_limit_info }
@@ -231,9 +191,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       case "result":
         crashPoint("turn.answered")
         spent = spentUpTo(event, spent)
-        // The CLI begins turns of its own when a background task ends. Such a result is ours only where our message, which
-        // came meanwhile, was folded into that turn. One that says twice that it is done has not done what it is told next.
-        if (open !== undefined && (open.echoed || (!selfBegun(event) && (open.begun || event.is_error)))) {
+        if (open !== undefined && OpenTurn.isOf(event, open)) {
           const outcome = judgeTurn({
             result: event.is_error ? withheld(event) : event,
             ...evidence,
@@ -244,7 +202,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
             // It came too late for this one: the CLI begins another with it by itself.
             open.denials.push(outcome)
             evidence = {}
-          } else yield* finish(open, outcome._tag === "TurnOk" ? whole(outcome, open) : outcome)
+          } else yield* finish(open, outcome._tag === "TurnOk" ? OpenTurn.whole(outcome, open) : outcome)
         }
         break
       case "misfit":
@@ -299,13 +257,13 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     yield* Fiber.await(reader)
     const exited = yield* Effect.timeoutOption(process.exit, EXIT_WAIT)
     if (exited._tag === "Some") return
-    const failure = stalled(EXIT_WAIT, "output closed")
+    const failure = ClaudeAsking.stalled(EXIT_WAIT, "output closed")
     if (open !== undefined) yield* finish(open, failure)
     yield* Deferred.fail(gone, failure)
   }).pipe(Effect.forkScoped)
 
   /** What it has been told and has not taken up it would begin a turn with, which nobody waits for. */
-  const takeBack = (turn: OpenTurn) =>
+  const takeBack = (turn: OpenTurn.OpenTurn) =>
     Effect.suspend(() => {
       if (!turn.echoed) unsaid.push(...turn.messages)
       const open = [...turn.said]
@@ -329,7 +287,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       )
     })
 
-  const interruptTurn = Effect.fnUntraced(function* (turn: OpenTurn) {
+  const interruptTurn = Effect.fnUntraced(function* (turn: OpenTurn.OpenTurn) {
     if (Deferred.isDoneUnsafe(turn.done)) return
     if (turn.said.size > 0) yield* takeBack({ ...turn, messages: [] })
     yield* Effect.forkChild(ask({ subtype: "interrupt" }))
@@ -339,7 +297,7 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     )
     if (ended._tag === "None") {
       // It does not listen any more: nobody may send it another message.
-      const failure = stalled(INTERRUPT_WAIT, "interrupt")
+      const failure = ClaudeAsking.stalled(INTERRUPT_WAIT, "interrupt")
       yield* finish(turn, failure)
       yield* Deferred.fail(gone, failure)
     }
@@ -363,17 +321,8 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     )
   )
 
-  const turn = Effect.fn("ClaudeSession.turn")(function* (prompt: string, options: TurnOptions = {}) {
-    const current: OpenTurn = {
-      done: yield* Deferred.make<TurnOk, ClaudeFailure>(),
-      wantsOutput: options.wantsOutput ?? false,
-      uuid: options.uuid,
-      begun: false,
-      echoed: false,
-      said: new Map(),
-      messages: options.messages ?? [],
-      denials: []
-    }
+  const turn = Effect.fn("ClaudeSession.turn")(function* (prompt: string, options: OpenTurn.TurnOptions = {}) {
+    const current = OpenTurn.make(options)
     evidence = {}
     open = current
     crashPoint("turn.before")
@@ -404,16 +353,10 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
       return Effect.as(Effect.forkIn(process.write(Control.encodeMessage(text, uuid)), scope), true)
     })
 
-  /** Undefined where the CLI is gone. One that answers too late is as good as silent, whatever it was asked. */
-  const asked = (request: Control.Request) =>
-    Effect.timeoutOrElse(Effect.raceFirst(ask(request), Deferred.await(gone)), {
-      duration: spec.startTimeout,
-      orElse: () => Effect.fail(stalled(spec.startTimeout, request.subtype))
-    })
   const ready = yield* asked({ subtype: "initialize", systemPrompt, appendSystemPrompt, jsonSchema })
   if (ready === undefined) return yield* Deferred.await(gone)
-  const answered = yield* asked({ subtype: "get_binary_version" })
-  if (answered?.subtype === "success") version = Control.versionOf(answered) ?? version
+  const told = yield* asked({ subtype: "get_binary_version" })
+  if (told?.subtype === "success") version = Control.versionOf(told) ?? version
 
   /** What the old conversation has started would report to the new one, and cost it a model call. */
   const stopBackground = Effect.suspend(() => {
@@ -442,30 +385,13 @@ export const launch = Effect.fn("ClaudeSession.launch")(function* (spec: Session
     // It needs no model, so it takes no longer than a start.
     clear: Effect.timeoutOrElse(Effect.andThen(stopBackground, turn("/clear")), {
       duration: spec.startTimeout,
-      orElse: () => Effect.fail(stalled(spec.startTimeout, "clear"))
+      orElse: () => Effect.fail(ClaudeAsking.stalled(spec.startTimeout, "clear"))
     }).pipe(Effect.asVoid),
     spent: Effect.sync(() => spent),
     ended: Deferred.await(gone)
   }
   return session
 })
-
-/** A turn that had several parts, because something was said in it: what was denied in any of them was denied. */
-const whole = (last: TurnOk, { denials }: OpenTurn): TurnOk =>
-  denials.length === 0
-    ? last
-    : {
-        ...last,
-        denials: [...denials, last].flatMap((part) => part.denials),
-        denied: [...new Set([...denials, last].flatMap((part) => part.denied))]
-      }
-
-/** The result of a turn that the CLI has begun by itself. */
-const selfBegun = ({ origin }: Result): boolean =>
-  typeof origin === "object" && origin !== null && "kind" in origin && origin.kind !== "human"
-
-const stalled = (after: Duration.Duration, doing: string) =>
-  new Stalled({ silentMillis: Duration.toMillis(after), doing })
 
 /** The end of a turn as it may be told. */
 const withheld = (result: Result): Result => ({

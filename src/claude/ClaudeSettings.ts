@@ -1,7 +1,8 @@
 /** What a person may set about the Claude CLI itself, for all agents. */
 import { Effect, Schema } from "effect"
-import { byteSizeBetween, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { byteSizeBetween } from "../domain/Quantity.ts"
 import { Secret } from "../domain/Secret.ts"
+import { duration } from "../domain/Setting.ts"
 import { Text } from "../domain/Text.ts"
 
 export const ClaudeSettings = Schema.Struct({
@@ -18,9 +19,7 @@ export const ClaudeSettings = Schema.Struct({
   model: Schema.optionalKey(Text).annotateKey({
     description: "The model of agents that name none. Default: the CLI's own"
   }),
-  startTimeout: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("60 seconds" as const))
-  ).annotateKey({ description: 'How long a CLI may take to be ready. Default "60 seconds"' }),
+  startTimeout: duration("60 seconds", "How long a CLI may take to be ready."),
   // Below the first no answer would get through; a line above the second no machine holds comfortably.
   maxLine: byteSizeBetween("64 KiB", "1 GiB")
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("32 MiB")))

@@ -1,22 +1,16 @@
 /** The grammar of the commands that tell agents something. What they do is in their own files, loaded when called. */
 import type { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import type { Fault } from "../domain/Fault.ts"
 import type { AgentCommand } from "../message/Command.ts"
-import { agentInput, agentsInput, fleet, isForFleet, lazily, text, yes } from "./CommandFlags.ts"
-import type { FleetWhere } from "./FleetWhere.ts"
+import { agentInput, agentsInput, hereOrFleet, lazily, type OrFleet, orFleet, text, yes } from "./CommandFlags.ts"
 import type { AgentInput } from "./Where.ts"
 
 /** To an agent of any node, where that is wanted. */
 const tellable = {
   ...agentsInput,
-  whole: Flag.Boolean("fleet").pipe(
-    Flag.withDescription("An agent of any node, by its id, over the servers of --server or --config"),
-    Flag.withDefault(false)
-  ),
-  fleet
+  ...orFleet("An agent of any node, by its id, over the servers of --server or --config")
 }
-type Told = AgentInput & { readonly whole: boolean; readonly fleet: FleetWhere }
+type Told = AgentInput & OrFleet
 const tellFleet = (input: Told, body: AgentCommand) =>
   lazily(
     () => import("./tellFleet.ts"),
@@ -32,7 +26,7 @@ const telling = <E, R>(
   Command.make(
     command,
     tellable,
-    (input): Effect.Effect<void, E | Fault, R> => (isForFleet(input) ? tellFleet(input, { command }) : here(input))
+    hereOrFleet(here, (input) => tellFleet(input, { command }))
   ).pipe(Command.withDescription(description))
 
 const stop = telling(
@@ -91,13 +85,14 @@ const model = Command.make(
       Argument.withDescription("Its name. Whether there is such a model shows in the next turn")
     )
   },
-  (input) =>
-    isForFleet(input)
-      ? tellFleet(input, { command: "set_model", model: input.model })
-      : lazily(
-          () => import("./instructAgent.ts"),
-          ({ setModel }) => setModel(input)
-        )
+  hereOrFleet(
+    (input) =>
+      lazily(
+        () => import("./instructAgent.ts"),
+        ({ setModel }) => setModel(input)
+      ),
+    (input) => tellFleet(input, { command: "set_model", model: input.model })
+  )
 ).pipe(Command.withDescription("Give an agent another model, until its next life"))
 
 const tell = Command.make(
@@ -106,13 +101,14 @@ const tell = Command.make(
     ...tellable,
     message: Argument.String("message").pipe(Argument.withDescription("What it is told"))
   },
-  (input) =>
-    isForFleet(input)
-      ? tellFleet(input, { command: "send_message", text: input.message })
-      : lazily(
-          () => import("./instructAgent.ts"),
-          ({ tellAgent }) => tellAgent(input)
-        )
+  hereOrFleet(
+    (input) =>
+      lazily(
+        () => import("./instructAgent.ts"),
+        ({ tellAgent }) => tellAgent(input)
+      ),
+    (input) => tellFleet(input, { command: "send_message", text: input.message })
+  )
 ).pipe(
   Command.withDescription("Tell an agent something: in the turn that it is in, or with its next one"),
   Command.withExamples([

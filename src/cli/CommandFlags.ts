@@ -41,14 +41,33 @@ export const text = (name: string, metavar: string, description: string) =>
 export const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
 
-/** What has to do with the tasks of a fleet, over its servers. */
-export const toFleet = Flag.Boolean("fleet").pipe(
-  Flag.withDescription("With the tasks that all nodes share, over the servers of --server or --config"),
-  Flag.withDefault(false)
-)
-/** Who names a server means its fleet. */
-export const isForFleet = ({ fleet, whole }: { readonly whole: boolean; readonly fleet: FleetWhere }) =>
-  whole || Option.isSome(fleet.server)
+/** The latest so many. */
+export const howMany = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withDescription(description),
+    Flag.filter(
+      (n) => n >= 0 && n <= 1_000_000,
+      (n) => `Expected 0 to 1000000, found ${n}`
+    )
+  )
+
+/** For a command that is for the node here, and, where that is wanted or a server is named, for its whole fleet. */
+export const orFleet = (description: string) => ({
+  whole: Flag.Boolean("fleet").pipe(Flag.withDescription(description), Flag.withDefault(false)),
+  fleet
+})
+export interface OrFleet {
+  readonly whole: boolean
+  readonly fleet: FleetWhere
+}
+export const hereOrFleet =
+  <Input extends OrFleet, A, E, R, A2, E2, R2>(
+    here: (input: Input) => Effect.Effect<A, E, R>,
+    inFleet: (input: Input) => Effect.Effect<A2, E2, R2>
+  ) =>
+  (input: Input): Effect.Effect<A | A2, E | E2, R | R2> =>
+    input.whole || Option.isSome(input.fleet.server) ? inFleet(input) : here(input)
+
 /** Loads what does it when it is called, and no sooner. */
 export const lazily = <M, A, E, R>(load: () => Promise<M>, use: (loaded: M) => Effect.Effect<A, E, R>) =>
   Effect.flatMap(Effect.promise(load), use)

@@ -3,24 +3,24 @@ import { Duration, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { DurationFromString } from "../domain/Quantity.ts"
 import { agentCommands } from "./AgentCommands.ts"
-import { agentsInput, fleet, json, lazily, text, where, yes } from "./CommandFlags.ts"
+import { agentsInput, fleet, hereOrFleet, howMany, json, lazily, orFleet, text, where, yes } from "./CommandFlags.ts"
 import { taskCommands } from "./TaskCommands.ts"
 
-const wholeFleet = Flag.Boolean("fleet").pipe(
-  Flag.withDescription("Of the whole fleet, not of one node"),
-  Flag.withDefault(false)
-)
-
-const ps = Command.make("ps", { whole: wholeFleet, fleet, json, where }, (input) =>
-  input.whole || Option.isSome(input.fleet.server)
-    ? lazily(
+const ps = Command.make(
+  "ps",
+  { ...orFleet("Of the whole fleet, not of one node"), json, where },
+  hereOrFleet(
+    (input) =>
+      lazily(
+        () => import("./ps.ts"),
+        ({ ps }) => ps(input)
+      ),
+    (input) =>
+      lazily(
         () => import("./nodes.ts"),
         ({ fleetAgents }) => fleetAgents(input)
       )
-    : lazily(
-        () => import("./ps.ts"),
-        ({ ps }) => ps(input)
-      )
+  )
 ).pipe(Command.withDescription("Show the agents of a running node: state, task, restarts, age, last failure"))
 
 const nodes = Command.make("nodes", { fleet, json, where }, (input) =>
@@ -37,14 +37,7 @@ const events = Command.make(
   "events",
   {
     follow: yes("follow", "Go on with what happens from now on, until the node ends").pipe(Flag.withAlias("f")),
-    last: Flag.Int("last").pipe(
-      Flag.withDescription("The latest so many. Default: all that are kept; with --follow none"),
-      Flag.filter(
-        (n) => n >= 0 && n <= 1_000_000,
-        (n) => `Expected 0 to 1000000, found ${n}`
-      ),
-      Flag.optional
-    ),
+    last: howMany("last", "The latest so many. Default: all that are kept; with --follow none").pipe(Flag.optional),
     task: text("task", "ID", "Only of this task"),
     agent: text("agent", "AGENT", "Only of this agent"),
     json,
@@ -96,13 +89,8 @@ const logs = Command.make(
     raw: yes("raw", "The lines of the CLI's own stream-json, for programs"),
     follow: yes("follow", "Go on with what it does from now on, until the node ends").pipe(Flag.withAlias("f")),
     since,
-    last: Flag.Int("last").pipe(
+    last: howMany("last", "The latest so many of this agent. Default: all that the node has kept").pipe(
       Flag.withAlias("n"),
-      Flag.withDescription("The latest so many of this agent. Default: all that the node has kept"),
-      Flag.filter(
-        (n) => n >= 0 && n <= 1_000_000,
-        (n) => `Expected 0 to 1000000, found ${n}`
-      ),
       Flag.optional
     )
   },

@@ -2,8 +2,15 @@
 import type { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { TASK_STATES } from "../domain/Task.ts"
-import { fleet, isForFleet, json, lazily, text, toFleet, where, yes } from "./CommandFlags.ts"
+import { hereOrFleet, howMany, json, lazily, orFleet, text, where, yes } from "./CommandFlags.ts"
 import { labels, taskFlags } from "./TaskFlags.ts"
+
+/** Of the node here, or of all. */
+const shared = {
+  ...orFleet("With the tasks that all nodes share, over the servers of --server or --config"),
+  json,
+  where
+}
 
 const inFleet = <A, E, R>(use: (commands: typeof import("./FleetTasks.ts")) => Effect.Effect<A, E, R>) =>
   lazily(() => import("./FleetTasks.ts"), use)
@@ -20,18 +27,16 @@ const submit = Command.make(
     ...taskFlags,
     wait: yes("wait", "Print the answer when it is there: 0 when the task succeeded, 1 when it failed"),
     follow: yes("follow", "The same, and tell on the way what is being done"),
-    whole: toFleet,
-    fleet,
-    json,
-    where
+    ...shared
   },
-  (input) =>
-    isForFleet(input)
-      ? inFleet(({ submitToFleet }) => submitToFleet(input))
-      : lazily(
-          () => import("./submit.ts"),
-          ({ submit }) => submit(input)
-        )
+  hereOrFleet(
+    (input) =>
+      lazily(
+        () => import("./submit.ts"),
+        ({ submit }) => submit(input)
+      ),
+    (input) => inFleet(({ submitToFleet }) => submitToFleet(input))
+  )
 ).pipe(
   Command.withDescription("Give a running node a task"),
   Command.withExamples([
@@ -48,35 +53,30 @@ const tasks = Command.make(
     agent: text("agent", "AGENT", "Only those that this agent performs, or did last"),
     node: text("node", "NODE", "Of a fleet: only those that this node performs, or did last"),
     label: labels("Only those with this label. May be repeated: with all of them"),
-    limit: Flag.Int("limit").pipe(
-      Flag.withDescription("The latest so many. Default 100"),
-      Flag.filter(
-        (n) => n >= 0 && n <= 1_000_000,
-        (n) => `Expected 0 to 1000000, found ${n}`
-      ),
-      Flag.withDefault(100)
-    ),
-    whole: toFleet,
-    fleet,
-    json,
-    where
+    limit: howMany("limit", "The latest so many. Default 100").pipe(Flag.withDefault(100)),
+    ...shared
   },
-  (input) =>
-    isForFleet(input)
-      ? inFleet(({ tasksOfFleet }) => tasksOfFleet(input))
-      : lazily(
-          () => import("./tasks.ts"),
-          ({ tasks }) => tasks(input)
-        )
+  hereOrFleet(
+    (input) =>
+      lazily(
+        () => import("./tasks.ts"),
+        ({ tasks }) => tasks(input)
+      ),
+    (input) => inFleet(({ tasksOfFleet }) => tasksOfFleet(input))
+  )
 ).pipe(Command.withDescription("List the tasks of a running node"))
 
-const task = Command.make("task", { id: Argument.String("id"), whole: toFleet, fleet, json, where }, (input) =>
-  isForFleet(input)
-    ? inFleet(({ taskOfFleet }) => taskOfFleet(input))
-    : lazily(
+const task = Command.make(
+  "task",
+  { id: Argument.String("id"), ...shared },
+  hereOrFleet(
+    (input) =>
+      lazily(
         () => import("./task.ts"),
         ({ task }) => task(input)
-      )
+      ),
+    (input) => inFleet(({ taskOfFleet }) => taskOfFleet(input))
+  )
 ).pipe(
   Command.withDescription("Tell the whole story of a task, or cancel, retry, replay or drop it"),
   Command.withSubcommands([
@@ -85,18 +85,16 @@ const task = Command.make("task", { id: Argument.String("id"), whole: toFleet, f
       {
         id: Argument.String("id"),
         why: text("why", "TEXT", "The reason that is written down with it"),
-        whole: toFleet,
-        fleet,
-        json,
-        where
+        ...shared
       },
-      (input) =>
-        isForFleet(input)
-          ? inFleet(({ cancelInFleet }) => cancelInFleet(input))
-          : lazily(
-              () => import("./cancelTask.ts"),
-              ({ cancelTask }) => cancelTask(input)
-            )
+      hereOrFleet(
+        (input) =>
+          lazily(
+            () => import("./cancelTask.ts"),
+            ({ cancelTask }) => cancelTask(input)
+          ),
+        (input) => inFleet(({ cancelInFleet }) => cancelInFleet(input))
+      )
     ).pipe(Command.withDescription("End a task that has not ended, and the work on it")),
     Command.make("retry", { id: Argument.String("id"), json, where }, (input) =>
       lazily(

@@ -9,7 +9,8 @@ import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Git from "../agent/Git.ts"
 import * as WorkspaceJournal from "../agent/WorkspaceJournal.ts"
 import { ownOf } from "../agent/WorkspaceSpec.ts"
-import * as Worktree from "../agent/Worktree.ts"
+import { REFS } from "../agent/WorktreeArchive.ts"
+import * as WorktreeView from "../agent/WorktreeView.ts"
 import type { Config } from "../config/Config.ts"
 import { ProcessTree } from "../process/ProcessTree.ts"
 import type { Finding } from "./Checkup.ts"
@@ -91,7 +92,7 @@ const ofRepository = (
     const found: Array<Told> = []
     const ours = existsSync(root) ? realpathSync(root) : root
     const known = new Set(records.map(({ name }) => join(ours, name)))
-    for (const { path, prunable } of yield* Worktree.list(git, repository)) {
+    for (const { path, prunable } of yield* WorktreeView.list(git, repository)) {
       if (dirname(path) !== ours && dirname(path) !== root) continue
       if (prunable !== undefined) {
         found.push(
@@ -106,7 +107,7 @@ const ofRepository = (
         found.push(told("warning", `the worktree ${path} of ${repository} has no record`, hint))
       }
     }
-    const refs = (yield* git.line(repository, ["for-each-ref", "--format=%(refname)", Worktree.REFS]))
+    const refs = (yield* git.line(repository, ["for-each-ref", "--format=%(refname)", REFS]))
       .split("\n")
       .filter((ref) => ref !== "")
     if (refs.length > 0) {

@@ -7,6 +7,7 @@ import { AgentSpec } from "../agent/AgentSpec.ts"
 import { WorkspaceSettings } from "../agent/WorkspaceSpec.ts"
 import { ClaudeSettings } from "../claude/ClaudeSettings.ts"
 import type { TaskId } from "../domain/Ids.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import { Text } from "../domain/Text.ts"
 import { FleetSettings } from "../fleet/FleetSettings.ts"
 import { LogSettings } from "../observability/LogSettings.ts"
@@ -34,24 +35,18 @@ export const ConfigFile = Schema.Struct({
   dataDir: Text.pipe(Schema.withDecodingDefaultKey(Effect.succeed(DATA_DIR))).annotateKey({
     description: 'Where state is kept, relative to this file; made when it is not there. Default ".mister-smith"'
   }),
-  tasksKept: Schema.Int.pipe(
-    Schema.check(
-      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
-    ),
-    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.tasks))
-  ).annotateKey({
-    description:
-      "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
-  }),
-  deadTasksKept: Schema.Int.pipe(
-    Schema.check(
-      Schema.isBetween({ minimum: 1, maximum: 1_000_000 }, { message: "expected a whole number from 1 to 1000000" })
-    ),
-    Schema.withDecodingDefaultKey(Effect.succeed(KEPT.dead))
-  ).annotateKey({
-    description:
-      "How many tasks that were given up are kept as dead letters, beside tasksKept others; the oldest go first. Default 10000"
-  }),
+  tasksKept: wholeNumber(1, 1_000_000)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(KEPT.tasks)))
+    .annotateKey({
+      description:
+        "How many tasks that have ended are kept under dataDir with their results, which together may be 1 GiB of text; the oldest go first. Default 10000"
+    }),
+  deadTasksKept: wholeNumber(1, 1_000_000)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(KEPT.dead)))
+    .annotateKey({
+      description:
+        "How many tasks that were given up are kept as dead letters, beside tasksKept others; the oldest go first. Default 10000"
+    }),
   claude: ClaudeSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "The Claude CLI"
   }),

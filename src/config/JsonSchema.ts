@@ -3,6 +3,7 @@
  * and default put where editors look for them.
  */
 import { JsonSchema, Schema, SchemaAST } from "effect"
+import { patternOf } from "../domain/SchemaPattern.ts"
 import { ConfigFile } from "./Config.ts"
 
 type Json = Record<string, unknown>
@@ -58,17 +59,6 @@ const describe = (ast: SchemaAST.AST, json: unknown, initial: unknown): unknown 
     ] as const
   })
   return { ...json, properties: Object.fromEntries(described) }
-}
-
-/** What effect leaves out, because a pattern may have flags that JSON Schema does not know. Ours have none. */
-const patternOf = (ast: SchemaAST.AST): string | undefined => {
-  for (const check of SchemaAST.isString(ast) ? (ast.checks ?? []) : []) {
-    const written = check.annotations?.representation
-    if (written?.id !== "effect/schema/isPattern" || !isObject(written.payload)) continue
-    const { flags, source } = written.payload
-    if (flags === "" && typeof source === "string") return source
-  }
-  return undefined
 }
 
 /** Of what holds more, the parts have defaults of their own. */

@@ -287,7 +287,7 @@ export type Event =
     }
   /** An attempt has ended while the fleet cannot be told: it is told when it can. */
   | { readonly type: "outbox.kept"; readonly task: string; readonly attempt: number; readonly agent: string }
-  /** What was kept for the fleet is not taken by it: another attempt was faster, or it knows the task otherwise. It is dropped. */
+  /** What was kept for the fleet is not taken by it and dropped: another attempt was faster, it knows the task otherwise, or it is too large. */
   | {
       readonly type: "outbox.refused"
       readonly task: string

@@ -3,7 +3,7 @@
  * no ledger is always itself.
  */
 import { Context, Layer } from "effect"
-import type { EdgeMode } from "../task/EdgeLedger.ts"
+import type { EdgeMode } from "../task/EdgeReach.ts"
 import type { Outbox } from "../task/Outbox.ts"
 
 export interface EdgeState {

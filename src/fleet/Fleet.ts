@@ -13,6 +13,7 @@ import { type AgentStatus, MAX_WORDS, type NodeStatus } from "../message/Status.
 import { inModule } from "../observability/Log.ts"
 import type { PeerState } from "../supervision/Peers.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import * as Commands from "./Commands.ts"
 import { Edge } from "./Edge.ts"
 import type { NodeNameTaken, RegistryUnusable } from "./FleetError.ts"
@@ -36,8 +37,6 @@ export interface Self {
   readonly seed: Redacted.Redacted | undefined
 }
 
-/** How long taking leave may take. */
-const LEAVE = "2 seconds"
 /** Subscriptions that are made at a time. */
 const AT_ONCE = 64
 
@@ -94,6 +93,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
   const { registry, wire } = yield* FleetHome
   const { roster, speech } = yield* FleetVoice
   const lease = yield* Lease
+  const farewell = yield* Farewell
   const steered = yield* Steered
   const edge = Option.getOrElse(yield* Effect.serviceOption(Edge), () => Edge.none)
   const ledger = yield* TaskLedger
@@ -240,9 +240,7 @@ const make = Effect.fnUntraced(function* ({ node, prefix, settings }: Self) {
       Effect.catch((fault: Fault) => Effect.logDebug(fault.message))
     )
 
-  yield* Effect.addFinalizer(() =>
-    Effect.ignore(Effect.timeoutOption(Effect.interruptible(registry.leave(node, life)), LEAVE))
-  )
+  yield* Effect.addFinalizer(() => farewell.say(registry.leave(node, life)))
   const events = yield* bus.subscribe
   // Who is alone leads nobody.
   if (wire !== undefined)

@@ -148,7 +148,11 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
         ),
         TaskLedger
       )
-      const outbox = yield* Outbox.open(join(dataDir, Outbox.FILE), { events: edge.outbox.events })
+      const outbox = yield* Outbox.open(join(dataDir, Outbox.FILE), {
+        fleet: prefix === undefined ? bucket : `${bucket} (transport.prefix ${prefix})`,
+        events: edge.outbox.events
+      })
+      yield* tellElsewhere(yield* outbox.elsewhere())
       const made = yield* EdgeLedger.make({
         node,
         local,
@@ -170,6 +174,18 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       )
     })
   )
+
+/** That this node has worked with another fleet, and something is still to be told there, a person must hear. */
+const tellElsewhere = Effect.fnUntraced(function* (kept: ReadonlyArray<Outbox.KeptFor>) {
+  const bus = yield* EventBus
+  for (const { events, fleet, reports, tasks } of kept)
+    yield* bus.publish({
+      type: "fleet.trouble",
+      kind: "OutboxOfOtherFleet",
+      message: `the outbox of this node still holds what is for another fleet, ${fleet}: ${reports} ends of attempts, ${tasks} tasks on their way and ${events} events`,
+      hint: "it is kept, and told to nobody else: start a node with this dataDir and that transport.prefix once; where that fleet is no more, and nothing waits for this one, remove outbox.db"
+    })
+})
 
 /** Under which the mark of a data directory is kept in it. */
 const HOME = ["node", "home"] as const

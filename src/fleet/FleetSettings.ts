@@ -1,7 +1,8 @@
 /** What a person may set about a node among others, and what it is called there if they say nothing. */
 import { Effect, Schema } from "effect"
 import { NodeId } from "../domain/Ids.ts"
-import { ByteSizeFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { ByteSizeFromString } from "../domain/Quantity.ts"
+import { duration, wholeNumber } from "../domain/Setting.ts"
 import { SigningSettings } from "../message/SigningSettings.ts"
 import { FailureSettings } from "../task/FailureSettings.ts"
 import { AuctionSettings, PlacedBy, Sticky } from "../task/PlacementSettings.ts"
@@ -15,22 +16,17 @@ export const FleetSettings = Schema.Struct({
     description:
       "What this node is called among others; each needs a name of its own. Default: name and the host's name"
   }),
-  heartbeat: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))
-  ).annotateKey({ description: 'How often this node tells that it is there, and how it is. Default "5 seconds"' }),
-  expire: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("20 seconds" as const))
-  ).annotateKey({
-    description:
-      'After how long without a heartbeat a node is not listed any more; the same for all nodes. Default "20 seconds"'
-  }),
-  replicas: Schema.Int.pipe(
-    Schema.check(Schema.isBetween({ minimum: 1, maximum: 5 }, { message: "expected a whole number from 1 to 5" })),
-    Schema.withDecodingDefaultKey(Effect.succeed(1))
-  ).annotateKey({
-    description:
-      "On how many servers of a cluster the list of nodes and the ledger are kept, when this node is the first. Default 1"
-  }),
+  heartbeat: duration("5 seconds", "How often this node tells that it is there, and how it is."),
+  expire: duration(
+    "20 seconds",
+    "After how long without a heartbeat a node is not listed any more; the same for all nodes."
+  ),
+  replicas: wholeNumber(1, 5)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(1)))
+    .annotateKey({
+      description:
+        "On how many servers of a cluster the list of nodes and the ledger are kept, when this node is the first. Default 1"
+    }),
   ledger: Schema.Literals(["shared", "own"])
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("shared" as const)))
     .annotateKey({
@@ -41,12 +37,10 @@ export const FleetSettings = Schema.Struct({
     description:
       "The most that the shared ledger may take on a server, the same for all nodes. Default: what the server gives"
   }),
-  takeover: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("15 seconds" as const))
-  ).annotateKey({
-    description:
-      'After how long of silence what a node holds in the shared ledger is taken over by others; the same for all nodes. Default "15 seconds"'
-  }),
+  takeover: duration(
+    "15 seconds",
+    "After how long of silence what a node holds in the shared ledger is taken over by others; the same for all nodes."
+  ),
   failure: FailureSettings.pipe(Schema.withDecodingDefaultKey(Effect.succeed({}))).annotateKey({
     description: "How it is judged whether another node of the shared ledger is dead"
   }),

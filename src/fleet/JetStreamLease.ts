@@ -11,12 +11,13 @@
  * leader holds its term for over when its last write that was answered was begun so long ago, so before anyone may take
  * it; where an answer is not to be had, it holds it for over as well, because it does not know any more what is last.
  */
-import { Deferred, Duration, Effect, Option, Result, Schema, Semaphore, SubscriptionRef } from "effect"
+import { Deferred, Duration, Effect, Fiber, Option, Result, Schema, Semaphore, SubscriptionRef } from "effect"
 import { millis } from "../domain/Monotonic.ts"
 import { inModule } from "../observability/Log.ts"
 import { wordOf } from "../state/BucketKey.ts"
 import { JetStreamBucket, type Value } from "../state/JetStreamBucket.ts"
 import { explain, unconnected } from "../state/JetStreamMeaning.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
 import { type Held, Lease, type LeaseShape, nobody, type Reign, refusal, same, whileReigning } from "./Lease.ts"
 import { LeaseLost, LeaseUnusable } from "./LeaseError.ts"
@@ -27,8 +28,6 @@ export const BUCKET = "mister-smith-lease"
 const LOOKS = 3
 /** Before who may not is asked again: each time is told at the servers, and here. */
 const DENIED = Duration.minutes(1)
-/** How long a node that ends may take to hand the lease on. */
-const GOOD_BYE = "1 second"
 /** Who leads. */
 const LEADER = "leader"
 /** Before what a leader writes. */
@@ -68,6 +67,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
   const name = options.bucket ?? BUCKET
   const lease = Duration.toMillis(options.lease)
   const connections = yield* NatsConnections
+  const farewell = yield* Farewell
   const unusable = (cause: unknown) => {
     const { detail, problem, where } = explain(`in the bucket ${name}`, cause)
     return new LeaseUnusable({ where, problem, detail })
@@ -207,12 +207,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
       for (let left = lease; left > 0; left = lease - ((yield* millis) - since)) yield* Effect.sleep(left)
     })
     /** In order: the next one need not wait. */
-    const layDown = Effect.suspend(() => write(LEADER, { epoch }, last)).pipe(
-      oneAtATime.withPermits(1),
-      Effect.interruptible,
-      Effect.timeoutOption(GOOD_BYE),
-      Effect.ignore
-    )
+    const layDown = farewell.say(oneAtATime.withPermits(1)(Effect.suspend(() => write(LEADER, { epoch }, last))))
     yield* know({ leader: node, epoch, mine: true })
     yield* SubscriptionRef.set(reigns, own)
     yield* Effect.forkScoped(Effect.ensuring(Effect.ignore(renewed), end))
@@ -226,7 +221,9 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
     )
   }, Effect.scoped)
 
-  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(vacant, reign)))
+  const part = yield* Effect.forkDetach(Effect.forever(Effect.flatMap(vacant, reign)))
+  // A write that is under way is not broken off, and may wait for a server for as long as the lease.
+  yield* Effect.addFinalizer(() => farewell.say(Fiber.interrupt(part)))
   return Lease.of({
     held: SubscriptionRef.get(holds),
     changes: SubscriptionRef.changes(holds),

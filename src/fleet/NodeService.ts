@@ -6,6 +6,7 @@ import { Effect, type Scope } from "effect"
 import type { NatsConnection, ServiceConfig } from "nats"
 import { VERSION } from "../domain/Version.ts"
 import { inModule } from "../observability/Log.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import type { TransportClosed } from "../transport/TransportError.ts"
 
 /** What it is called, for `nats service ls` and the like. */
@@ -82,6 +83,7 @@ export const serve = (
 /** Until the client ends it: with the error, if any. */
 const life = (client: NatsConnection, info: () => NodeInfo) =>
   Effect.gen(function* () {
+    const farewell = yield* Farewell
     const service = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: () => {
@@ -98,7 +100,7 @@ const life = (client: NatsConnection, info: () => NodeInfo) =>
         },
         catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
       }),
-      (service) => Effect.promise(() => service.stop().catch(() => null))
+      (service) => farewell.say(Effect.tryPromise(() => service.stop()))
     )
     return (yield* Effect.promise(() => service.stopped)) ?? undefined
   }).pipe(Effect.catch((error: Error) => Effect.succeed(error)))

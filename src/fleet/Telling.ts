@@ -22,11 +22,12 @@ import type { RouterShape } from "../message/MessageRouter.ts"
 import type { Subjects } from "../message/Subject.ts"
 import { inModule } from "../observability/Log.ts"
 import { TaskLedger } from "../task/TaskLedger.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import type { LateEvents } from "./LateEvents.ts"
 import * as LinkEvents from "./LinkEvents.ts"
 import type { Roster } from "./Roster.ts"
 
-/** How long the last words may take when the node stops. */
+/** How long it may take until what has happened last was heard here, when the node stops. */
 const LAST_WORDS = "2 seconds"
 
 /** What names something is as it is. */
@@ -55,6 +56,7 @@ export const tell = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, EventBus | TaskLedger | Scope.Scope> {
   const bus = yield* EventBus
   const ledger = yield* TaskLedger
+  const farewell = yield* Farewell
   const scope = yield* Effect.scope
   let seen = 0
   let lost = 0
@@ -111,10 +113,10 @@ export const tell = Effect.fnUntraced(function* (
       if (seen < at) {
         const done = yield* Deferred.make<void>()
         ending = { at, done }
-        yield* Deferred.await(done)
+        yield* Effect.timeoutOption(Deferred.await(done), LAST_WORDS)
       }
-      yield* flush
-    }).pipe(Effect.timeoutOption(LAST_WORDS), Effect.ignore)
+      yield* farewell.say(flush)
+    })
   )
 })
 

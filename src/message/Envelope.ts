@@ -11,6 +11,7 @@
  */
 import { Effect, Option, Schema, SchemaIssue, Tracer } from "effect"
 import { redact } from "../domain/Redaction.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import { bounded, Name, Time } from "./Fields.ts"
 import { bodies, isMessageType, type Message, type MessageType } from "./Message.ts"
 import {
@@ -44,21 +45,13 @@ const fields = {
   causationId: Schema.optionalKey(Name).annotateKey({
     description: "The id of the message that this one answers or follows"
   }),
-  priority: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" })
-      )
-    )
-  ).annotateKey({ description: "What is higher matters more. Default 0" }),
+  priority: Schema.optionalKey(wholeNumber(-10, 10)).annotateKey({
+    description: "What is higher matters more. Default 0"
+  }),
   sentAt: Schema.optionalKey(Time).annotateKey({ description: "Milliseconds since the epoch, by the sender's clock" }),
-  ttlMillis: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: 1, maximum: MAX_TTL }, { message: `expected a whole number from 1 to ${MAX_TTL}` })
-      )
-    )
-  ).annotateKey({ description: "How long it matters. Default: always" }),
+  ttlMillis: Schema.optionalKey(wholeNumber(1, MAX_TTL)).annotateKey({
+    description: "How long it matters. Default: always"
+  }),
   traceparent: Schema.optionalKey(bounded(200)).annotateKey({
     description: "The trace that it belongs to, as W3C Trace Context has it; one that is malformed is passed over"
   })

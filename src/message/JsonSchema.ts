@@ -1,5 +1,6 @@
 /** The JSON Schema of all messages, for those who write or read them without our code: one document, a `$defs` for each type. */
 import { JsonSchema, Schema, SchemaAST } from "effect"
+import { patternOf } from "../domain/SchemaPattern.ts"
 import * as Envelope from "./Envelope.ts"
 import { MESSAGE_TYPES, type MessageType } from "./Message.ts"
 
@@ -40,14 +41,4 @@ const hoisted = (allOf: unknown): Json => {
   const parts = Array.isArray(allOf) ? allOf.filter(isObject) : []
   const [first, ...more] = parts
   return first !== undefined && more.length === 0 ? first : parts.length === 0 ? {} : { allOf: parts }
-}
-
-const patternOf = (ast: SchemaAST.AST): string | undefined => {
-  for (const check of SchemaAST.isString(ast) ? (ast.checks ?? []) : []) {
-    const written = check.annotations?.representation
-    if (written?.id !== "effect/schema/isPattern" || !isObject(written.payload)) continue
-    const { flags, source } = written.payload
-    if (flags === "" && typeof source === "string") return source
-  }
-  return undefined
 }

@@ -8,23 +8,33 @@
  * - who asked gets an answer: that of the handler, Done where it says nothing, or a Refusal with the fault
  * - what cannot be handled is counted, and goes to a dead-letter subject with the reason and its bytes (DeadLetters.ts)
  *
- * Messages of one subscription are handled side by side, unless it is `ordered`. A handler that fails is tried again as often as
- * it says, where its fault's recovery is `retry`, or where it died or took too long; every other fault counts at once. A fault
- * that who asked was told of is no dead letter.
+ * Messages of one subscription are handled side by side, unless it is `ordered`. Which handler is tried again is Handler.ts. A
+ * fault that who asked was told of is no dead letter.
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Option, type Scope, Semaphore, Stream } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  type Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Option,
+  type Scope,
+  Semaphore,
+  Stream
+} from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
-import { type Fault, isFault, report } from "../domain/Fault.ts"
-import { redact } from "../domain/Redaction.ts"
+import { type Fault, report } from "../domain/Fault.ts"
 import { inModule } from "../observability/Log.ts"
 import * as DeadLetters from "./DeadLetters.ts"
 import * as Envelope from "./Envelope.ts"
-import { MAX_FAULT, viewOf } from "./FaultView.ts"
+import { viewOf } from "./FaultView.ts"
+import { attempt, defectOf, faultOf, type Handler, type Received } from "./Handler.ts"
 import type { Message, MessageType } from "./Message.ts"
 import {
   type DecodeError,
   HandlerFailed,
-  HandlerTimedOut,
   type MessageExpired,
   MessageUnhandled,
   PeerFailed,
@@ -38,46 +48,7 @@ import type { DeadReason, Subjects } from "./Subject.ts"
 
 /** Messages handled at a time, unless it is set otherwise. */
 export const CONCURRENCY = 64
-/** How long a handler may take at each try, unless it says otherwise. */
-export const HANDLER_TIME = Duration.minutes(1)
-/** The pause before a handler's second try; it doubles with each. */
-export const RETRY_PAUSE = Duration.millis(100)
-/** The most tries of a handler. */
-export const MAX_TRIES = 10
-
-/** A message that arrived and may be believed. */
-export interface Received<T extends MessageType = MessageType> {
-  readonly envelope: Envelope.Envelope<T>
-  readonly subject: string
-  /** The public key that it was signed by. */
-  readonly signedBy: string | undefined
-  /** Milliseconds since the epoch, by our clock. */
-  readonly receivedAt: number
-  /** Whether someone waits for an answer. */
-  readonly asked: boolean
-}
-
-export interface Handler {
-  readonly type: MessageType
-  /** Default 1: what is not known to be safe to do twice is not done twice. */
-  readonly tries?: number
-  /** Of each try. Default HANDLER_TIME. */
-  readonly timeLimit?: Duration.Input
-  handle(received: Received): Effect.Effect<Middleware.Answer, Fault>
-}
-
-/** Whoever handles the messages of a type. */
-export const on = <T extends MessageType>(
-  type: T,
-  // biome-ignore lint/suspicious/noConfusingVoidType: one that says nothing is an Effect<void>
-  handle: (received: Received<T>) => Effect.Effect<Message | void, Fault>,
-  options: { readonly tries?: number; readonly timeLimit?: Duration.Input } = {}
-): Handler => ({
-  ...options,
-  type,
-  // The router looks the handler up by the type of the message.
-  handle: (received) => Effect.map(handle(received as Received<T>), (answer) => answer ?? undefined)
-})
+export { type Handler, on, type Received } from "./Handler.ts"
 
 /** What is said, and of its envelope what is not made up by the router. */
 export type Draft<T extends MessageType = MessageType> = Message<T> &
@@ -252,37 +223,17 @@ export const make = Effect.fn("MessageRouter.make")(function* (
           })
         )
 
-  const attempt = (handler: Handler, received: Received) => {
-    const tries = Math.min(Math.max(1, handler.tries ?? 1), MAX_TRIES)
-    const millis = Duration.toMillis(handler.timeLimit ?? HANDLER_TIME)
-    const once = Effect.suspend(() => handler.handle(received)).pipe(
-      Effect.timeoutOrElse({
-        duration: millis,
-        orElse: () => Effect.fail(new HandlerTimedOut({ type: handler.type, millis }))
-      })
-    )
-    const from = (nth: number): Effect.Effect<Middleware.Answer, Fault> =>
-      Effect.gen(function* () {
-        const late = Envelope.expired(received.envelope, {
-          receivedAt: received.receivedAt,
-          now: yield* Clock.currentTimeMillis,
-          skew: skewMillis
-        })
-        if (late !== undefined) return yield* late
-        const exit = yield* Effect.exit(once)
-        if (Exit.isSuccess(exit) || nth >= tries || !mayTryAgain(exit.cause)) return yield* exit
-        yield* Effect.sleep(Duration.toMillis(RETRY_PAUSE) * 2 ** (nth - 1))
-        return yield* from(nth + 1)
-      })
-    return from(1)
-  }
-
   const handle = Effect.fnUntraced(function* (packet: Packet, received: Received, handler: Handler) {
     const { envelope, receivedAt } = received
-    const outcome = yield* Middleware.around(middleware, received, attempt(handler, received), (name, cause) => {
-      counts.afterFailed++
-      return Effect.logWarning(`after of the middleware "${name}" failed`, cause)
-    }).pipe(Effect.exit)
+    const outcome = yield* Middleware.around(
+      middleware,
+      received,
+      attempt(handler, received, skewMillis),
+      (name, cause) => {
+        counts.afterFailed++
+        return Effect.logWarning(`after of the middleware "${name}" failed`, cause)
+      }
+    ).pipe(Effect.exit)
     if (Exit.isSuccess(outcome)) {
       counts.handled++
       return yield* respond(packet, envelope, outcome.value ?? { type: "Done", body: {} })
@@ -378,33 +329,3 @@ export const make = Effect.fn("MessageRouter.make")(function* (
 const answerTo = (id: string | undefined) => `${Signing.ANSWER} ${id ?? ""}`
 
 const refusal = (fault: Fault): Message<"Refusal"> => ({ type: "Refusal", body: { fault: viewOf(report(fault)) } })
-
-/** The typed failure of a handler; undefined where it died or interrupted itself. */
-const faultOf = (cause: Cause.Cause<Fault>): Fault | undefined => {
-  const fault = Option.getOrUndefined(Cause.findErrorOption(cause))
-  return isFault(fault) ? fault : undefined
-}
-
-const mayTryAgain = (cause: Cause.Cause<Fault>): boolean => {
-  const fault = faultOf(cause)
-  if (fault?._tag === "MessageExpired") return false
-  return fault === undefined || fault._tag === "HandlerTimedOut" || fault.recovery === "retry"
-}
-
-/** What others are told of a death: not the stack. */
-const defectOf = (type: string, cause: Cause.Cause<unknown>) =>
-  new HandlerFailed({
-    type,
-    fault: {
-      kind: "Defect",
-      message: redact(deathOf(cause)).slice(0, MAX_FAULT),
-      severity: "high",
-      recovery: "ignore"
-    }
-  })
-
-const deathOf = (cause: Cause.Cause<unknown>): string => {
-  if (Cause.hasInterruptsOnly(cause)) return "it interrupted itself"
-  const defect = Cause.squash(cause)
-  return defect instanceof Error ? defect.message : "it died"
-}

@@ -11,9 +11,9 @@
  */
 import { type Cause, Duration, Effect, type Exit } from "effect"
 import type { Fault } from "../domain/Fault.ts"
+import type { Received } from "./Handler.ts"
 import type { Message } from "./Message.ts"
 import { HandlerTimedOut } from "./MessageError.ts"
-import type { Received } from "./MessageRouter.ts"
 
 /** How long `before` and `after` may take, each. */
 export const MIDDLEWARE_TIME = Duration.seconds(5)

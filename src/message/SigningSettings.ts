@@ -1,8 +1,8 @@
 /** What a person may set about signatures, and what the router makes of it. */
 import { Effect, type Redacted, Schema } from "effect"
 import type { SecureRandom } from "effect/crypto/SecureRandom"
-import { PositiveDurationFromString } from "../domain/Quantity.ts"
 import { SecretReference } from "../domain/Secret.ts"
+import { duration } from "../domain/Setting.ts"
 import type { KeyInvalid } from "./MessageError.ts"
 import type { Options } from "./MessageRouter.ts"
 import { PUBLIC_KEY } from "./NKey.ts"
@@ -33,12 +33,7 @@ export const SigningSettings = Schema.Struct({
   required: Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(true))).annotateKey({
     description: "Refuse what is not signed by one of them. Default true"
   }),
-  window: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("5 minutes" as const))
-  ).annotateKey({
-    description:
-      'How far the time of a signature may be from the clock of this machine, either way. Default "5 minutes"'
-  })
+  window: duration("5 minutes", "How far the time of a signature may be from the clock of this machine, either way.")
 })
 export type SigningSettings = typeof SigningSettings.Type
 

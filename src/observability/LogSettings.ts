@@ -1,6 +1,7 @@
 /** What a person may set about logs, and what it is if they do not. */
 import { Effect, type LogLevel, Schema } from "effect"
-import { byteSizeBetween, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { byteSizeBetween } from "../domain/Quantity.ts"
+import { duration } from "../domain/Setting.ts"
 
 /** The parts of the runtime that a level can be set for. */
 export const MODULES = [
@@ -56,11 +57,9 @@ export const LogSettings = Schema.Struct({
   maxFile: byteSizeBetween("64 KiB", "1 GiB")
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("10 MiB" as const)))
     .annotateKey({ description: 'A file that would be larger is put aside and another begun. Default "10 MiB"' }),
-  maxAge: PositiveDurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("7 days" as const))).annotateKey(
-    {
-      description:
-        'A file that was begun so long ago is put aside; one that was put aside so long ago is removed. Default "7 days"'
-    }
+  maxAge: duration(
+    "7 days",
+    "A file that was begun so long ago is put aside; one that was put aside so long ago is removed."
   ),
   maxTotal: byteSizeBetween("1 MiB", "1 TiB")
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("200 MiB" as const)))

@@ -7,6 +7,7 @@
  */
 import { Effect, Schema } from "effect"
 import { byteSizeBetween } from "../domain/Quantity.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import { type Group, type Limits, writeText } from "./Cgroup.ts"
 import type { Controller, Subtree } from "./CgroupTree.ts"
 
@@ -28,22 +29,12 @@ export const fields = {
       )
     )
   ).annotateKey({ description: "Cores, such as 1.5. Default: no limit" }),
-  processes: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: 8, maximum: 1_000_000 }, { message: "expected a whole number from 8 to 1000000" })
-      )
-    )
-  ).annotateKey({
+  processes: Schema.optionalKey(wholeNumber(8, 1_000_000)).annotateKey({
     description: "Processes and threads together; the CLI alone has about 20. Default: no limit"
   }),
-  ioWeight: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: 1, maximum: 10_000 }, { message: "expected a whole number from 1 to 10000" })
-      )
-    )
-  ).annotateKey({ description: "Its share of the disk against others' 100. Default: 100" }),
+  ioWeight: Schema.optionalKey(wholeNumber(1, 10_000)).annotateKey({
+    description: "Its share of the disk against others' 100. Default: 100"
+  }),
   enforce: Schema.Literals(["best_effort", "required"])
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("best_effort" as const)))
     .annotateKey({

@@ -1,6 +1,7 @@
 /** What a person may set about processes, and what it is if they do not. */
 import { Duration, Effect, Schema } from "effect"
-import { DurationFromString, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { DurationFromString } from "../domain/Quantity.ts"
+import { duration } from "../domain/Setting.ts"
 
 const time = (otherwise: string) => DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed(otherwise)))
 
@@ -11,11 +12,7 @@ export const StopSettings = Schema.Struct({
   terminate: time("1 second").annotateKey({
     description: 'And after SIGTERM, before it is killed. Default "1 second"'
   }),
-  kill: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))
-  ).annotateKey({
-    description: 'What outlives SIGKILL for this long is reported as a survivor. Default "5 seconds"'
-  })
+  kill: duration("5 seconds", "What outlives SIGKILL for this long is reported as a survivor.")
 })
 export type StopSettings = typeof StopSettings.Type
 
@@ -35,12 +32,10 @@ export const ProcessSettings = Schema.Struct({
       description:
         "A PID namespace for each run, whose end takes everything along: off, best_effort where the machine allows it, required or the node does not start. Default off"
     }),
-  measureEvery: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("2 seconds" as const))
-  ).annotateKey({
-    description:
-      'How often the use of all process trees is measured, and limits without a controller are looked at. Default "2 seconds"'
-  })
+  measureEvery: duration(
+    "2 seconds",
+    "How often the use of all process trees is measured, and limits without a controller are looked at."
+  )
 })
 export type ProcessSettings = typeof ProcessSettings.Type
 

@@ -5,6 +5,7 @@
  */
 import { type Duration, Effect, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import type { SupervisorGaveUp } from "./SupervisionError.ts"
 
 export type Rung =
@@ -44,12 +45,7 @@ export const EscalationStep = Schema.Union([
   Schema.Struct({ do: Schema.Literal("start_standby"), child: Schema.NonEmptyString }),
   Schema.Struct({
     do: Schema.Literal("stop_node"),
-    exitCode: Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: 1, maximum: 255 }, { message: "expected a whole number from 1 to 255" })
-      ),
-      Schema.withDecodingDefaultKey(Effect.succeed(EXIT_CODE))
-    )
+    exitCode: wholeNumber(1, 255).pipe(Schema.withDecodingDefaultKey(Effect.succeed(EXIT_CODE)))
   })
 ])
 export type EscalationStep = typeof EscalationStep.Type

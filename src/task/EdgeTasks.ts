@@ -17,6 +17,8 @@ export interface EdgeTasks {
   /** As it was when it left, if it is on its way. */
   readonly leaving: (id: string) => TaskRecord | undefined
   readonly left: (record: TaskRecord) => void
+  /** The fleet cannot have it: it was on its way, and is this node's again. */
+  readonly cameBack: (id: string) => Effect.Effect<void, LedgerUnusable>
   /** The fleet has it, or wants none of it. */
   readonly gave: (id: string) => Effect.Effect<void, LedgerUnusable>
   /** Completes when the fleet has it. */
@@ -25,6 +27,11 @@ export interface EdgeTasks {
 
 export const make = Effect.fnUntraced(function* (local: TaskLedger["Service"], outbox: Outbox) {
   const own = new Set<string>()
+  const hasGone = (id: string) =>
+    local.get(id).pipe(
+      Effect.map(hasLeft),
+      Effect.catchTag("TaskUnknown", () => Effect.succeed(true))
+    )
   const away = new Map<string, TaskRecord>()
   const waiting = new Map<string, Deferred.Deferred<void>>()
   for (const record of yield* outbox.leaving()) {
@@ -32,9 +39,11 @@ export const make = Effect.fnUntraced(function* (local: TaskLedger["Service"], o
     if (yield* local.withdraw(record.id)) away.set(record.id, record)
     else yield* outbox.stays(record.id)
   }
+  // What has not left is this node's still.
+  for (const id of yield* outbox.leavingElsewhere()) if (!(yield* hasGone(id))) yield* outbox.stays(id)
   const there = yield* local.list({ limit: Number.MAX_SAFE_INTEGER })
   for (const record of [...there].reverse())
-    if (away.has(record.id) || !(hasLeft(record) || outbox.isKnown(record.id))) own.add(record.id)
+    if (away.has(record.id) || !(hasLeft(record) || outbox.isGiven(record.id))) own.add(record.id)
   const tasks: EdgeTasks = {
     has: (id) => own.has(id),
     count: () => own.size,
@@ -44,6 +53,7 @@ export const make = Effect.fnUntraced(function* (local: TaskLedger["Service"], o
     },
     leaving: (id) => away.get(id),
     left: (record) => void away.set(record.id, record),
+    cameBack: (id) => Effect.map(outbox.stays(id), () => void away.delete(id)),
     gave: (id) =>
       Effect.map(outbox.gave(id), () => {
         own.delete(id)

@@ -18,8 +18,9 @@ import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
 import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
+import { Farewell } from "../transport/Farewell.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
-import type { SharedLedger } from "./EdgeDelivery.ts"
+import type { SharedLedger } from "./EdgeReports.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import * as JetStreamGone from "./JetStreamGone.ts"
@@ -37,8 +38,6 @@ import { TaskLedger } from "./TaskLedger.ts"
 export const BUCKET = "mister-smith"
 /** How long a node may be silent before another one takes over what it holds, in milliseconds. */
 export const LEASE = 15_000
-/** How long a node may take to say good-bye. */
-const GOOD_BYE = "1 second"
 /** Each node holds all of it in memory. */
 export const KEPT: Kept = { tasks: 10_000, dead: 10_000, text: 64 * 1024 * 1024 }
 
@@ -89,6 +88,7 @@ export const make = (
     const { failure = peersAfter(lease) } = options
     const name = options.bucket ?? BUCKET
     const connections = yield* NatsConnections
+    const farewell = yield* Farewell
     const opening = Effect.tryPromise({
       try: async (signal) => {
         const [control, bulk] = await Promise.all([
@@ -119,10 +119,9 @@ export const make = (
     const store = yield* Effect.acquireRelease(
       opening,
       (store) =>
-        Effect.promise(() => store.leave()).pipe(
-          Effect.timeout(GOOD_BYE),
-          Effect.catchCause(() => Effect.void),
-          Effect.andThen(Effect.sync(() => store.stop()))
+        Effect.andThen(
+          farewell.say(Effect.tryPromise(() => store.leave())),
+          Effect.sync(() => store.stop())
         ),
       // Whoever waits for a server can be stopped.
       { interruptible: true }
@@ -160,14 +159,12 @@ export const make = (
       }),
       // Whoever ended a task last would else tell nobody.
       ({ intake, results }) =>
-        Effect.promise(() => results.flush()).pipe(
-          Effect.timeoutOption(GOOD_BYE),
-          Effect.andThen(
-            Effect.sync(() => {
-              intake.stop()
-              results.stop()
-            })
-          )
+        Effect.andThen(
+          farewell.say(Effect.tryPromise(() => results.flush())),
+          Effect.sync(() => {
+            intake.stop()
+            results.stop()
+          })
         )
     )
     store.onEnd((entry, again) => results.told(entry, again))

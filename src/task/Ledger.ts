@@ -1,29 +1,24 @@
 /**
- * How the ledger moves, whatever its home: what may follow what, who may report, who hears of it. The home (LedgerStore)
- * only keeps. A move is one transaction; only what is written is told, and it is told whatever interrupts the teller.
+ * How the ledger moves, whatever its home: what may follow what, and who may report. The home (LedgerStore) only keeps; who
+ * hears of a move is Transaction.ts, what moves by itself when its date has come Due.ts.
  */
-import { Clock, Deferred, Effect, PubSub, Stream } from "effect"
+import { Effect, PubSub, Stream } from "effect"
 import { SecureRandom } from "effect/crypto/SecureRandom"
 import { report } from "../domain/Fault.ts"
 import { TaskId } from "../domain/Ids.ts"
 import { isFinal, type TaskResult, type TaskState } from "../domain/Task.ts"
-import { EventBus } from "../event/EventBus.ts"
-import { inModule } from "../observability/Log.ts"
-import { crashPoint, type LedgerStep } from "../state/CrashPoint.ts"
 import { accepting } from "./Accepting.ts"
 import { adopting, withdrawing } from "./Adopting.ts"
-import * as Alarm from "./Alarm.ts"
 import { interrupt, wasBrokenOff } from "./BrokenOff.ts"
+import * as Due from "./Due.ts"
 import type { Kept, LedgerStore } from "./LedgerStore.ts"
-import { type Move, type Moved, mover, type Named, Refusal, refuse, unfinished } from "./Move.ts"
+import { type Named, refuse, unfinished } from "./Move.ts"
 import { canonical } from "./Needs.ts"
 import { INTERRUPTIONS } from "./RetrySettings.ts"
 import {
   AttemptAbandoned,
   AttemptSuperseded,
-  LeaseExpired,
   type LedgerFull,
-  type LedgerUnusable,
   TaskCancelled,
   type TaskConflict,
   TaskEnded,
@@ -33,19 +28,9 @@ import {
   TaskUnknown
 } from "./TaskError.ts"
 import type { SubmitOptions, TaskLedger } from "./TaskLedger.ts"
-import { nextDate, type Parking, type Remains, type TaskRecord } from "./TaskRecord.ts"
+import type { Parking, Remains, TaskRecord } from "./TaskRecord.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
-import { overdue } from "./Timeouts.ts"
-import { telling } from "./Waiters.ts"
-import { Waiting } from "./Waiting.ts"
-
-/** Due tasks that are moved in one transaction. */
-const BATCH = 100
-/** When a home that could not be asked is asked again, in milliseconds. */
-const AGAIN = 5_000
-
-/** One transaction's view. What it refuses it throws, before it has written anything. */
-type Work<A> = (now: number, move: Move, accept: (record: TaskRecord) => TaskRecord, moved: Array<Moved>) => A
+import * as Transaction from "./Transaction.ts"
 
 export const make = Effect.fnUntraced(function* (
   home: () => LedgerStore,
@@ -53,134 +38,21 @@ export const make = Effect.fnUntraced(function* (
   /** How often a task may be broken off (BrokenOff.ts). Read at each use: a reload may change it. */
   bounds: { readonly interruptions: number } = { interruptions: INTERRUPTIONS }
 ) {
-  const bus = yield* EventBus
   const random = yield* SecureRandom
-  const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
-  const waiting = new Waiting()
   const store = home()
   const { shared } = store
-  let open = store.open()
-  let ringing: Deferred.Deferred<void> | undefined
-
-  /** To do what is due takes a shared home a while, in which nobody is to see it undone. */
-  const settled: Effect.Effect<void> = Effect.suspend(() => {
-    if (shared?.reachable() !== true) return Effect.void
-    if (ringing !== undefined) return Effect.andThen(Deferred.await(ringing), settled)
-    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      (store.nextDue() ?? Number.POSITIVE_INFINITY) > now ? Effect.void : Effect.ignore(allDue)
-    )
+  // Each needs the other. What is due before both are there is found at the first look.
+  let due: Due.Due | undefined
+  const transactions = yield* Transaction.make({
+    store,
+    kept,
+    settled: Effect.suspend(() => due?.settled ?? Effect.void),
+    dated: (at) => due?.dated(at)
   })
-
-  const settledFor = (step: LedgerStep) =>
-    shared === undefined || step === "due" ? Clock.currentTimeMillis : Effect.andThen(settled, Clock.currentTimeMillis)
-
-  /** `E` is what `work` may refuse. */
-  const transact = <A, E = never>(
-    step: LedgerStep,
-    durable: boolean,
-    work: Work<A>,
-    /** Of this task it was told elsewhere. */
-    quiet?: string
-  ) =>
-    Effect.uninterruptible(
-      Effect.flatMap(settledFor(step), (now) => {
-        const moved: Array<Moved> = []
-        const accept = (record: TaskRecord) => {
-          store.insert(record, now)
-          moved.push({ from: undefined, record })
-          return record
-        }
-        const once = () => {
-          // It may be the second time.
-          moved.length = 0
-          const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept, moved)
-          crashPoint(`ledger.${step}.within`)
-          return done
-        }
-        const written = (answer: A) => {
-          crashPoint(`ledger.${step}.written`)
-          return moved.length === 0 ? Effect.succeed(answer) : Effect.as(told(step, moved, quiet), answer)
-        }
-        const failed = (error: unknown) =>
-          Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
-        try {
-          crashPoint(`ledger.${step}.before`)
-          if (shared === undefined) return written(store.transact(durable, once))
-          return shared.transact(once).pipe(Effect.matchEffect({ onFailure: failed, onSuccess: written }))
-        } catch (error) {
-          return failed(error)
-        }
-      })
-    )
-
-  const note = ({ from, record }: Moved) => {
-    // In a shared home another move may have followed already, and what is heard of may be an own one.
-    const { attempt, id, result, state } = shared === undefined ? record : (store.get(record.id) ?? record)
-    const was = from !== undefined && !isFinal(from)
-    open = shared === undefined ? open + Number(!isFinal(state)) - Number(was) : store.open()
-    if (state === "running") waiting.held(id, attempt)
-    else waiting.letGo(id)
-    if (result !== undefined) waiting.ended(id, result)
-    const at = nextDate(record)
-    if (at !== undefined) alarm.set(at)
-  }
-
-  /** After it is written, and before anybody else can have written. */
-  const announce = (moved: ReadonlyArray<Moved>, quiet: string | undefined) => {
-    let ended = false
-    for (const each of moved) {
-      note(each)
-      ended ||= isFinal(each.record.state)
-    }
-    const loud = quiet === undefined ? moved : moved.filter(({ record }) => record.id !== quiet)
-    const told =
-      loud.length === 1 && loud[0] !== undefined ? tell(loud[0]) : Effect.forEach(loud, tell, { discard: true })
-    return Effect.andThen(ended ? Effect.andThen(told, forget) : told, PubSub.publish(changed, undefined))
-  }
-
-  const told = (step: LedgerStep, moved: ReadonlyArray<Moved>, quiet: string | undefined) =>
-    Effect.map(announce(moved, quiet), () => crashPoint(`ledger.${step}.told`))
-
-  const tell = ({ from, record }: Moved) =>
-    bus.publish({
-      type: "task.state",
-      task: record.id,
-      from,
-      to: record.state,
-      attempt: record.attempt,
-      agent: record.agent,
-      ...(record.node === undefined ? {} : { node: record.node }),
-      reason: from === "parked" && record.state === "queued" ? undefined : record.lastFault,
-      dueAt: record.state === "parked" ? record.dueAt : undefined,
-      ...(record.spec.traceparent === undefined ? {} : { traceparent: record.spec.traceparent })
-    })
-
-  // What is kept too long does no harm, and is looked at again at the next end.
-  const forget = Effect.sync(() => {
-    try {
-      crashPoint("ledger.forget.before")
-      store.forget(kept)
-    } catch {}
-  })
-
-  const askAt = <A, E = never>(question: () => A) =>
-    Effect.suspend(() => {
-      try {
-        return Effect.succeed(question())
-      } catch (error) {
-        return Effect.fail(error instanceof Refusal ? (error.error as E) : store.unusable(error))
-      }
-    })
-
-  /** In a shared home what is not known here may be there all the same. */
-  const ask = <A, E = never>(question: () => A) => {
-    const asked = askAt<A, E>(question)
-    if (shared === undefined) return asked
-    return Effect.andThen(
-      settled,
-      Effect.catch(asked, () => Effect.andThen(shared.refresh, asked))
-    )
-  }
+  const { ask, changed, transact, waiting } = transactions
+  due = yield* Due.make({ store, bounds, transactions })
+  transactions.count()
+  shared?.listen(transactions.heard)
 
   const find = (id: string): TaskRecord => store.get(id) ?? refuse(new TaskUnknown({ task: id }))
 
@@ -191,70 +63,6 @@ export const make = Effect.fnUntraced(function* (
       ? record
       : refuse(new AttemptSuperseded({ task: id, attempt, current: record.attempt }))
   }
-
-  /** The time at the last look. None yet: an earlier life may have had a clock that was ahead. */
-  let looked = Number.POSITIVE_INFINITY
-  /** Answers with how many it has moved. */
-  const due = transact<number>("due", false, (now, move) => {
-    let moves = 0
-    // A pause of seconds must not take a day because the clock was put right.
-    if (now < looked) store.setBack(now)
-    looked = now
-    for (const { id } of store.due(now, shared === undefined ? BATCH : 1)) {
-      // The end of one may have been the end of others.
-      const record = find(id)
-      const { attempt, dueAt = Number.POSITIVE_INFINITY, leaseUntil = Number.POSITIVE_INFINITY, state } = record
-      const late = isFinal(state) ? undefined : overdue(record, now)
-      moves++
-      if (late !== undefined) {
-        move(record, "failed", { result: unfinished(record, late, now), lastFault: late, endedAt: now }, late)
-      } else if (state === "parked" && dueAt <= now) move(record, "queued")
-      else if (state === "running" && leaseUntil <= now)
-        interrupt(record, { fault: report(new LeaseExpired({ task: id, attempt })) }, bounds.interruptions, now, move)
-      else moves--
-    }
-    return moves
-  })
-
-  const dueInTurn = Effect.gen(function* () {
-    while ((yield* due) > 0);
-  })
-
-  /** In a shared home one by one: they have nothing to do with each other, and each may be somebody else's. */
-  const allDue: Effect.Effect<unknown, LedgerUnusable> =
-    shared === undefined
-      ? due
-      : Effect.suspend(() => {
-          if (ringing !== undefined) return Deferred.await(ringing)
-          const over = Deferred.makeUnsafe<void>()
-          ringing = over
-          return Effect.ensuring(
-            dueInTurn,
-            Effect.sync(() => {
-              ringing = undefined
-              Deferred.doneUnsafe(over, Effect.void)
-            })
-          )
-        })
-
-  const alarm = yield* Alarm.make(
-    allDue.pipe(
-      Effect.flatMap(() => askAt(() => store.nextDue())),
-      Effect.catch((error) =>
-        // That there is no connection others say.
-        (store.shared?.reachable() === false ? Effect.void : inModule("task")(Effect.logError(error.message))).pipe(
-          Effect.andThen(Clock.currentTimeMillis),
-          Effect.map((now) => now + AGAIN)
-        )
-      )
-    )
-  )
-
-  open = store.open()
-  shared?.listen((moved) => {
-    note(moved)
-    PubSub.publishUnsafe(changed, undefined)
-  })
 
   /** What is there already and fits `redo` is done once more. */
   const submitting = Effect.fn("TaskLedger.submitAll")(function* (
@@ -270,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
     return yield* transact<ReadonlyArray<TaskRecord>, TaskConflict | TaskInvalid | LedgerFull>(
       "submit",
       true,
-      (now, move, accept) => accepting({ named, redo }, { store, now, open, move, accept })
+      (now, move, accept) => accepting({ named, redo }, { store, now, open: transactions.open(), move, accept })
     )
   })
 
@@ -316,7 +124,7 @@ export const make = Effect.fnUntraced(function* (
         store.update({ ...held(id, attempt), leaseUntil: now + lease }, "running", now)
         return now + lease
       })
-      alarm.set(until)
+      due?.dated(until)
     }),
     complete: Effect.fn("TaskLedger.complete")((id, attempt, result, remains) =>
       end(id, attempt, result.status, result, remains)
@@ -356,10 +164,7 @@ export const make = Effect.fnUntraced(function* (
     withdraw: Effect.fn("TaskLedger.withdraw")((id) =>
       Effect.tap(
         transact("cancel", true, (now) => withdrawing(store, id, now)),
-        () =>
-          Effect.sync(() => {
-            open = store.open()
-          })
+        () => Effect.sync(transactions.count)
       )
     ),
     cancel: Effect.fn("TaskLedger.cancel")((id, why) =>

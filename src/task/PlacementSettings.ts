@@ -1,6 +1,6 @@
 /** Which node of a fleet takes a task that several may take. */
 import { Effect, Schema } from "effect"
-import { PositiveDurationFromString } from "../domain/Quantity.ts"
+import { duration } from "../domain/Setting.ts"
 
 const Dollars = Schema.Finite.pipe(
   Schema.check(Schema.isGreaterThanOrEqualTo(0, { message: "expected a number, 0 or more" }))
@@ -13,23 +13,14 @@ export const PlacedBy = Schema.Literals(["first", "auction"])
       "Which node gets a task. first: whoever claims it first; auction: nodes bid for it, and the best bid claims it; the same for all nodes. Default first"
   })
 
-export const Sticky = PositiveDurationFromString.pipe(
-  Schema.withDecodingDefaultKey(Effect.succeed("1 minute" as const))
-).annotateKey({
-  description:
-    'For how long a task that was begun on another node is left to that one, which may still hold its conversation, while it lives. Default "1 minute"'
-})
+export const Sticky = duration(
+  "1 minute",
+  "For how long a task that was begun on another node is left to that one, which may still hold its conversation, while it lives."
+)
 
 export const AuctionSettings = Schema.Struct({
-  window: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("150 millis" as const))
-  ).annotateKey({ description: 'How long bids are waited for, up to 10 seconds. Default "150 millis"' }),
-  grace: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("2 seconds" as const))
-  ).annotateKey({
-    description:
-      'How long those who were outbid keep away, up to 1 minute; then the task is anybody\'s. Default "2 seconds"'
-  }),
+  window: duration("150 millis", "How long bids are waited for, up to 10 seconds."),
+  grace: duration("2 seconds", "How long those who were outbid keep away, up to 1 minute; then the task is anybody's."),
   price: Schema.optionalKey(Dollars).annotateKey({
     description: "What a million tokens cost on this node, in dollars, as it bids. Default: not said, which is dearest"
   }),

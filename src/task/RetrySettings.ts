@@ -1,13 +1,12 @@
 /** What a person may set about tasks whose attempt failed with what another attempt may cure. */
 import { Effect, Schema } from "effect"
 import { DurationFromString } from "../domain/Quantity.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 
 /** A task that takes the runtime with it each time must not go on for ever. */
 export const INTERRUPTIONS = 10
 
-export const Attempts = Schema.Int.pipe(
-  Schema.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { message: "expected a whole number from 1 to 100" }))
-)
+export const Attempts = wholeNumber(1, 100)
 export const Factor = Schema.Finite.pipe(
   Schema.check(Schema.isBetween({ minimum: 1, maximum: 100 }, { message: "expected a number from 1 to 100" }))
 )
@@ -16,15 +15,12 @@ export const RetrySettings = Schema.Struct({
   attempts: Attempts.pipe(Schema.withDecodingDefaultKey(Effect.succeed(3))).annotateKey({
     description: "How often a task is tried in all. Default 3"
   }),
-  interruptions: Schema.Int.pipe(
-    Schema.check(
-      Schema.isBetween({ minimum: 1, maximum: 1_000 }, { message: "expected a whole number from 1 to 1000" })
-    ),
-    Schema.withDecodingDefaultKey(Effect.succeed(INTERRUPTIONS))
-  ).annotateKey({
-    description:
-      "How often a task may be broken off by what is no failure of its own, such as the end of the runtime or its agent's stop, which is no try. Default 10"
-  }),
+  interruptions: wholeNumber(1, 1_000)
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed(INTERRUPTIONS)))
+    .annotateKey({
+      description:
+        "How often a task may be broken off by what is no failure of its own, such as the end of the runtime or its agent's stop, which is no try. Default 10"
+    }),
   delay: DurationFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))).annotateKey({
     description: 'The pause before the second attempt. Default "5 seconds"'
   }),

@@ -1,7 +1,7 @@
 /** What a person may set about who gets which task, among those who may take it. */
 import { Effect, Schema } from "effect"
 import { AgentId, TaskType } from "../domain/Ids.ts"
-import { PositiveDurationFromString } from "../domain/Quantity.ts"
+import { duration } from "../domain/Setting.ts"
 import { Text } from "../domain/Text.ts"
 
 /** By name; what each does is in Strategies.ts, and in docs/routing.md. */
@@ -57,11 +57,9 @@ export const RoutingSettings = Schema.Struct({
     description:
       "With plugin: a file of TypeScript or JavaScript, relative to the config file, whose default export is asked; see routing.md"
   }),
-  decay: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("10 minutes" as const))
-  ).annotateKey({
-    description:
-      'How fast what an agent was given, how long it took and how often it failed is forgotten: after so long it counts 37%. Default "10 minutes"'
-  })
+  decay: duration(
+    "10 minutes",
+    "How fast what an agent was given, how long it took and how often it failed is forgotten: after so long it counts 37%."
+  )
 })
 export type RoutingSettings = typeof RoutingSettings.Type

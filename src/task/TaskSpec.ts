@@ -2,6 +2,7 @@
 import { Effect, Schema } from "effect"
 import { Budget } from "../agent/Budget.ts"
 import { AgentId, NodeId, TaskId, TaskType } from "../domain/Ids.ts"
+import { wholeNumber } from "../domain/Setting.ts"
 import { After } from "./After.ts"
 import { SessionSpec } from "./Continuing.ts"
 import { EvidenceSpec } from "./EvidenceSpec.ts"
@@ -57,13 +58,7 @@ export const TaskSpec = Schema.Struct({
     description:
       "Proofs that the runtime itself verifies after the turn; the task is complete only when all of them hold. Default none"
   }),
-  priority: Schema.optionalKey(
-    Schema.Int.pipe(
-      Schema.check(
-        Schema.isBetween({ minimum: -10, maximum: 10 }, { message: "expected a whole number from -10 to 10" })
-      )
-    )
-  ).annotateKey({
+  priority: Schema.optionalKey(wholeNumber(-10, 10)).annotateKey({
     description: "What is higher begins first; after each 10 minutes of waiting a task counts as one higher. Default 0"
   }),
   notBefore: Schema.optionalKey(NotBefore).annotateKey({

@@ -64,15 +64,20 @@ export const make = <A>(options: Options<A>): Delivery<A> => {
   }
 
   const take = (): [A, ...Array<A>] => {
-    const batch = items.slice(head, head + AT_ONCE) as [A, ...Array<A>]
-    head += batch.length
-    for (const item of batch) bytes -= options.sizeOf(item)
-    if (head === items.length) {
+    const all = items.length - head <= AT_ONCE
+    // Most of the time all that waits is taken, and is taken as it is.
+    const batch = (all && head === 0 ? items : items.slice(head, head + AT_ONCE)) as [A, ...Array<A>]
+    if (all) {
       items = []
       head = 0
-    } else if (head >= COMPACT) {
-      items = items.slice(head)
-      head = 0
+      bytes = 0
+    } else {
+      head += batch.length
+      for (const item of batch) bytes -= options.sizeOf(item)
+      if (head >= COMPACT) {
+        items = items.slice(head)
+        head = 0
+      }
     }
     const left = items.length - head
     if (missing > 0 && options.overflow === "drop" && left <= options.messages / 2 && bytes <= options.bytes / 2) {

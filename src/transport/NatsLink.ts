@@ -5,9 +5,11 @@
  */
 import { Deferred, Duration, Effect, Latch, Random, Schedule, type Scope } from "effect"
 import type { ConnectionOptions, NatsConnection, Status, Subscription } from "nats"
+import { Farewell } from "./Farewell.ts"
 import { NatsArrived } from "./NatsMessage.ts"
 import * as NatsOrder from "./NatsOrder.ts"
 import * as NatsOutbox from "./NatsOutbox.ts"
+import * as NatsParser from "./NatsParser.ts"
 import { refusal } from "./NatsRefusal.ts"
 import * as NatsSecurity from "./NatsSecurity.ts"
 import { NatsConnectionImpl, useSockets, type WithSocketEvents } from "./NatsSocket.ts"
@@ -29,8 +31,8 @@ import type { Listener, Listening, Wire, WireEvents } from "./Wire.ts"
 const PINGS_OUT = 2
 /** What was published is known to have arrived after at most this. */
 const CONFIRM_EVERY = Duration.seconds(1)
-/** What closing may take before the socket is cut. */
-const CLOSE_TIME = Duration.seconds(2)
+/** How long what has left before a connection is changed may take to arrive. */
+const ARRIVE = Duration.seconds(2)
 
 export interface NatsLink extends Wire {
   /** The client's own, for what this port has not. The same for as long as the Scope. */
@@ -52,6 +54,7 @@ export const make = Effect.fnUntraced(function* (
   events: WireEvents
 ): Effect.fn.Return<NatsLink, never, Scope.Scope> {
   const random = yield* Random.Random
+  const farewell = yield* Farewell
   const up = yield* Latch.make(false)
   const connected = yield* Deferred.make<NatsConnectionImpl, TransportClosed>()
   const firstServer = settings.servers[0] ?? "nats://127.0.0.1:4222"
@@ -136,6 +139,7 @@ export const make = Effect.fnUntraced(function* (
     refused = undefined
     whenRefused = Deferred.makeUnsafe()
     events.status({ type: "up", lane, server: server(), version: nc.info?.version ?? "unknown" })
+    NatsParser.hasten(nc.protocol.parser)
     outbox.opened(nc)
     order?.fromTheFirst(nc)
     up.openUnsafe()
@@ -174,8 +178,6 @@ export const make = Effect.fnUntraced(function* (
       case "reconnecting":
         tries++
         return
-      case "update":
-        return outbox.told(nc)
       case "reconnect":
         return whenUp(nc)
       case "staleConnection":
@@ -285,7 +287,7 @@ export const make = Effect.fnUntraced(function* (
   const goBack = ({ earlier }: NatsOrder.NatsOrder) =>
     Effect.gen(function* () {
       const found = yield* earlier(Effect.sync(() => (isUp() ? connection?.getServer() : undefined)))
-      yield* Effect.timeoutOption(roundTrip, CLOSE_TIME)
+      yield* Effect.timeoutOption(roundTrip, ARRIVE)
       const nc = connection
       if (nc === undefined || !isUp()) return
       reason = `${found}, which stands before it in the list, is back`
@@ -298,14 +300,14 @@ export const make = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      yield* Effect.timeoutOption(roundTrip, CLOSE_TIME)
+      yield* farewell.say(roundTrip)
       state = "closed"
       ears.clear()
       outbox.close()
       Deferred.doneUnsafe(connected, Effect.fail(new TransportClosed()))
       up.openUnsafe()
       const nc = connection
-      if (nc !== undefined) yield* Effect.timeoutOption(Effect.ignore(Effect.tryPromise(() => nc.close())), CLOSE_TIME)
+      if (nc !== undefined) yield* farewell.say(Effect.tryPromise(() => nc.close()))
       events.status({ type: "closed", lane })
     })
   )
@@ -331,7 +333,7 @@ export const make = Effect.fnUntraced(function* (
     down: () => ({ server: server(), reason: reason ?? refused?.message ?? "there is no connection yet" }),
     ready: Effect.suspend(() => Effect.raceFirst(whenUpOrClosed, Deferred.await(whenRefused))),
     reload: Effect.andThen(
-      Effect.timeoutOption(roundTrip, CLOSE_TIME),
+      Effect.timeoutOption(roundTrip, ARRIVE),
       Effect.suspend(() => {
         const nc = connection
         if (nc === undefined || !isUp()) return Effect.void

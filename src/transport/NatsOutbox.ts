@@ -5,6 +5,7 @@
  */
 import { Effect } from "effect"
 import { type Headers, NO_HEADERS, sizeOf } from "./Headers.ts"
+import { NatsBuffer } from "./NatsBuffer.ts"
 import { headersOf } from "./NatsMessage.ts"
 import type { NatsConnectionImpl } from "./NatsSocket.ts"
 import { PayloadTooLarge, PendingFull, TransportClosed } from "./TransportError.ts"
@@ -30,8 +31,6 @@ export interface NatsOutbox {
   opened(nc: NatsConnectionImpl): void
   /** It broke. Answers how many messages may not have arrived. */
   broke(): number
-  /** The server has said what it takes from now on. */
-  told(nc: NatsConnectionImpl): void
   /** A round trip: when it comes back, all that was sent before has arrived. */
   confirm(nc: NatsConnectionImpl): Promise<void>
   /** The same, where something has left since the last. Nobody waits for it. */
@@ -49,13 +48,17 @@ interface Pending {
   readonly size: number
 }
 
+interface Open {
+  readonly nc: NatsConnectionImpl
+  readonly buffer: NatsBuffer
+}
+
 export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
   /** While the link is up. */
-  let open: NatsConnectionImpl | undefined
+  let open: Open | undefined
   let closed = false
   let life = 0
   let published = 0
-  let maxPayload = Number.POSITIVE_INFINITY
   // What waits for the link, oldest first.
   let pending: Array<Pending> = []
   let pendingBytes = 0
@@ -94,29 +97,19 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
 
   /** For each message: without an object of its own. */
   const send = (
-    nc: NatsConnectionImpl,
+    { buffer, nc }: Open,
     subject: string,
     data: Uint8Array,
     headers: Headers,
     reply: string | undefined,
     size: number
   ): PayloadTooLarge | undefined => {
-    if (size > maxPayload) return new PayloadTooLarge({ subject, size: data.length, limit: maxPayload })
-    try {
-      // Without the connection's own checks, which are made already.
-      if (reply === undefined && headers === NO_HEADERS) nc.protocol.publish(subject, data)
-      else {
-        nc.protocol.publish(subject, data, {
-          ...(reply === undefined ? {} : { reply }),
-          ...(headers === NO_HEADERS ? {} : { headers: headersOf(headers) })
-        })
-      }
-    } catch (error) {
-      // A server that is told to take less says so at any time.
-      const limit = nc.info?.max_payload ?? maxPayload
-      if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
-      throw error
-    }
+    // As it is now: a server that is told to take less says so at any time.
+    const limit = nc.protocol.info?.max_payload ?? Number.POSITIVE_INFINITY
+    if (size > limit) return new PayloadTooLarge({ subject, size: data.length, limit })
+    // Without the connection's own checks, which are made already.
+    if (headers === NO_HEADERS) buffer.publish(subject, data, reply)
+    else nc.protocol.publish(subject, data, { ...(reply === undefined ? {} : { reply }), headers: headersOf(headers) })
     published++
     unconfirmed++
     const bytes = size + subject.length + OVERHEAD
@@ -130,7 +123,7 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
     if (closed) return Effect.fail(new TransportClosed())
     const size = data.length + (headers === NO_HEADERS ? 0 : sizeOf(headers))
     // The connection may have ended a moment before it is told.
-    if (open?.protocol.connected === true && pending.length === 0) {
+    if (open?.nc.protocol.connected === true && pending.length === 0) {
       if (unconfirmedBytes >= maxPending) {
         return Effect.callback<void>((resume) => {
           held.push(() => resume(Effect.void))
@@ -146,20 +139,16 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
     return Effect.void
   }
 
-  const told = (nc: NatsConnectionImpl) => {
-    maxPayload = nc.info?.max_payload ?? Number.POSITIVE_INFINITY
-  }
-
   return {
     publish,
     opened: (nc) => {
-      told(nc)
-      open = nc
+      const to = { nc, buffer: NatsBuffer.of(nc.protocol) }
+      open = to
       const waiting = pending
       pending = []
       pendingBytes = 0
       for (const each of waiting) {
-        const fault = send(nc, each.subject, each.data, each.headers, each.reply, each.size)
+        const fault = send(to, each.subject, each.data, each.headers, each.reply, each.size)
         if (fault !== undefined) dropped(fault)
       }
       free()
@@ -176,10 +165,9 @@ export const make = ({ dropped, lane, maxPending }: Options): NatsOutbox => {
       free()
       return lost
     },
-    told,
     confirm,
     confirmRest: () => {
-      if (open?.protocol.connected === true && unflushedBytes > 0) confirm(open).catch(ignore)
+      if (open?.nc.protocol.connected === true && unflushedBytes > 0) confirm(open.nc).catch(ignore)
     },
     close: () => {
       closed = true

@@ -1,7 +1,8 @@
 /** What a person may set about how nodes reach each other, and what it is if they do not. Also what speaks against it. */
 import { Effect, Schema } from "effect"
-import { byteSizeBetween, PositiveDurationFromString } from "../domain/Quantity.ts"
+import { byteSizeBetween } from "../domain/Quantity.ts"
 import { HiddenSecret as Secret } from "../domain/Secret.ts"
+import { duration } from "../domain/Setting.ts"
 
 export const MAX_SERVERS = 32
 const ADDRESS =
@@ -45,33 +46,21 @@ export const TransportSettings = Schema.Struct({
       description:
         "In which order servers are tried. listed: as they stand, and an earlier one is returned to when it is back, such as the leaf node of a site; random: all are equal. Default random"
     }),
-  returnAfter: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("30 seconds" as const))
-  ).annotateKey({
-    description:
-      'Where the order is listed: for about how long an earlier server must be back before it is returned to. Default "30 seconds"'
-  }),
+  returnAfter: duration(
+    "30 seconds",
+    "Where the order is listed: for about how long an earlier server must be back before it is returned to."
+  ),
   reconnect: Schema.Struct({
-    first: PositiveDurationFromString.pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed("50 millis" as const))
-    ).annotateKey({
-      description: 'About how long before the first try; each next one waits longer, by chance. Default "50 millis"'
-    }),
-    longest: PositiveDurationFromString.pipe(
-      Schema.withDecodingDefaultKey(Effect.succeed("2 seconds" as const))
-    ).annotateKey({ description: 'The longest such wait. It is tried for ever. Default "2 seconds"' })
+    first: duration("50 millis", "About how long before the first try; each next one waits longer, by chance."),
+    longest: duration("2 seconds", "The longest such wait. It is tried for ever.")
   })
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed({})))
     .annotateKey({ description: "How a lost server is tried again" }),
-  connectTimeout: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))
-  ).annotateKey({ description: 'How long a server may take to accept a connection. Default "5 seconds"' }),
-  pingInterval: PositiveDurationFromString.pipe(
-    Schema.withDecodingDefaultKey(Effect.succeed("5 seconds" as const))
-  ).annotateKey({
-    description:
-      'How often a server is asked whether it is there; one that has left two such questions open at the next is given up. Default "5 seconds"'
-  }),
+  connectTimeout: duration("5 seconds", "How long a server may take to accept a connection."),
+  pingInterval: duration(
+    "5 seconds",
+    "How often a server is asked whether it is there; one that has left two such questions open at the next is given up."
+  ),
   maxPending: byteSizeBetween("64 KiB", "1 GiB")
     .pipe(Schema.withDecodingDefaultKey(Effect.succeed("8 MiB" as const)))
     .annotateKey({

@@ -9,7 +9,7 @@ import { History } from "../../src/admin/History.ts"
 import { socketIn } from "../../src/admin/Socket.ts"
 import { AgentUnknown } from "../../src/agent/AgentError.ts"
 import { type Fault, follow } from "../../src/domain/Fault.ts"
-import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
+import type { TaskResult } from "../../src/domain/Task.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { ChildRunning } from "../../src/supervision/ChildError.ts"
@@ -23,24 +23,13 @@ import {
   TaskUnknown
 } from "../../src/task/TaskError.ts"
 import { TaskSpec } from "../../src/task/TaskSpec.ts"
+import { done } from "../utils/Results.ts"
 import { ask, client, directory, node, record, served, services } from "./Served.ts"
 
 const taskOf = Schema.decodeUnknownSync(TaskSpec)
 
-const result = (task: string, more: Partial<TaskResult> = {}): TaskResult => ({
-  task,
-  status: "succeeded",
-  text: "forty-two",
-  output: undefined,
-  fault: undefined,
-  agent: "worker",
-  session: "s",
-  attempts: 1,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 5,
-  ...more
-})
+const result = (task: string, more: Partial<TaskResult> = {}): TaskResult =>
+  done(task, { text: "forty-two", agent: "worker", session: "s", tookMillis: 5, ...more })
 
 /** Somebody who has sent this, and neither reads nor goes away. */
 const connected = (dir: string, text: string) =>

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect } from "effect"
+import { Data, Effect, type Exit } from "effect"
 import { tempDir } from "../utils/Binary.ts"
 import { generator } from "../utils/Zoo.ts"
 import {
@@ -93,7 +93,11 @@ const consistent = (repo: string, data: string) => {
   for (const name of dirs) assert.include(records, `${name}.json`, "a directory without a record")
 }
 
-const ground = <A>(test: (at: { readonly data: string; readonly repo: string }) => Effect.Effect<A, unknown>) =>
+interface Ground {
+  readonly data: string
+  readonly repo: string
+}
+const ground = <A>(test: (at: Ground) => Effect.Effect<A, unknown>) =>
   Effect.suspend(() => {
     const dir = tempDir()
     mkdirSync(join(dir.path, "data/workspaces/.records"), { recursive: true })
@@ -113,98 +117,99 @@ const again = (data: string, repo: string) =>
     })
   )
 
+/** Lives that die at the first step, the second and so on, each on ground of its own, until one gets to its end. */
+const atEachStep = (
+  atLeast: number,
+  test: (at: number, ground: Ground) => Effect.Effect<{ readonly exit: Exit.Exit<unknown, unknown> }, unknown>
+) =>
+  Effect.gen(function* () {
+    for (let at = 1; ; at++) {
+      const { exit } = yield* ground((where) => test(at, where))
+      if (exit._tag === "Failure") continue
+      return assert.isAbove(at, atLeast)
+    }
+  })
+
+/** A life that nothing ends. */
+const whole = (dataDir: string, script: (node: Life) => Effect.Effect<unknown, unknown>, kept?: number) =>
+  until(dataDir, Number.POSITIVE_INFINITY, script, kept)
+
+/** As if its runtime had died in the midst of this. */
+const mark = (file: string, state: "making" | "removing") =>
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state }))
+
 describe.skipIf(!hasGit)("the runtime dies", () => {
   it.live(
     "at each step of making a worktree: it is finished or undone, and the task gets one",
     () =>
-      Effect.gen(function* () {
-        let steps = Number.POSITIVE_INFINITY
-        for (let at = 1; at <= steps; at++) {
-          yield* ground(({ data, repo }) =>
-            Effect.gen(function* () {
-              const ended = yield* until(data, at, (node) => attempt(node, "t", worktree(repo)))
-              if (ended.exit._tag === "Success") steps = at
-              else yield* again(data, repo)
-            })
-          )
-        }
-        assert.isAbove(steps, 4)
-      }),
+      atEachStep(4, (at, { data, repo }) =>
+        Effect.gen(function* () {
+          const ended = yield* until(data, at, (node) => attempt(node, "t", worktree(repo)))
+          if (ended.exit._tag === "Failure") yield* again(data, repo)
+          return ended
+        })
+      ),
     TIME
   )
 
   it.live(
     "at each step of removing a merged worktree: it is gone, or there, and nothing of it is lost",
     () =>
-      Effect.gen(function* () {
-        let steps = Number.POSITIVE_INFINITY
-        for (let at = 1; at <= steps; at++) {
-          yield* ground(({ data, repo }) =>
+      atEachStep(6, (at, { data, repo }) =>
+        Effect.gen(function* () {
+          yield* whole(data, (node) => attempt(node, "t", worktree(repo), (path) => commit(path, "work", "the work")))
+          git(repo, "merge", "--quiet", "mister-smith/t")
+          const ended = yield* until(data, at, (node) => node.workspaces.tidy(over()))
+          assert.include([...texts(repo, data)], "the work")
+          yield* Effect.scoped(
             Effect.gen(function* () {
-              yield* until(data, Number.POSITIVE_INFINITY, (node) =>
-                attempt(node, "t", worktree(repo), (path) => commit(path, "work", "the work"))
-              )
-              git(repo, "merge", "--quiet", "mister-smith/t")
-              const ended = yield* until(data, at, (node) => node.workspaces.tidy(over()))
-              assert.include([...texts(repo, data)], "the work")
-              if (ended.exit._tag === "Success") steps = at
-              yield* Effect.scoped(
-                Effect.gen(function* () {
-                  const node = yield* life(data)
-                  consistent(repo, data)
-                  yield* node.workspaces.tidy(over())
-                  assert.deepStrictEqual(readdirSync(join(data, "workspaces")), [".records"])
-                  assert.isUndefined(revOf(repo, "refs/heads/mister-smith/t"))
-                })
-              )
+              const node = yield* life(data)
+              consistent(repo, data)
+              yield* node.workspaces.tidy(over())
+              assert.deepStrictEqual(readdirSync(join(data, "workspaces")), [".records"])
+              assert.isUndefined(revOf(repo, "refs/heads/mister-smith/t"))
             })
           )
-        }
-        assert.isAbove(steps, 6)
-      }),
+          return ended
+        })
+      ),
     TIME
   )
 
   it.live(
     "at each step of archiving a worktree: nothing of it is lost, and it comes back whole",
     () =>
-      Effect.gen(function* () {
-        let steps = Number.POSITIVE_INFINITY
-        for (let at = 1; at <= steps; at++) {
-          yield* ground(({ data, repo }) =>
+      atEachStep(12, (at, { data, repo }) =>
+        Effect.gen(function* () {
+          yield* whole(data, (node) =>
+            Effect.andThen(
+              attempt(node, "t", worktree(repo), (path) => {
+                commit(path, "work", "committed work")
+                put(path, "new", "untracked work")
+                rmSync(join(path, "src/one"))
+              }),
+              node.workspaces.tidy(over())
+            )
+          )
+          const ended = yield* until(data, at, (node) => attempt(node, "next", worktree(repo)), 1)
+          const left = texts(repo, data)
+          assert.isTrue(left.has("committed work") && left.has("untracked work"), `step ${at}`)
+          yield* Effect.scoped(
             Effect.gen(function* () {
-              yield* until(data, Number.POSITIVE_INFINITY, (node) =>
-                Effect.andThen(
-                  attempt(node, "t", worktree(repo), (path) => {
-                    commit(path, "work", "committed work")
-                    put(path, "new", "untracked work")
-                    rmSync(join(path, "src/one"))
-                  }),
-                  node.workspaces.tidy(over())
-                )
-              )
-              const ended = yield* until(data, at, (node) => attempt(node, "next", worktree(repo)), 1)
-              const left = texts(repo, data)
-              assert.isTrue(left.has("committed work") && left.has("untracked work"), `step ${at}`)
-              if (ended.exit._tag === "Success") steps = at
-              yield* Effect.scoped(
-                Effect.gen(function* () {
-                  const node = yield* life(data)
-                  consistent(repo, data)
-                  yield* attempt(node, "t", worktree(repo), (path) => {
-                    const told = `step ${at}`
-                    assert.strictEqual(git(path, "rev-parse", "--abbrev-ref", "HEAD"), "mister-smith/t", told)
-                    assert.strictEqual(textOf(join(path, "work")), "committed work", told)
-                    assert.strictEqual(textOf(join(path, "new")), "untracked work", told)
-                    assert.isUndefined(textOf(join(path, "src/one")), told)
-                  })
-                })
-              )
+              const node = yield* life(data)
+              consistent(repo, data)
+              yield* attempt(node, "t", worktree(repo), (path) => {
+                const told = `step ${at}`
+                assert.strictEqual(git(path, "rev-parse", "--abbrev-ref", "HEAD"), "mister-smith/t", told)
+                assert.strictEqual(textOf(join(path, "work")), "committed work", told)
+                assert.strictEqual(textOf(join(path, "new")), "untracked work", told)
+                assert.isUndefined(textOf(join(path, "src/one")), told)
+              })
             })
           )
-        }
-        assert.isAbove(steps, 12)
-      }),
+          return ended
+        })
+      ),
     TIME
   )
 })
@@ -256,9 +261,8 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
       () =>
         ground(({ data, repo }) =>
           Effect.gen(function* () {
-            yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "t", worktree(repo)))
-            const file = recordFile(data, "t")
-            writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "making" }))
+            yield* whole(data, (node) => attempt(node, "t", worktree(repo)))
+            mark(recordFile(data, "t"), "making")
             leave(join(data, "workspaces/t"), repo)
             yield* again(data, repo)
           })
@@ -272,9 +276,8 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
     () =>
       ground(({ data, repo }) =>
         Effect.gen(function* () {
-          yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "t", worktree(repo)))
-          const file = recordFile(data, "t")
-          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "making" }))
+          yield* whole(data, (node) => attempt(node, "t", worktree(repo)))
+          mark(recordFile(data, "t"), "making")
           git(repo, "worktree", "remove", join(data, "workspaces/t"))
           const heads = join(repo, ".git/refs/heads")
           writeFileSync(join(heads, "mister-smith/t.lock"), "")
@@ -297,13 +300,12 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
     () =>
       ground(({ data, repo }) =>
         Effect.gen(function* () {
-          yield* until(data, Number.POSITIVE_INFINITY, (node) =>
+          yield* whole(data, (node) =>
             Effect.andThen(
               attempt(node, "t", worktree(repo), (path) => put(path, "new", "untracked work")),
               node.workspaces.tidy(over())
             )
           )
-          const file = recordFile(data, "t")
           const own = git(join(data, "workspaces/t"), "rev-parse", "--absolute-git-dir")
           const lock = join(repo, ".git/refs/mister-smith/archive/t.lock")
           put(join(lock, ".."), "t.lock", "")
@@ -311,10 +313,10 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
           yield* Effect.scoped(life(data))
           // One that is whole may have it of its agent, or of a person.
           assert.deepStrictEqual([existsSync(lock), existsSync(join(own, "index.lock"))], [false, true])
-          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "removing" }))
+          mark(recordFile(data, "t"), "removing")
           yield* Effect.scoped(life(data))
           assert.isFalse(existsSync(join(own, "index.lock")))
-          yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "next", worktree(repo)), 1)
+          yield* whole(data, (node) => attempt(node, "next", worktree(repo)), 1)
           consistent(repo, data)
           assert.include([...texts(repo, data)], "untracked work")
         })
@@ -328,9 +330,8 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
       Effect.forEach([[], [".git"], [".git", "README"], ["README"]], (lost) =>
         ground(({ data, repo }) =>
           Effect.gen(function* () {
-            yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "t", worktree(repo)))
-            const file = recordFile(data, "t")
-            writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "removing" }))
+            yield* whole(data, (node) => attempt(node, "t", worktree(repo)))
+            mark(recordFile(data, "t"), "removing")
             for (const name of lost) rmSync(join(data, "workspaces/t", name))
             yield* Effect.scoped(life(data))
             assert.deepStrictEqual(readdirSync(join(data, "workspaces")), [".records"], lost.join())
@@ -346,9 +347,8 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
     () =>
       ground(({ data, repo }) =>
         Effect.gen(function* () {
-          yield* until(data, Number.POSITIVE_INFINITY, (node) => attempt(node, "t", worktree(repo)))
-          const file = recordFile(data, "t")
-          writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), state: "removing" }))
+          yield* whole(data, (node) => attempt(node, "t", worktree(repo)))
+          mark(recordFile(data, "t"), "removing")
           put(join(data, "workspaces/t"), "new", "precious")
           yield* Effect.scoped(life(data))
           assert.strictEqual(textOf(join(data, "workspaces/t/new")), "precious")

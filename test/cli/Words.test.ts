@@ -1,25 +1,13 @@
 /** What people are shown of what agents say. */
 import { assert, describe, it } from "vitest"
 import { describe as describeEvent, paint, resultLine } from "../../src/cli/Words.ts"
-import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
+import { done } from "../utils/Results.ts"
 
 /** Names the window, clears the screen, goes back to the start of the line, and the same as C1 controls. */
 const hostile = "a\u001b]0;owned\u0007b\u001b[2Jc\rd\u009b2Je"
 const plain = paint(false)
 
-const result: TaskResult = {
-  task: "t",
-  status: "succeeded",
-  text: hostile,
-  output: undefined,
-  fault: undefined,
-  agent: "w",
-  session: undefined,
-  attempts: 1,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 0
-}
+const result = done("t", { text: hostile, agent: "w", tookMillis: 0 })
 
 describe("what people are shown", () => {
   it("holds no control character of an agent's: not in an answer, a failure or an event", () => {

@@ -63,6 +63,8 @@ const twenty = (delay = 50) =>
   Array.from({ length: 20 }, (_, index) => ({ id: `t${index}`, prompt: fake({ text: `done ${index}`, delay }) }))
 
 const isMode = (to: string) => (line: Line) => line.type === "fleet.mode" && line["to"] === to
+const isRunning = (line: Line) => line.type === "task.state" && line["to"] === "running"
+const isEnd = (line: Line) => line.type === "task.result"
 const isEmptied = (line: Line) => isMode("full")(line)
 
 /** Each task's result is there once, with what was done. */
@@ -82,7 +84,6 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     await using it = await fleet()
     const node = it.run(member(nats.url, { tasks: twenty() }), "--json")
     await node.waitFor("that it goes on by itself", isMode("store_and_forward"))
-    const isEnd = (line: Line) => line.type === "task.result"
     await node.waitFor("20 results", () => node.lines.filter(isEnd).length === 20)
     const ps = await finish(["ps"], { cwd: it.dir })
     await Effect.runPromise(nats.start)
@@ -112,14 +113,13 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     // No turn ends before, however far apart the two CLIs come up.
     await using it = await fleet({ called: () => gone.promise })
     const node = it.run(member(nats.url, { tasks: twenty() }, {}), "--json")
-    const running = (line: Line) => line.type === "task.state" && line["to"] === "running"
-    await node.waitFor("two attempts", () => node.lines.filter(running).length === 2)
+    await node.waitFor("two attempts", () => node.lines.filter(isRunning).length === 2)
     await Effect.runPromise(nats.kill)
     await node.waitFor("that it takes no more", isMode("no_new_work"))
     gone.resolve("")
     const kept = (line: Line) => line.type === "outbox.kept"
     await node.waitFor("what was kept", () => node.lines.filter(kept).length === 2)
-    assert.lengthOf(node.lines.filter(running), 2)
+    assert.lengthOf(node.lines.filter(isRunning), 2)
     const idle = (line: Line) => line.type === "agent.state" && line["to"] === "idle" && line["from"] === "busy"
     await node.waitFor("that both are free", () => node.lines.filter(idle).length >= 2)
     await Effect.runPromise(nats.start)
@@ -128,7 +128,7 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     let results: ReadonlyArray<Stored> = []
     while (results.length < 20) results = await stored(bare, RESULTS)
     assertAll(results)
-    assert.lengthOf(node.lines.filter(running), 20)
+    assert.lengthOf(node.lines.filter(isRunning), 20)
     assert.isEmpty(node.lines.filter(({ type }) => type === "outbox.refused"))
     const drained = await finish(["drain"], { cwd: it.dir })
     assert.strictEqual(drained.code, 0, drained.stderr)
@@ -142,8 +142,7 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     await using it = await fleet({ called: () => drains.promise })
     const config = member(nats.url, { tasks: twenty() }, {})
     const node = it.run(config, "--json")
-    const running = (line: Line) => line.type === "task.state" && line["to"] === "running"
-    await node.waitFor("two attempts", () => node.lines.filter(running).length === 2)
+    await node.waitFor("two attempts", () => node.lines.filter(isRunning).length === 2)
     await Effect.runPromise(nats.kill)
     await node.waitFor("that it takes no more", isMode("no_new_work"))
     const told = finish(["drain"], { cwd: it.dir })
@@ -152,7 +151,7 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     const drained = await told
     assert.strictEqual(drained.code, 0, drained.stderr)
     assert.strictEqual(await node.exit, 0, node.stderr())
-    assert.lengthOf(node.lines.filter(running), 2)
+    assert.lengthOf(node.lines.filter(isRunning), 2)
     assert.lengthOf(
       node.lines.filter(({ type }) => type === "outbox.kept"),
       2
@@ -160,11 +159,110 @@ describe.skipIf(noNats !== undefined)("a node that is cut off", { timeout: 180_0
     await Effect.runPromise(nats.start)
     const next = it.run(config, "--json")
     await next.waitFor("20 results", () => next.lines.filter(({ type }) => type === "task.result").length === 20)
-    assert.lengthOf(next.lines.filter(running), 18)
+    assert.lengthOf(next.lines.filter(isRunning), 18)
     await using bare = await client(nats)
     let results: ReadonlyArray<Stored> = []
     while (results.length < 20) results = await stored(bare, RESULTS)
     assertAll(results)
+  })
+
+  it("ends without an answer of its servers, and each task is done once in its next life, or was kept for the fleet", async () => {
+    await using nats = await server()
+    const gone = Promise.withResolvers<string>()
+    await using it = await fleet({ called: () => gone.promise })
+    // No question is open that would show that the server hangs, as long as this takes.
+    const patient = { kind: "nats", servers: [nats.url], pingInterval: "1 hour" }
+    const tasks = twenty().slice(0, 4)
+    const node = it.run(member(nats.url, { transport: patient, tasks }, {}), "--json")
+    await node.waitFor("two attempts", () => node.lines.filter(isRunning).length === 2)
+    await Effect.runPromise(nats.halt)
+    gone.resolve("")
+    await node.waitFor("what its agents say", ({ type }) => type === "task.progress")
+    node.child.kill("SIGTERM")
+    assert.strictEqual(await node.exit, 143, node.stderr())
+    const order = node.lines.flatMap(({ is, to, type }) =>
+      type === "fleet.mode" || type === "transport.status"
+        ? [`${type} ${to ?? is}`]
+        : type === "runtime.stopped"
+          ? [type]
+          : []
+    )
+    // It had found by itself that nobody answers, and has not waited until the connection broke.
+    assert.notInclude(order, "transport.status down")
+    assert.deepEqual(order.slice(-2), ["fleet.mode no_new_work", "runtime.stopped"])
+    const kept = node.lines.flatMap(({ task, type }) => (type === "outbox.kept" ? [task] : []))
+    await Effect.runPromise(nats.goOn)
+    const next = it.run(member(nats.url, { tasks }, {}), "--json")
+    await next.waitFor("4 results", () => next.lines.filter(isEnd).length === 4)
+    assert.isEmpty(next.lines.filter((line) => isRunning(line) && kept.includes(line["task"])))
+    assert.isEmpty(next.lines.filter(({ type }) => type === "outbox.refused"))
+    await using bare = await client(nats)
+    let results: ReadonlyArray<Stored> = []
+    while (results.length < 4) results = await stored(bare, RESULTS)
+    assert.sameMembers(
+      results.map(({ subject }) => subject),
+      tasks.map(({ id }) => `tasks.${id}.result`)
+    )
+  })
+
+  it("goes on with its fleet although what it has done is too large for its servers now, which is told there", async () => {
+    await using nats = await server()
+    const gone = Promise.withResolvers<string>()
+    await using it = await fleet({ called: () => gone.promise })
+    const tasks = [
+      { id: "long", prompt: fake({ text: "x".repeat(200_000) }) },
+      { id: "short", prompt: fake({ text: "done" }) },
+      { id: "later", prompt: fake({ text: "done later" }) }
+    ]
+    const node = it.run(member(nats.url, { tasks }, {}), "--json")
+    await node.waitFor("two attempts", () => node.lines.filter(isRunning).length === 2)
+    await Effect.runPromise(nats.reload(`jetstream { store_dir: "${nats.dir}/store" }\nmax_payload: 100000`))
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("that it takes no more", isMode("no_new_work"))
+    gone.resolve("")
+    await node.waitFor("what was kept", () => node.lines.filter(({ type }) => type === "outbox.kept").length === 2)
+    await Effect.runPromise(nats.start)
+    const refused = await node.waitFor("that it is refused", ({ type }) => type === "outbox.refused")
+    assert.deepInclude(refused, { task: "long", attempt: 1 })
+    assert.match(String((refused["fault"] as Body)["message"]), /too large/)
+    await node.waitFor("the last", (line) => line["task"] === "later" && line["to"] === "succeeded")
+    const states = Object.fromEntries(
+      node.lines.flatMap((line) => (line.type === "task.state" ? [[String(line["task"]), line["to"]]] : []))
+    )
+    assert.deepEqual(states, { long: "dead", short: "succeeded", later: "succeeded" })
+    const dead = await finish(["tasks", "--state", "dead"], { cwd: it.dir })
+    assert.include(dead.stdout, "long")
+  })
+
+  it("keeps for its fleet what it has done, also while it works with another one", async () => {
+    await using nats = await server()
+    const gone = Promise.withResolvers<string>()
+    await using it = await fleet({ called: () => gone.promise })
+    const of = (prefix: string) =>
+      member(nats.url, { transport: { kind: "nats", servers: [nats.url], prefix }, tasks: twenty().slice(0, 1) }, {})
+    const node = it.run(of("north"), "--json")
+    await node.waitFor("an attempt", isRunning)
+    await Effect.runPromise(nats.kill)
+    await node.waitFor("that it takes no more", isMode("no_new_work"))
+    gone.resolve("")
+    await node.waitFor("what was kept", ({ type }) => type === "outbox.kept")
+    node.child.kill("SIGTERM")
+    await node.exit
+    await Effect.runPromise(nats.start)
+    const other = it.run(of("south"), "--json")
+    const told = await other.waitFor("what it still keeps", ({ type }) => type === "fleet.trouble")
+    assert.deepInclude(told, { kind: "OutboxOfOtherFleet" })
+    assert.match(String(told["message"]), /north.*1 ends of attempts/)
+    // It is another fleet's task, though it has the same name.
+    await other.waitFor("its result", isEnd)
+    assert.lengthOf(other.lines.filter(isRunning), 1)
+    other.child.kill("SIGTERM")
+    await other.exit
+    const again = it.run(of("north"), "--json")
+    await again.waitFor("its result", isEnd)
+    assert.isEmpty(again.lines.filter(isRunning))
+    for (const { lines } of [other, again])
+      assert.isEmpty(lines.filter(({ type }) => type === "outbox.refused" || type === "outbox.kept"))
   })
 
   it("whenever its server and it itself are killed: each result is there once, and each task is done once", async () => {

@@ -17,9 +17,8 @@ import {
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import { TestClock } from "effect/testing"
 import { AgentUnknown } from "../../src/agent/AgentError.ts"
-import type { AgentSnapshot } from "../../src/agent/AgentPool.ts"
 import { learn } from "../../src/domain/Redaction.ts"
-import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
+import type { TaskResult } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { Fleet, FleetVoice, type Self } from "../../src/fleet/Fleet.ts"
 import { FleetHome } from "../../src/fleet/FleetHome.ts"
@@ -35,18 +34,8 @@ import * as MemoryWire from "../../src/transport/MemoryWire.ts"
 import { Transport } from "../../src/transport/Transport.ts"
 import { PermissionDenied } from "../../src/transport/TransportError.ts"
 import { record } from "../admin/Served.ts"
-
-const snapshot = (id: string, more: Partial<AgentSnapshot> = {}): AgentSnapshot => ({
-  id,
-  group: id,
-  taskTypes: [],
-  capabilities: [],
-  weight: 1,
-  state: "idle",
-  gone: false,
-  holds: undefined,
-  ...more
-})
+import { done } from "../utils/Results.ts"
+import { agent as snapshot } from "../utils/Snapshots.ts"
 
 const subjects = Result.getOrThrow(Subject.make())
 
@@ -84,20 +73,7 @@ const beside = Effect.fnUntraced(function* (
     settings: Schema.decodeSync(FleetSettings)({}),
     seed: undefined
   }
-  const ended: TaskResult = {
-    task: "t",
-    status: "succeeded",
-    text: "done",
-    output: undefined,
-    fault: undefined,
-    agent: "a",
-    session: undefined,
-    attempts: 1,
-    denied: [],
-    usage: noUsage,
-    tookMillis: 1,
-    ...result
-  }
+  const ended = done("t", result)
   const home = Layer.effect(
     FleetHome,
     Effect.gen(function* () {

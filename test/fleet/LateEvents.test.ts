@@ -20,7 +20,7 @@ const event = (seq: number) => ({ type: "logs.lost" as const, reason: `r${seq}`,
 
 const make = Effect.gen(function* () {
   const dir = yield* Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]()))
-  const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { events: 3 })
+  const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { fleet: "one", events: 3 })
   const now: { mode: EdgeState["mode"]; refuses: number; tooLarge?: string } = { mode: "full", refuses: 0 }
   const told: Array<{ readonly subject: string; readonly reason: string; readonly id: string }> = []
   const publish = (subject: string, { body, id = "" }: Draft) =>

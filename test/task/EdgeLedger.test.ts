@@ -1,74 +1,19 @@
-/** A node at the edge: with its fleet it is the fleet's ledger, without it goes on, and what it did gets there once. */
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, type Scope, Stream } from "effect"
-import type { SecureRandom } from "effect/crypto/SecureRandom"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { TaskId } from "../../src/domain/Ids.ts"
 import { noUsage } from "../../src/domain/Task.ts"
-import type { Published } from "../../src/event/Event.ts"
-import { EventBus } from "../../src/event/EventBus.ts"
-import * as EdgeLedger from "../../src/task/EdgeLedger.ts"
-import * as Ledger from "../../src/task/Ledger.ts"
-import { KEPT } from "../../src/task/LedgerStore.ts"
-import { MemoryStore } from "../../src/task/MemoryStore.ts"
-import * as Outbox from "../../src/task/Outbox.ts"
 import { LedgerUnusable } from "../../src/task/TaskError.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
-import { tempDir } from "../utils/Binary.ts"
 import { task } from "../utils/Specs.ts"
-import { CutLink } from "./CutLink.ts"
 import { conformance } from "./conformance.ts"
+import { make, settled, stateOf, test } from "./EdgeNode.ts"
 import { around, done, failed, fault } from "./Homes.ts"
-
-const memory = (
-  store = new MemoryStore()
-): Effect.Effect<TaskLedger["Service"], never, EventBus | SecureRandom | Scope.Scope> => Ledger.make(() => store, KEPT)
 
 /** A ledger of its own bus, as another machine's is. */
 const elsewhere = Effect.map(Layer.build(Layer.fresh(TaskLedger.layerMemory.pipe(Layer.provide(around)))), (context) =>
   Context.get(context, TaskLedger)
 )
-
-interface Setting {
-  readonly up: boolean
-  readonly whenCutOff?: "noNewWork" | "storeAndForward"
-  readonly tasks?: number
-}
-
-const make = Effect.fnUntraced(function* ({ tasks = 100, up, whenCutOff = "storeAndForward" }: Setting) {
-  const link = new CutLink(up)
-  const store = new MemoryStore()
-  const fleet = yield* memory(store)
-  const local = yield* memory()
-  const dir = yield* Effect.acquireRelease(Effect.sync(tempDir), (dir) => Effect.sync(() => dir[Symbol.dispose]()))
-  const outbox = yield* Outbox.open(join(dir.path, Outbox.FILE), { events: 10 })
-  const opening = { link, local, outbox, open: Effect.succeed(link.fleet(fleet, store)), whenCutOff, tasks }
-  const edge = yield* EdgeLedger.make(opening)
-  /** As the next life finds it. */
-  const again = EdgeLedger.make(opening)
-  const heard: Array<Published> = []
-  const events = yield* (yield* EventBus).subscribe
-  yield* Effect.forkScoped(Stream.runForEach(events, (event) => Effect.sync(() => void heard.push(event))))
-  /** Completes when the node says that it does this. */
-  const becomes = Effect.fnUntraced(function* (mode: EdgeLedger.EdgeMode) {
-    // It may have failed once more, and wait before it tries again.
-    while (edge.mode() !== mode) yield* TestClock.adjust("1 second")
-  })
-  return {
-    edge,
-    ledger: edge.ledger,
-    fleet,
-    local,
-    link,
-    outbox,
-    again,
-    heard,
-    becomes,
-    cut: Effect.andThen(link.cut, becomes(whenCutOff === "storeAndForward" ? "store_and_forward" : "no_new_work")),
-    mend: Effect.andThen(link.mend, becomes("full"))
-  }
-})
 
 const home = (up: boolean) =>
   Layer.effect(
@@ -78,12 +23,6 @@ const home = (up: boolean) =>
 
 conformance("of a node whose fleet is there", home(true))
 conformance("of a node that is cut off, and stores and forwards", home(false))
-
-const test = <E>(what: string, body: Effect.Effect<unknown, E, EventBus | SecureRandom | Scope.Scope>) =>
-  it.effect(what, () => Effect.provide(Effect.scoped(body), around))
-
-const stateOf = (ledger: TaskLedger["Service"], id: string) => Effect.map(ledger.get(id), ({ state }) => state)
-const settled = (ledger: TaskLedger["Service"], id: string) => Effect.asVoid(ledger.result(id))
 
 describe("a node that is cut off from its fleet", () => {
   test(

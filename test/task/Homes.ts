@@ -2,7 +2,6 @@
 import { join } from "node:path"
 import { Effect, Layer } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
-import { noUsage, type TaskResult } from "../../src/domain/Task.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import * as Ledger from "../../src/task/Ledger.ts"
 import { KEPT } from "../../src/task/LedgerStore.ts"
@@ -10,6 +9,8 @@ import { MemoryStore } from "../../src/task/MemoryStore.ts"
 import * as SqliteLedger from "../../src/task/SqliteLedger.ts"
 import { TaskLedger } from "../../src/task/TaskLedger.ts"
 import { tempDir } from "../utils/Binary.ts"
+
+export { done, failed, fault } from "../utils/Results.ts"
 
 export const around = Layer.mergeAll(EventBus.layer, SecureRandom.layerWebCrypto)
 
@@ -31,22 +32,3 @@ export const sqlite = Layer.unwrap(
     ({ path }) => sqliteIn(path)
   )
 )
-
-export const fault = { kind: "RateLimited", message: "wait", severity: "medium", recovery: "retry" } as const
-
-export const done = (task: string, change: Partial<TaskResult> = {}): TaskResult => ({
-  task,
-  status: "succeeded",
-  text: "done",
-  output: undefined,
-  fault: undefined,
-  agent: "a",
-  session: undefined,
-  attempts: 1,
-  denied: [],
-  usage: noUsage,
-  tookMillis: 1,
-  ...change
-})
-
-export const failed = (task: string): TaskResult => done(task, { status: "failed", text: "", fault })

@@ -25,7 +25,7 @@ const life = Effect.gen(function* () {
   const link = new CutLink(true)
   const fleet = link.fleet(yield* ledgerIn("fleet.db"), { has: () => false })
   const local = yield* ledgerIn("cutoff.db")
-  const outbox = yield* Outbox.open(join(dir, Outbox.FILE), { events: 10 })
+  const outbox = yield* Outbox.open(join(dir, Outbox.FILE), { fleet: "one", events: 10 })
   const { ledger, mode, waiting } = yield* EdgeLedger.make({
     local,
     outbox,

@@ -71,6 +71,21 @@ for (const { ends, name, skip } of homes) {
       })
     )
 
+    on("takes it over at once: it may be changed as soon as it is published", (from, to) =>
+      Effect.gen(function* () {
+        const heard = yield* hear(to, "taken")
+        yield* reach(from, to)
+        const data = bytes("before")
+        yield* from.publish("taken", data)
+        data.fill(0)
+        yield* from.publish("taken", data, { headers: { "X-Kind": "second" } })
+        data.fill(1)
+        const [first, second] = yield* Queue.takeN(heard, 2)
+        assert.strictEqual(first && text(first.data), "before")
+        assert.deepStrictEqual([...(second?.data ?? [])], [0, 0, 0, 0, 0, 0])
+      })
+    )
+
     on("keeps the order of one sender", (from, to) =>
       Effect.gen(function* () {
         const heard = yield* hear(to, "order.>")

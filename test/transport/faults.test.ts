@@ -3,34 +3,11 @@ import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, Stream } from "effect"
 import type { Transport } from "../../src/transport/Transport.ts"
-import type { TransportStatus } from "../../src/transport/TransportStatus.ts"
 import { natsCluster, natsServer, noNats } from "../utils/Nats.ts"
-import { connect } from "./homes.ts"
+import { connect, next, statusesOf } from "./homes.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (data: Uint8Array) => new TextDecoder().decode(data)
-
-/** All that a transport tells of itself from now on. */
-const statusesOf = (transport: Transport["Service"]) =>
-  Effect.gen(function* () {
-    const statuses = yield* Queue.unbounded<TransportStatus>()
-    const stream = yield* transport.status
-    yield* Effect.forkScoped(Stream.runForEach(stream, (status) => Queue.offer(statuses, status)))
-    return statuses
-  })
-
-/** Passes over the others. */
-const next = <Type extends TransportStatus["type"]>(
-  statuses: Queue.Dequeue<TransportStatus>,
-  type: Type,
-  lane = "control"
-): Effect.Effect<Extract<TransportStatus, { type: Type }>> =>
-  Effect.gen(function* () {
-    while (true) {
-      const status = yield* Queue.take(statuses)
-      if (status.type === type && (!("lane" in status) || status.lane === lane)) return status as never
-    }
-  })
 
 const echo = (transport: Transport["Service"], subject: string) =>
   Effect.gen(function* () {

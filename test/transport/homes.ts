@@ -1,9 +1,10 @@
 /** Where a Transport can be at home, for the suites that hold everywhere. Each is made fresh and ends with the test. */
-import { Context, Effect, Layer, References, Schema, type Scope } from "effect"
+import { Context, Effect, Layer, Queue, References, Schema, type Scope, Stream } from "effect"
 import * as MemoryWire from "../../src/transport/MemoryWire.ts"
 import * as NatsTransport from "../../src/transport/NatsTransport.ts"
 import { Transport } from "../../src/transport/Transport.ts"
 import { TransportSettings } from "../../src/transport/TransportSettings.ts"
+import type { TransportStatus } from "../../src/transport/TransportStatus.ts"
 import { natsCluster, natsServer, noNats } from "../utils/Nats.ts"
 
 export const settingsOf = (written: typeof TransportSettings.Encoded): TransportSettings =>
@@ -21,6 +22,28 @@ export const connect = (
   options: Partial<NatsTransport.Options> = {}
 ): Effect.Effect<Transport["Service"], never, Scope.Scope> =>
   build(NatsTransport.layer(settingsOf(written), { name: "test", ...options }))
+
+/** All that a transport tells of itself from now on. */
+export const statusesOf = (transport: Transport["Service"]) =>
+  Effect.gen(function* () {
+    const statuses = yield* Queue.unbounded<TransportStatus>()
+    const stream = yield* transport.status
+    yield* Effect.forkScoped(Stream.runForEach(stream, (status) => Queue.offer(statuses, status)))
+    return statuses
+  })
+
+/** The next of this type, on the control lane unless another one is said; passes over the others. */
+export const next = <Type extends TransportStatus["type"]>(
+  statuses: Queue.Dequeue<TransportStatus>,
+  type: Type,
+  lane = "control"
+): Effect.Effect<Extract<TransportStatus, { type: Type }>> =>
+  Effect.gen(function* () {
+    while (true) {
+      const status = yield* Queue.take(statuses)
+      if (status.type === type && (!("lane" in status) || status.lane === lane)) return status as never
+    }
+  })
 
 export interface Home {
   readonly name: string

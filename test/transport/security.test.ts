@@ -3,36 +3,18 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Redacted, Schedule, Stream } from "effect"
+import { Effect, Redacted, Schedule, Stream } from "effect"
 import { nkeys } from "nats"
 import { redact } from "../../src/domain/Redaction.ts"
 import type { Transport } from "../../src/transport/Transport.ts"
 import { type TransportSettings, warnings } from "../../src/transport/TransportSettings.ts"
-import type { TransportStatus } from "../../src/transport/TransportStatus.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
 import { makeOperator } from "../utils/NatsJwt.ts"
-import { connect, settingsOf } from "./homes.ts"
+import { connect, next, settingsOf, statusesOf } from "./homes.ts"
 
 const tls = join(dirname(dirname(fileURLToPath(import.meta.url))), "fixtures", "tls")
 const pem = (name: string) => ({ file: join(tls, `${name}.pem`) })
 const QUICK = { connectTimeout: "500 millis", reconnect: { longest: "100 millis" } } as const
-
-const statusesOf = (transport: Transport["Service"]) =>
-  Effect.gen(function* () {
-    const statuses = yield* Queue.unbounded<TransportStatus>()
-    const stream = yield* transport.status
-    yield* Effect.forkScoped(Stream.runForEach(stream, (status) => Queue.offer(statuses, status)))
-    return statuses
-  })
-
-const next = <Type extends TransportStatus["type"]>(statuses: Queue.Dequeue<TransportStatus>, type: Type) =>
-  Effect.gen(function* () {
-    while (true) {
-      const status = yield* Queue.take(statuses)
-      if (status.type === type && (!("lane" in status) || status.lane === "control"))
-        return status as Extract<TransportStatus, { type: Type }>
-    }
-  })
 
 /** It is let in, by and by on both its links, and can be heard. */
 const works = (node: Transport["Service"]) =>
