@@ -209,7 +209,7 @@ const deleted = async (jsm: JetStreamManager, ledger: string, nodes: string): Pr
   return finding(
     `stream KV_${ledger}`,
     "problem",
-    "it is not there, but nodes of this fleet are, or were a moment ago: it was deleted while they worked on it",
+    "it is not there, but nodes of this fleet are, or were a moment ago: it was deleted while they worked on it, unless all of them keep their tasks for themselves",
     'restore a backup, or start one node anew, which makes it: docs/nats.md says under "A ledger that was deleted" what comes back'
   )
 }

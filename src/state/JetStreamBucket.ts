@@ -98,6 +98,8 @@ export class JetStreamBucket {
   /** Whether it was deleted and made anew since it was opened, or since this was asked last. Fails while it is not there. */
   async isNew(): Promise<boolean> {
     const { created } = await Streams.whenMade(this.where, () => this.jsm.streams.info(this.stream))
+    // Without its fences nothing is written over anything.
+    if (this.replicated) await this.jsm.streams.info(Streams.fences(this.options).name)
     if (created === this.created) return false
     this.created = created
     this.fences?.forget()

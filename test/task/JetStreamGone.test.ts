@@ -87,20 +87,19 @@ describe.skipIf(noNats !== undefined)("the ledger's stream", () => {
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   /** By hand, as an operator does it. */
-  const remove = (servers: ReadonlyArray<string>, bucket: string) =>
+  const remove = (servers: ReadonlyArray<string>, bucket: string, stream = `KV_${bucket}`) =>
     Effect.promise(async () => {
       const connection = await connect({ servers: [...servers] })
       const { streams } = await connection.jetstreamManager()
-      await streams.delete(`KV_${bucket}`)
+      await streams.delete(stream)
       await connection.close()
     })
 
   /** A node whose events are heard. */
-  const heardNode = Effect.fnUntraced(function* (servers: ReadonlyArray<string>, bucket: string) {
-    const home = Layer.fresh(JetStreamLedger.layer({ node: "heard", bucket, lease: LEASE, patience: PATIENCE })).pipe(
-      Layer.provide(connections(servers)),
-      Layer.provideMerge(around)
-    )
+  const heardNode = Effect.fnUntraced(function* (servers: ReadonlyArray<string>, bucket: string, replicas = 1) {
+    const home = Layer.fresh(
+      JetStreamLedger.layer({ node: "heard", bucket, replicas, lease: LEASE, patience: PATIENCE })
+    ).pipe(Layer.provide(connections(servers)), Layer.provideMerge(around))
     const context = yield* Effect.orDie(Layer.build(home))
     const events: Array<Published> = []
     const published = yield* Context.get(context, EventBus).subscribe
@@ -123,6 +122,24 @@ describe.skipIf(noNats !== undefined)("the ledger's stream", () => {
       // What it knows it still knows.
       assert.strictEqual((yield* ledger.get("t")).state, "queued")
       assert.lengthOf(troubles(), 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("of fences is told as missing too, and all go on when a node that is started has made it", () =>
+    Effect.gen(function* () {
+      const servers = cluster.map(({ url }) => url)
+      const bucket = newBucket()
+      const { events, ledger } = yield* heardNode(servers, bucket, 3)
+      yield* ledger.submit(task({ id: "t" }))
+      yield* remove(servers, bucket, `${bucket}-fences`)
+      yield* until(
+        Effect.sync(() => events),
+        (all) => all.some(({ type }) => type === "fleet.trouble")
+      )
+      const refused = yield* Effect.flip(ledger.claim("t", "agent"))
+      assert.deepInclude(refused as object, { _tag: "LedgerUnusable", problem: "missing" })
+      yield* mortal(servers, { node: "next", bucket, replicas: 3 })
+      assert.strictEqual((yield* ledger.claim("t", "agent")).attempt, 1)
     }).pipe(Effect.scoped)
   )
 

@@ -2,6 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Exit, Logger, Schedule, Scope } from "effect"
 import { connect } from "nats"
+import { vi } from "vitest"
 import { TaskId } from "../../src/domain/Ids.ts"
 import { JetStreamBucket } from "../../src/state/JetStreamBucket.ts"
 import { JetStreamCommit } from "../../src/task/JetStreamCommit.ts"
@@ -151,6 +152,33 @@ describe.skipIf(noNats !== undefined)("pieces", () => {
       yield* until(keys, (left) => left.length === 0)
       assert.isTrue(yield* Effect.promise(() => commit.write([written("one", 0), written("two", 0)])))
       assert.lengthOf(yield* keys, 4)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("begins no move so late that others may count its pieces as left", () =>
+    Effect.gen(function* () {
+      const { bucket, keys } = yield* open(newBucket())
+      let late = 0
+      const now = performance.now.bind(performance)
+      const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + late)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clock.mockRestore()))
+      // The node is halted behind its first piece.
+      const halted: JetStreamBucket = Object.create(bucket, {
+        put: {
+          value: (...given: Parameters<JetStreamBucket["put"]>) => {
+            if (given[0].startsWith("beside.")) late = LEFT / 2
+            return bucket.put(...given)
+          }
+        }
+      })
+      const mirror = new JetStreamMirror()
+      const commit = new JetStreamCommit(halted, mirror, "s")
+      const entry = entryOf("t", LONG)
+      const write = { key: taskKey("t"), expected: 0, before: undefined, next: entry, entry }
+      assert.isFalse(yield* Effect.promise(() => commit.write([write])))
+      assert.strictEqual((yield* Effect.promise(() => bucket.read(taskKey("t")))).revision, 0)
+      yield* until(keys, (left) => left.length === 0)
+      assert.isTrue(yield* Effect.promise(() => commit.write([write])))
     }).pipe(Effect.scoped)
   )
 
