@@ -12,12 +12,12 @@
  */
 import { Deferred, Effect, Fiber, Queue, Scope, Semaphore, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
-import { inModule } from "../observability/Log.ts"
 import { isAway } from "../state/HomeProblem.ts"
 import { Farewell } from "../transport/Farewell.ts"
 import * as EdgeChanges from "./EdgeChanges.ts"
 import type { EdgeDelivery } from "./EdgeDelivery.ts"
 import type { SharedLedger } from "./EdgeReports.ts"
+import * as EdgeTroubles from "./EdgeTroubles.ts"
 import { LATER } from "./EdgeWaiting.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import type { TaskLedger } from "./TaskLedger.ts"
@@ -104,6 +104,7 @@ export const make = Effect.fnUntraced(function* ({
   const delivering = yield* Semaphore.make(1)
   const changes = yield* EdgeChanges.make
   const others = yield* EdgeChanges.make
+  const troubles = EdgeTroubles.make()
 
   /** Says that there may be more to deliver. */
   const more = yield* Queue.sliding<void>(1)
@@ -156,26 +157,6 @@ export const make = Effect.fnUntraced(function* ({
       return Effect.flatMap(Effect.forkIn(answered, scope), (fiber) => Effect.raceFirst(Fiber.join(fiber), gone))
     })
 
-  /** What went wrong the last time: each is told once. */
-  let told = ""
-  const tell = (message: string, log: Effect.Effect<void> = Effect.logWarning(message)) =>
-    Effect.suspend(() => {
-      if (told === message) return Effect.void
-      told = message
-      return inModule("task")(log)
-    })
-
-  /** What comes of it: nothing, or why not. A defect is no end of the tries. */
-  const trial = (work: Effect.Effect<void, LedgerUnusable>): Effect.Effect<LedgerUnusable | undefined> =>
-    work.pipe(
-      Effect.catchDefect((defect) => {
-        const fault = new LedgerUnusable({ where: "of the fleet", problem: "failed", detail: String(defect) })
-        const log = Effect.logError("the fleet could not be worked with, please report it", defect)
-        return Effect.andThen(tell(fault.message, log), Effect.fail(fault))
-      }),
-      Effect.match({ onFailure: (error) => error, onSuccess: () => undefined })
-    )
-
   /** Opens the fleet's ledger, if it was not, and delivers; from then on it is there. */
   const mend = (quiet: boolean) =>
     Effect.gen(function* () {
@@ -186,7 +167,7 @@ export const make = Effect.fnUntraced(function* ({
       yield* delivery.all(fleet)
       if (!recovered) yield* fleet.ledger.recover
       recovered = true
-      told = ""
+      troubles.over()
       const from = mode()
       lost = Deferred.makeUnsafe()
       there = fleet
@@ -199,7 +180,18 @@ export const make = Effect.fnUntraced(function* ({
     )
 
   const forward = Effect.asVoid(Queue.offer(more, undefined))
-  const forwardLater = Effect.forkIn(Effect.andThen(Effect.sleep(LATER), forward), scope)
+  let comesLater = false
+  const forwardLater = Effect.suspend(() => {
+    if (comesLater) return Effect.void
+    comesLater = true
+    const then = Effect.andThen(
+      Effect.sync(() => {
+        comesLater = false
+      }),
+      forward
+    )
+    return Effect.asVoid(Effect.forkIn(Effect.andThen(Effect.sleep(LATER), then), scope))
+  })
 
   /** Delivers what there is each time that there may be more. */
   const forwarding = Effect.gen(function* () {
@@ -207,9 +199,9 @@ export const make = Effect.fnUntraced(function* ({
     const to = there
     const { reports, tasks } = waiting()
     if (to === undefined || reports + tasks === 0) return
-    const failed = yield* trial(delivering.withPermits(1)(delivery.all(to)))
+    const failed = yield* troubles.trial(delivering.withPermits(1)(delivery.all(to)))
     if (failed !== undefined && isLost(failed)) return yield* cut(failed.message)
-    if (failed !== undefined) yield* tell(failed.message)
+    if (failed !== undefined) yield* troubles.tell(failed.message)
     if (failed !== undefined || delivery.waiting() > 0) yield* forwardLater
   })
 
@@ -220,9 +212,9 @@ export const make = Effect.fnUntraced(function* ({
       return yield* cut(yield* Effect.raceFirst(Effect.as(broken, "the connection to the servers is lost"), gone))
     }
     yield* link.becomes(true)
-    const failed = yield* trial(mend(false))
+    const failed = yield* troubles.trial(mend(false))
     if (failed === undefined) return
-    yield* tell(failed.message)
+    yield* troubles.tell(failed.message)
     why = failed.message
     yield* Effect.raceFirst(Effect.sleep(AGAIN), link.becomes(false))
   })

@@ -219,6 +219,7 @@ describe.skipIf(noNats !== undefined)("a node over NATS", () => {
         "an event that it waits",
         (line) => line.type === "transport.status" && line["is"] === "connecting" && line["lane"] === lane
       )
+    await node.waitFor("its CLI", ({ type }) => type === "session.ready")
     const alone = await finish(["submit", fake({ text: "alone" }), "--id", "t1", "--wait"], { cwd: it.dir })
     assert.strictEqual(alone.stdout, "alone\n", alone.stderr)
     await Effect.runPromise(nats.start)
