@@ -11,6 +11,11 @@ import { idOf, OPERATION, pause, REQUEST, type Value } from "./JetStreamMessages
 const WATCH_AGAIN = 100
 /** How often a watch that is told nothing is told so, in milliseconds; two that fail to come begin it anew. */
 const IDLE = 2_000
+/**
+ * How often it is asked whether all that was there has been told, in milliseconds. A server of the 2.9 line has been seen to miscount what is to
+ * come where much is written meanwhile, and counts anew when it is asked.
+ */
+const ASK = 500
 
 export interface Heard extends Value {
   readonly key: string
@@ -73,7 +78,7 @@ export class JetStreamWatch {
   }
 
   private async tell(): Promise<void> {
-    const { connection, count, heard, prefix, stream } = this.options
+    const { connection, count, prefix, stream } = this.options
     const { life } = this
     if (!this.whole && (await count()) === 0) this.settle()
     const options: ConsumerOptsBuilder = consumerOpts().orderedConsumer().bindStream(stream).idleHeartbeat(IDLE)
@@ -83,6 +88,24 @@ export class JetStreamWatch {
     this.subscription = subscription
     // What it was asked for is of the stream before.
     if (this.stopped || this.life !== life) return subscription.unsubscribe()
+    const asking = setInterval(() => {
+      if (this.whole || this.life !== life) clearInterval(asking)
+      else void this.askWhole(subscription, life)
+    }, ASK)
+    try {
+      await this.listen(subscription, life)
+    } finally {
+      clearInterval(asking)
+    }
+  }
+
+  private async askWhole(subscription: JetStreamSubscription, life: number): Promise<void> {
+    const told = await subscription.consumerInfo().catch(() => undefined)
+    if (told?.num_pending === 0 && told.delivered.stream_seq <= this.last && this.life === life) this.settle()
+  }
+
+  private async listen(subscription: JetStreamSubscription, life: number): Promise<void> {
+    const { heard, prefix } = this.options
     for await (const message of subscription) {
       // What was on its way is of the stream before.
       if (this.life !== life) break
