@@ -434,8 +434,8 @@ const make = Effect.fnUntraced(function* (config: Config, live: Live) {
     draining: Effect.sync(() => draining),
     standing: () => {
       if (ledger.here?.shared !== true) return {}
-      const { mode, ...waiting } = edge.state()
-      return { mode: draining ? "draining" : mode, waiting }
+      const { mode, why, ...waiting } = edge.state()
+      return { mode: draining ? "draining" : mode, ...(why === undefined ? {} : { why }), waiting }
     },
     drained: Deferred.await(drained),
     events: bus.subscribe,

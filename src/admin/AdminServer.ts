@@ -39,7 +39,7 @@ export const serve = Effect.fn("AdminServer.serve")(function* ({
   readonly dataDir: string
   readonly name: string
   /** How the node is among others, at this moment. */
-  readonly standing?: () => Pick<Partial<NodeView>, "mode" | "waiting">
+  readonly standing?: () => Pick<Partial<NodeView>, "mode" | "why" | "waiting">
 }) {
   const socket = socketIn(dataDir)
   if (tooLong(socket)) return yield* new SocketUnusable({ socket, reason: "its path is too long" })

@@ -16,6 +16,8 @@ export const NodeView = Schema.Struct({
   startedAt: Schema.Finite,
   /** What it does at the moment, among others; left out by one that is alone. */
   mode: Schema.optionalKey(Schema.Literals(NODE_MODES)),
+  /** Why it cannot reach its fleet. */
+  why: Schema.optionalKey(Schema.String),
   /** What it keeps for its fleet, which it cannot reach: ends of attempts, tasks of its own, events. */
   waiting: Schema.optionalKey(Schema.Struct({ reports: Schema.Finite, tasks: Schema.Finite, events: Schema.Finite }))
 })

@@ -3,7 +3,8 @@
  * account, on every node where the account has the same name, and none of them begins a task before the time that the API
  * has named. What is in the middle of one goes on, and is told by the API itself.
  *
- * Promises: a limit ends by itself, and at the latest MAX_WAIT after it was heard of, whatever the API has said; it
+ * Promises: no more than MAX_ACCOUNTS limits are held, those of accounts that are used here first (AccountLimits.ts);
+ * a limit ends by itself, and at the latest MAX_WAIT after it was heard of, whatever the API has said; it
  * survives the end of the runtime; what another node has met is known here after LOOK at most, as long as there is a
  * server. Without the store, or the servers, each node finds out for itself, which costs one attempt.
  *
@@ -15,6 +16,9 @@ import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import { SharedState } from "../state/SharedState.ts"
 import { ABSENT, type Entry, StateStore } from "../state/StateStore.ts"
+import { AccountLimits, type Limit, MAX_ACCOUNTS } from "./AccountLimits.ts"
+
+export type { Limit } from "./AccountLimits.ts"
 
 /** Of agents for which no account is named. It is never shared: no name has parentheses. */
 export const OWN = "(own)"
@@ -45,16 +49,6 @@ const decode = Schema.decodeUnknownOption(Kept)
 /** By a clock that is wrong by days, or by nobody of ours: limits are written with what they are waited for. */
 const isAbsurd = ({ until }: Pick<Limit, "until">, now: number) => until > now + MAX_WAIT + OVER
 
-/** Until when an account has to wait, and why. */
-export interface Limit {
-  readonly account: string
-  /** Milliseconds since the epoch. */
-  readonly until: number
-  readonly why: string
-  /** The node that met it. */
-  readonly node: string
-}
-
 export class Accounts extends Context.Service<
   Accounts,
   {
@@ -79,11 +73,13 @@ const make = Effect.fnUntraced(function* (node: string) {
   const bus = yield* EventBus
   const local = yield* StateStore
   const shared = yield* SharedState
-  const limits = new Map<string, Limit>()
+  const limits = new AccountLimits()
   /** As others have said them: what was cut short is not begun again because of them. */
   const heardOf = new Map<string, number>()
   /** Waits in a row whose length the API has not said. */
   const inARow = new Map<string, number>()
+  /** There was no room for all at the last look. */
+  let tooMany = false
   /** Somebody here uses an account that has a name. */
   const named = Deferred.makeUnsafe<void>()
   /** Not in the shared store yet. */
@@ -99,7 +95,7 @@ const make = Effect.fnUntraced(function* (node: string) {
     const now = yield* Clock.currentTimeMillis
     const until = Math.min(limit.until, now + MAX_WAIT)
     if (until <= now || until <= (limits.get(limit.account)?.until ?? 0)) return false
-    limits.set(limit.account, { ...limit, until })
+    if (!limits.set({ ...limit, until })) return false
     const { account, why } = limit
     yield* bus.publish({ type: "account.limited", account, until, why: brief(why), node: limit.node })
     yield* changed
@@ -133,7 +129,12 @@ const make = Effect.fnUntraced(function* (node: string) {
   const look = Effect.fnUntraced(function* (store: StateStore["Service"]) {
     for (const account of [...unsaid]) yield* say(store, account)
     const now = yield* Clock.currentTimeMillis
-    for (const entry of yield* store.list(BUCKET)) {
+    const listed = yield* store.list(BUCKET)
+    // What nobody says any more may be said anew.
+    const names = new Set(listed.map(({ key }) => key))
+    for (const account of heardOf.keys()) if (!names.has(account)) heardOf.delete(account)
+    let unheard = 0
+    for (const entry of listed) {
       const limit = heard(entry)
       if (limit === undefined || limit.account === OWN || limit.until + OVER < now)
         yield* Effect.ignore(store.remove(BUCKET, entry.key, entry.revision))
@@ -141,20 +142,27 @@ const make = Effect.fnUntraced(function* (node: string) {
         // It would stand before all that come after it.
         yield* adopt(limit)
         yield* Effect.ignore(store.remove(BUCKET, entry.key, entry.revision))
-      } else if (limit.until > (heardOf.get(limit.account) ?? 0)) {
+      } else if (!limits.hasRoom(limit.account)) unheard++
+      else if (limit.until > (heardOf.get(limit.account) ?? 0)) {
         heardOf.set(limit.account, limit.until)
         yield* adopt(limit)
       }
     }
+    if (unheard > 0 && !tooMany)
+      yield* inModule("agent")(
+        Effect.logWarning(
+          `other nodes have met limits of more than ${MAX_ACCOUNTS} accounts: ${unheard} that no agent here uses are passed over`
+        )
+      )
+    tooMany = unheard > 0
   })
 
   /** Frees what is over. */
   const free = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     // The clock was set back since.
-    for (const limit of limits.values())
-      if (limit.until > now + MAX_WAIT) limits.set(limit.account, { ...limit, until: now + MAX_WAIT })
-    const over = [...limits.values()].filter(({ until }) => until <= now)
+    for (const limit of limits.all()) if (limit.until > now + MAX_WAIT) limits.set({ ...limit, until: now + MAX_WAIT })
+    const over = limits.all().filter(({ until }) => until <= now)
     for (const { account } of over) {
       limits.delete(account)
       unsaid.delete(account)
@@ -162,11 +170,12 @@ const make = Effect.fnUntraced(function* (node: string) {
       yield* bus.publish({ type: "account.freed", account })
     }
     if (over.length > 0) yield* reviewed
-    return [...limits.values()].map(({ until }) => until - now)
+    return limits.all().map(({ until }) => until - now)
   })
 
   for (const entry of yield* Effect.orElseSucceed(local.list(BUCKET), () => [])) {
     const limit = heard(entry)
+    if (limit !== undefined) limits.use(limit.account)
     if (limit === undefined || !(yield* adopt(limit))) yield* Effect.ignore(local.remove(BUCKET, entry.key))
     else if (limit.account !== OWN) unsaid.add(limit.account)
   }
@@ -202,18 +211,22 @@ const make = Effect.fnUntraced(function* (node: string) {
   return Accounts.of({
     limitOf: (account = OWN) => {
       if (account !== OWN) Deferred.doneUnsafe(named, Exit.void)
+      limits.use(account)
       return limits.get(account)
     },
-    limits: () => [...limits.values()],
+    limits: limits.all.bind(limits),
     limited: Effect.fnUntraced(function* (account = OWN, { resetsAt, why }) {
+      limits.use(account)
       const now = yield* Clock.currentTimeMillis
       const named = resetsAt === undefined ? 0 : resetsAt * 1_000 + AFTER_RESET
       let until = named
       if (!(named > now)) {
         // Who was in the middle of something when it began is told of the same limit.
-        if (limits.has(account)) return
+        if (limits.get(account) !== undefined) return
         const before = inARow.get(account) ?? 0
+        inARow.delete(account)
         inARow.set(account, before + 1)
+        for (const longestAgo of [...inARow.keys()].slice(0, -MAX_ACCOUNTS)) inARow.delete(longestAgo)
         until = now + Math.min(FIRST_WAIT * 2 ** before, LONGEST_UNKNOWN)
       }
       if (!(yield* adopt({ account, until, why, node }))) return

@@ -1,6 +1,7 @@
 /** `check`: what is wrong with a config, every mistake with its place; or that nothing is. */
 import { Console, Effect } from "effect"
 import * as Load from "../config/Load.ts"
+import { doubts as fleetDoubts } from "../fleet/FleetDoubts.ts"
 import { warnings } from "../transport/TransportSettings.ts"
 
 export const check = Effect.fn("cli.check")(function* ({
@@ -16,7 +17,7 @@ export const check = Effect.fn("cli.check")(function* ({
     )
   )
   // Not a mistake, and hardly meant.
-  const doubts = warnings(config.transport)
+  const doubts = [...warnings(config.transport), ...fleetDoubts(config.transport, config.fleet)]
   if (!json) yield* Effect.forEach(doubts, (doubt) => Console.error(`${file}: ${doubt}`))
   const agents = config.agents.reduce((sum, { replicas }) => sum + replicas, 0)
   yield* Console.log(

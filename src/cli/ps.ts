@@ -29,10 +29,10 @@ export const ps = Effect.fn("cli.ps")(function* ({ json, where }: { readonly jso
 })
 
 /** Undefined where there is nothing to be said: it does all that it can. */
-const standingLine = ({ mode = "full", waiting }: TreeView["node"]): string | undefined => {
+const standingLine = ({ mode = "full", waiting, why }: TreeView["node"]): string | undefined => {
   if (mode === "full") return undefined
   const { events = 0, reports = 0, tasks = 0 } = waiting ?? {}
-  return `mode ${mode}: ${reports} ends of attempts, ${tasks} tasks and ${events} events wait for the fleet`
+  return `mode ${mode}: ${reports} ends of attempts, ${tasks} tasks and ${events} events wait for the fleet${why === undefined ? "" : `; ${why}`}`
 }
 
 const TITLES = ["NAME", "STATE", "TASK", "SESSION", "RESTARTS", "AGE", "CPU", "MEMORY", "COST", "LAST FAILURE"]

@@ -27,6 +27,7 @@ function* ledgerChecks(root: unknown): Iterable<Finding> {
     if (valueAt(root, ["fleet", key]) === undefined) continue
     yield { path: ["fleet", key], expected: `${why}: this is of a shared ledger`, suggestion: "leave it out" }
   }
+  yield* replicaChecks(root)
   const self = valueAt(root, ["fleet", "node"])
   for (const [index, task] of list(valueAt(root, ["tasks"])).entries()) {
     const node = valueAt(task, ["node"])
@@ -35,6 +36,18 @@ function* ledgerChecks(root: unknown): Iterable<Finding> {
       path: ["tasks", index, "node"],
       expected: `${why}, and called "${printable(String(self))}": nobody else does it`
     }
+  }
+}
+
+/** A node without servers has none that could keep anything. Where its ledger is its own, the list of nodes is kept by servers. */
+function* replicaChecks(root: unknown): Iterable<Finding> {
+  const replicas = valueAt(root, ["fleet", "replicas"])
+  if (valueAt(root, ["transport", "kind"]) === "nats" || typeof replicas !== "number" || !(replicas > 1)) return
+  yield {
+    path: ["fleet", "replicas"],
+    expected: "this node has no servers: there is nothing that could be kept on several",
+    found: String(replicas),
+    suggestion: 'leave it out, or write "kind": "nats" and "servers" into transport'
   }
 }
 

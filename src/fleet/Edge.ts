@@ -8,6 +8,8 @@ import type { Outbox } from "../task/Outbox.ts"
 
 export interface EdgeState {
   readonly mode: EdgeMode
+  /** Why it cannot reach its fleet. */
+  readonly why?: string
   /** Ends of attempts, tasks of its own and events that wait for the fleet. */
   readonly reports: number
   readonly tasks: number
@@ -17,7 +19,8 @@ export interface EdgeState {
 /** As it is said: a node that shares no ledger says nothing. */
 export interface Standing {
   readonly mode?: EdgeMode | "draining"
-  readonly waiting?: Omit<EdgeState, "mode">
+  readonly why?: string
+  readonly waiting?: Omit<EdgeState, "mode" | "why">
 }
 
 export class Edge extends Context.Service<

@@ -173,7 +173,11 @@ const shared = ({ bounds, dataDir, kept, self }: FleetLedgerOptions) =>
       })
       return Context.make(TaskLedger, made.ledger).pipe(
         Context.add(Edge, {
-          state: () => ({ mode: made.mode(), ...made.waiting(), events: outbox.counts().events }),
+          state: () => {
+            const why = made.why()
+            const now = { mode: made.mode(), ...made.waiting(), events: outbox.counts().events }
+            return why === undefined ? now : { ...now, why }
+          },
           events: keepsEvents ? { outbox } : undefined
         })
       )

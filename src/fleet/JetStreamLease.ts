@@ -15,7 +15,8 @@ import { Deferred, Duration, Effect, Fiber, Option, Result, Schema, Semaphore, S
 import { millis } from "../domain/Monotonic.ts"
 import { inModule } from "../observability/Log.ts"
 import { wordOf } from "../state/BucketKey.ts"
-import { explain, JetStreamBucket, type Value } from "../state/JetStreamBucket.ts"
+import { JetStreamBucket, type Value } from "../state/JetStreamBucket.ts"
+import { explain, unconnected } from "../state/JetStreamMeaning.ts"
 import { Farewell } from "../transport/Farewell.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
 import { type Held, Lease, type LeaseShape, nobody, type Reign, refusal, same, whileReigning } from "./Lease.ts"
@@ -77,7 +78,7 @@ export const make = Effect.fnUntraced(function* (options: JetStreamLeaseOptions)
   const open = Effect.suspend(() => {
     if (opened !== undefined) return Effect.succeed(opened)
     return Effect.all([connections.control, connections.bulk]).pipe(
-      Effect.mapError(unusable),
+      Effect.mapError((error) => unusable(unconnected(`in the bucket ${name}`, error))),
       Effect.flatMap(([control, bulk]) =>
         Effect.tryPromise({
           try: () => JetStreamBucket.open({ control, bulk, name, replicas, maxBytes: -1, patience: lease }),

@@ -5,11 +5,12 @@
  */
 import { Context, Duration, Effect, Layer, References } from "effect"
 import { type JetStreamManager, type NatsConnection, NatsError } from "nats"
-import { explain } from "../state/JetStreamBucket.ts"
+import { explain } from "../state/JetStreamMeaning.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import * as NatsTransport from "../transport/NatsTransport.ts"
 import { Transport } from "../transport/Transport.ts"
 import type { TransportSettings } from "../transport/TransportSettings.ts"
+import { bucketOf } from "./BucketRegistry.ts"
 import { type FleetSettings, ledgerBucketOf, sharesLedger } from "./FleetSettings.ts"
 
 export interface Finding {
@@ -174,6 +175,9 @@ const streams = async (client: NatsConnection, { fleet, transport }: Examined): 
           "set fleet.replicas to 1, or join the servers to a cluster"
         )
       )
+    found.push(...announced(client, replicas))
+    const missing = await deleted(jsm, name, bucketOf(transport.prefix))
+    if (missing !== undefined) return [...found, missing]
     for (const each of wanted) found.push(await compared(jsm, each))
     return found
   } catch (error) {
@@ -189,6 +193,39 @@ const streams = async (client: NatsConnection, { fleet, transport }: Examined): 
       )
     ]
   }
+}
+
+/** The ledger is not there, and nodes are: no node that runs makes it again. */
+const deleted = async (jsm: JetStreamManager, ledger: string, nodes: string): Promise<Finding | undefined> => {
+  const isThere = (bucket: string) =>
+    jsm.streams.info(`KV_${bucket}`).then(
+      ({ state }) => state.messages,
+      (error: unknown) => {
+        if (error instanceof NatsError && error.api_error?.code === 404) return undefined
+        throw error
+      }
+    )
+  if ((await isThere(ledger)) !== undefined || !((await isThere(nodes)) ?? 0)) return undefined
+  return finding(
+    `stream KV_${ledger}`,
+    "problem",
+    "it is not there, but nodes of this fleet are, or were a moment ago: it was deleted while they worked on it, unless all of them keep their tasks for themselves",
+    'restore a backup, or start one node anew, which makes it: docs/nats.md says under "A ledger that was deleted" what comes back'
+  )
+}
+
+/** A server of a cluster says where its others are. It may count one for several, and be told not to say it. */
+const announced = ({ info }: NatsConnection, replicas: number): ReadonlyArray<Finding> => {
+  const servers = new Set(info?.connect_urls ?? []).size
+  if (replicas === 1 || info?.cluster === undefined || servers === 0 || servers >= replicas) return []
+  return [
+    finding(
+      "replicas",
+      "warning",
+      `fleet.replicas is ${replicas}, and the cluster has announced ${servers} ${servers === 1 ? "server" : "servers"}: streams cannot be made on more than there are`,
+      "join more servers to the cluster, or set fleet.replicas lower"
+    )
+  ]
 }
 
 const compared = async (jsm: JetStreamManager, wanted: Streams.Wanted): Promise<Finding> => {

@@ -1,10 +1,12 @@
 /** A node's home at NATS servers: its links, told of as events, the list of nodes in a bucket, and the micro-service. */
 import { Context, Effect, Layer, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
+import { inModule } from "../observability/Log.ts"
 import * as NatsTransport from "../transport/NatsTransport.ts"
 import { Transport } from "../transport/Transport.ts"
 import type { TransportSettings } from "../transport/TransportSettings.ts"
 import * as BucketRegistry from "./BucketRegistry.ts"
+import { doubts } from "./FleetDoubts.ts"
 import type { FleetSettings } from "./FleetSettings.ts"
 import * as LinkEvents from "./LinkEvents.ts"
 import * as NodeService from "./NodeService.ts"
@@ -20,6 +22,7 @@ export const make = Effect.fnUntraced(function* (
   const { control } = Context.get(context, NatsTransport.NatsConnections)
   const bus = yield* EventBus
   const eventOf = LinkEvents.make()
+  for (const doubt of doubts(settings, { replicas })) yield* inModule("fleet")(Effect.logWarning(doubt))
   const statuses = yield* transport.status
   for (const event of LinkEvents.atFirst(yield* transport.snapshot)) yield* bus.publish(event)
   yield* Effect.forkScoped(

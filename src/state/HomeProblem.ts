@@ -11,7 +11,11 @@ export const HomeProblem = Schema.Literals([
   "tooLarge",
   "differs",
   "contended",
-  "nameTaken"
+  "nameTaken",
+  "missing",
+  "incomplete",
+  "refused",
+  "defect"
 ])
 export type HomeProblem = typeof HomeProblem.Type
 
@@ -57,6 +61,26 @@ const cures: Readonly<Record<HomeProblem, Cure>> = {
     severity: "critical",
     recovery: "escalate",
     hint: "give each node a fleet.node of its own; a node that was taken for dead while it hung is to be started anew"
+  },
+  missing: {
+    severity: "critical",
+    recovery: "retry",
+    hint: "no node that runs makes a deleted stream again: restore a backup of it, or start one node anew, which makes it; docs/nats.md says what comes back by that, and it is tried again"
+  },
+  incomplete: {
+    severity: "high",
+    recovery: "retry",
+    hint: "a node that has known the task puts back what is missing: see that all run; else give the task up with `nats kv del` of the key that is named, and submit it again"
+  },
+  refused: {
+    severity: "critical",
+    recovery: "escalate",
+    hint: "the server's own words say why it does not take this: compare its settings and its account's limits with docs/nats.md; what was accepted before is safe"
+  },
+  defect: {
+    severity: "critical",
+    recovery: "escalate",
+    hint: "this is a mistake in MisterSmith, and no waiting cures it: report these words with the log; what was accepted before is safe"
   }
 }
 
@@ -68,8 +92,15 @@ const said: Readonly<Record<HomeProblem, string>> = {
   tooLarge: "cannot hold this: it is too large",
   differs: "is set up otherwise than it should be",
   contended: "is written by others all the time",
-  nameTaken: "knows another node by this name"
+  nameTaken: "knows another node by this name",
+  missing: "is not there",
+  incomplete: "lacks a part of this",
+  refused: "does not take this",
+  defect: "was asked wrongly"
 }
+
+/** It says nothing about what is asked: the home is not to be had, and may be later. */
+export const isAway = (problem: HomeProblem): boolean => problem === "unreachable" || problem === "missing"
 
 /** As the end of a sentence that begins with the home. */
 export const say = (problem: HomeProblem): string => said[problem]

@@ -11,7 +11,8 @@ import { Effect, Option, Schema } from "effect"
 import type { NatsConnection } from "nats"
 import { BucketUnusable } from "./BucketError.ts"
 import { nameOf, wordOf } from "./BucketKey.ts"
-import { explain, JetStreamBucket, type Value } from "./JetStreamBucket.ts"
+import { JetStreamBucket, type Value } from "./JetStreamBucket.ts"
+import { explain, unconnected } from "./JetStreamMeaning.ts"
 import { ABSENT, type Entry, refusal, StateStore } from "./StateStore.ts"
 import { StateConflict, type StateFull, StateUnusable } from "./StateStoreError.ts"
 
@@ -54,7 +55,7 @@ export const make = (connections: Connections, options: JetStreamStateOptions = 
   const open = Effect.suspend(() => {
     if (opened !== undefined) return Effect.succeed(opened)
     return Effect.all([connections.control, connections.bulk]).pipe(
-      Effect.mapError(unusable),
+      Effect.mapError((error) => unusable(unconnected(name, error))),
       Effect.flatMap(([control, bulk]) =>
         Effect.tryPromise({
           try: () =>

@@ -45,7 +45,7 @@ export const bucket = (options: {
 /** How long it is known what was to stand over which value; a writer that wakes later is refused by what stands there. */
 const FENCED = 2 * 60_000
 
-/** What is to stand over which value: see JetStreamBucket.ts. They go by themselves. */
+/** What is to stand over which value: see JetStreamFences.ts. They go by themselves. */
 export const fences = ({ name, replicas }: { readonly name: string; readonly replicas: number }): Wanted => ({
   name: `${name}-fences`,
   subjects: [`fence.${name}.>`],
@@ -119,11 +119,13 @@ export const whenMade = async (where: string, ask: () => Promise<StreamInfo>): P
 
 const isBeingMade = ({ created }: StreamInfo) => new Date(created).getTime() < 0
 
-export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wanted): Promise<void> => {
+/** Answers with what is there. */
+export const ensure = async (jsm: JetStreamManager, where: string, wanted: Wanted): Promise<StreamInfo> => {
   const there = await whenMade(where, () => infoOf(jsm, wanted))
   const differing = differences(wanted, there.config as Partial<Record<keyof Wanted, unknown>>)
   if (differing.length > 0)
     throw new BucketUnusable({ where, problem: "differs", detail: `stream ${wanted.name}: ${differing.join("; ")}` })
+  return there
 }
 
 /** It is made where it is not there. */

@@ -45,6 +45,8 @@ export interface EdgeOptions extends Pick<EdgeReach.ReachOptions, "link" | "open
 export interface Edge {
   readonly ledger: Ledger
   readonly mode: () => EdgeReach.EdgeMode
+  /** Why the fleet cannot be asked; undefined where it can. */
+  readonly why: () => string | undefined
   /** What waits for the fleet. */
   readonly waiting: () => { readonly reports: number; readonly tasks: number }
 }
@@ -176,5 +178,5 @@ export const make = Effect.fnUntraced(function* ({
   const own = yield* local.changes
   // What is done here goes to the fleet as it ends.
   yield* Effect.forkScoped(Stream.runForEach(own, () => reach.forward))
-  return { ledger, mode: reach.mode, waiting }
+  return { ledger, mode: reach.mode, why: reach.why, waiting }
 })

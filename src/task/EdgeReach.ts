@@ -12,6 +12,7 @@
  */
 import { Deferred, Effect, Fiber, Queue, Scope, Semaphore, Stream } from "effect"
 import { EventBus } from "../event/EventBus.ts"
+import { isAway } from "../state/HomeProblem.ts"
 import { Farewell } from "../transport/Farewell.ts"
 import * as EdgeChanges from "./EdgeChanges.ts"
 import type { EdgeDelivery } from "./EdgeDelivery.ts"
@@ -54,7 +55,9 @@ export interface EdgeReach {
   /** The same, once it was opened: what is known of the fleet without asking it. */
   readonly fleet: () => SharedLedger | undefined
   readonly mode: () => EdgeMode
-  /** Why it cannot be asked. */
+  /** Why it cannot be asked, in words; undefined where it can. */
+  readonly why: () => string | undefined
+  /** The same, for who has asked. */
   readonly unreachable: () => LedgerUnusable
   /** Asks the fleet, or says at once that it cannot be asked. */
   readonly ask: <A, E>(question: (ledger: Ledger) => Effect.Effect<A, E>) => Effect.Effect<A, E | LedgerUnusable>
@@ -77,7 +80,7 @@ export interface EdgeReach {
   readonly begin: Effect.Effect<void, LedgerUnusable>
 }
 
-export const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && error.problem === "unreachable"
+export const isLost = (error: unknown): boolean => error instanceof LedgerUnusable && isAway(error.problem)
 
 /** Of whom there are no others. */
 const never = Effect.succeed(Stream.never)
@@ -204,8 +207,9 @@ export const make = Effect.fnUntraced(function* ({
 
   const keepLinked = Effect.gen(function* () {
     if (there !== undefined) {
-      yield* Effect.raceFirst(link.becomes(false), Deferred.await(lost))
-      return yield* cut("the connection to the servers is lost")
+      const broken = Effect.raceFirst(link.becomes(false), Deferred.await(lost))
+      const gone = Effect.map(there.away ?? Effect.never, ({ message }) => message)
+      return yield* cut(yield* Effect.raceFirst(Effect.as(broken, "the connection to the servers is lost"), gone))
     }
     yield* link.becomes(true)
     const failed = yield* troubles.trial(mend(false))
@@ -231,6 +235,7 @@ export const make = Effect.fnUntraced(function* ({
     there: () => there,
     fleet: () => fleet,
     mode,
+    why: () => (there === undefined ? why : undefined),
     unreachable,
     ask,
     askWhileThere,

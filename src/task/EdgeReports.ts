@@ -26,6 +26,8 @@ export interface SharedLedger {
   readonly knows: (id: string) => boolean
   /** Succeeds where it answers now. */
   readonly reach: Effect.Effect<void, LedgerUnusable>
+  /** Completes with why when it has found by itself that it is not there any more. */
+  readonly away?: Effect.Effect<LedgerUnusable>
   /** Completes when whoever reads ends from a stream has, or had, been told of this one. */
   readonly published: (id: string) => Effect.Effect<void, LedgerUnusable>
 }

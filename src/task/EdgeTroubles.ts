@@ -26,7 +26,7 @@ export const make = (): EdgeTroubles => {
     trial: (work) =>
       work.pipe(
         Effect.catchDefect((defect) => {
-          const fault = new LedgerUnusable({ where: "of the fleet", problem: "failed", detail: String(defect) })
+          const fault = new LedgerUnusable({ where: "of the fleet", problem: "defect", detail: String(defect) })
           const log = Effect.logError("the fleet could not be worked with, please report it", defect)
           return Effect.andThen(tell(fault.message, log), Effect.fail(fault))
         }),

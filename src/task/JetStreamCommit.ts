@@ -13,6 +13,7 @@
  * 3, because the record is no longer as it was; locks that it makes after that belong to no open record and are taken away.
  */
 import type { JetStreamBucket, Put, Value } from "../state/JetStreamBucket.ts"
+import { keysOf } from "./JetStreamBeside.ts"
 import type { Written } from "./JetStreamDraft.ts"
 import { type Beside, besideKey, type Entry, encode, type Held, lean, pieces, txKey } from "./JetStreamEntry.ts"
 import type { JetStreamMirror } from "./JetStreamMirror.ts"
@@ -33,8 +34,13 @@ export type Step = "opened" | "locking" | "locked" | "committed" | "rolled"
 /** Of two outcomes there is a third: it was stopped there by a test. */
 export class Stopped extends Error {}
 
+/** How long after its first piece a value may still be begun: its pieces must not count as left by then. */
+const FRESH = 60_000
+
 interface Ready extends Written {
   readonly leanNext: unknown
+  /** What was written beside it for this try. */
+  readonly made: ReadonlyArray<Beside>
 }
 
 export class JetStreamCommit {
@@ -70,10 +76,21 @@ export class JetStreamCommit {
     }
     const by = `${this.session}-${(++this.count).toString(36)}`
     tried.add(by)
+    const begun = performance.now()
     const ready = await each(writes, (write) => this.beside(write))
+    const isLate = () => ready.some(({ made }) => made.length > 0) && performance.now() - begun > FRESH
     const [only] = ready
-    if (ready.length === 1 && only !== undefined) return this.single(by, only)
-    const under = this.several(by, ready)
+    const under =
+      ready.length === 1 && only !== undefined ? this.single(by, only, isLate) : this.together(by, ready, isLate)
+    const written = await under
+    // Of what has failed it is not known whether it is there.
+    if (!written) void each(ready, (one) => this.unmake(one)).catch(() => undefined)
+    return written
+  }
+
+  /** A move that others must not end while it is under way. */
+  private async together(by: string, ready: ReadonlyArray<Ready>, isLate: () => boolean): Promise<boolean> {
+    const under = this.several(by, ready, isLate)
     this.own.set(
       by,
       under.catch(() => undefined)
@@ -85,16 +102,36 @@ export class JetStreamCommit {
     }
   }
 
+  /** What stands beside a value that was refused is taken away, unless it is there all the same. */
+  private async unmake({ entry, key, made }: Ready): Promise<void> {
+    if (entry === undefined || made.length === 0) return
+    const { bytes } = await this.bucket.read(key)
+    for (const ref of made)
+      if (!mentions(bytes, ref.id)) for (const piece of keysOf(entry.record.id, ref)) await this.bucket.sweep(piece)
+  }
+
+  /** Writes a task that is known whole once more, with new pieces in the place of these, which are lost. */
+  async renew(key: string, lost: ReadonlySet<string>): Promise<boolean> {
+    const { entry, held, lock, revision } = this.mirror.at(key)
+    if (entry === undefined || held === undefined || lock !== undefined) return false
+    const { resultIn, specIn, ...rest } = entry
+    const stays = (ref: Beside | undefined) => ref !== undefined && !lost.has(ref.id)
+    const next: Entry = { ...rest, ...(stays(specIn) ? { specIn } : {}), ...(stays(resultIn) ? { resultIn } : {}) }
+    return this.write([{ key, expected: revision, before: held.now, next, entry: next }])
+  }
+
   /** What is long is written first. */
   private async beside(write: Written): Promise<Ready> {
     const { entry } = write
-    if (entry === undefined) return { ...write, leanNext: write.next }
+    if (entry === undefined) return { ...write, leanNext: write.next, made: [] }
+    const made: Array<Beside> = []
     const { id, result, spec } = entry.record
     const put = async (value: unknown, known: Beside | undefined): Promise<Beside | undefined> => {
       if (known !== undefined || value === undefined) return known
       const parts = pieces(value)
       if (parts === undefined) return undefined
       const ref: Beside = { id: crypto.randomUUID(), parts: parts.length }
+      made.push(ref)
       for (const [part, bytes] of parts.entries())
         if ((await this.bucket.put(besideKey(id, ref, part), bytes, 0, sameBytes(bytes))) === undefined)
           throw explain(this.bucket.where, new Error(`${id} stands beside itself`))
@@ -107,7 +144,7 @@ export class JetStreamCommit {
       ...(specIn === undefined ? {} : { specIn }),
       ...(resultIn === undefined ? {} : { resultIn })
     }
-    return { ...write, entry: full, next: full, leanNext: lean(full) }
+    return { ...write, entry: full, next: full, leanNext: lean(full), made }
   }
 
   private put(key: string, held: Held<unknown>, expected: number): Promise<Put> {
@@ -119,12 +156,14 @@ export class JetStreamCommit {
     await each([...keys], async (key) => {
       const known = this.mirror.at(key).revision
       const { bytes, revision } = await this.bucket.read(key)
-      if (revision === 0) this.mirror.gone(key, known)
+      // With replicas a fence decides what is written over a value that was lost.
+      if (revision === 0) this.mirror.gone(key, known, !this.bucket.replicated)
       else this.mirror.hear(key, revision, bytes)
     })
   }
 
-  private async single(by: string, { entry, expected, key, leanNext }: Ready): Promise<boolean> {
+  private async single(by: string, { entry, expected, key, leanNext }: Ready, isLate: () => boolean): Promise<boolean> {
+    if (isLate()) return false
     const held: Held<unknown> = { by, now: leanNext }
     const revision = await this.put(key, held, expected)
     if (revision === undefined) {
@@ -135,7 +174,7 @@ export class JetStreamCommit {
     return true
   }
 
-  private async several(by: string, writes: ReadonlyArray<Ready>): Promise<boolean> {
+  private async several(by: string, writes: ReadonlyArray<Ready>, isLate: () => boolean): Promise<boolean> {
     const keys = writes.map(({ key }) => key)
     const record = (state: Tx["state"]): Uint8Array => encode({ by, state, keys } satisfies Tx)
     const opened = await this.bucket.put(txKey(by), record("open"), 0, isState("open"))
@@ -143,7 +182,7 @@ export class JetStreamCommit {
     this.at("opened")
     const locks = new Map<string, number>()
     try {
-      if (!(await this.lock(by, writes, locks))) {
+      if (!(await this.lock(by, writes, locks)) || isLate()) {
         await this.settle(by, keys)
         await this.catchUp(keys)
         return false
@@ -277,6 +316,10 @@ export class JetStreamCommit {
     return true
   }
 }
+
+/** Whether a value refers to what stands beside under this id. */
+export const mentions = (bytes: Uint8Array | undefined, id: string): boolean =>
+  bytes !== undefined && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(id)
 
 const isBy =
   (by: string, free: boolean) =>

@@ -35,8 +35,6 @@ const MAX_HELD = 1_000
 const MAX_TYPES = 64
 /** How often what is held is said to be worked on, within the ack wait. */
 const SIGNS = 3
-/** How long the end of this waits for what it gives back to be on its way, in milliseconds. */
-const GOOD_BYE = 500
 
 /** What has never been queued has no message. */
 const mayHave = (before: Pick<Entry, "record"> | undefined) =>
@@ -120,7 +118,7 @@ export class JetStreamDispatch implements Handing {
     return new JetStreamDispatch(options)
   }
 
-  /** Gives back what it holds. */
+  /** Gives back what it holds; completes when the server has that. */
   async stop(): Promise<void> {
     this.stopped = true
     clearInterval(this.beating)
@@ -133,10 +131,7 @@ export class JetStreamDispatch implements Handing {
     }
     this.asking.stop()
     this.announcing.stop()
-    const { connection } = this.options
-    if (connection.isClosed()) return
-    const late = new Promise<void>((resolve) => setTimeout(resolve, GOOD_BYE))
-    await Promise.race([connection.flush().catch(() => undefined), late])
+    await this.options.connection.flush()
   }
 
   handed(): ReadonlyArray<string> {

@@ -16,6 +16,7 @@ import type { EventBus } from "../event/EventBus.ts"
 import type { Subjects } from "../message/Subject.ts"
 import { inModule } from "../observability/Log.ts"
 import { JetStreamBucket } from "../state/JetStreamBucket.ts"
+import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { Farewell } from "../transport/Farewell.ts"
 import { NatsConnections } from "../transport/NatsTransport.ts"
@@ -23,6 +24,7 @@ import type { SharedLedger } from "./EdgeReports.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Step } from "./JetStreamCommit.ts"
 import { JetStreamDispatch } from "./JetStreamDispatch.ts"
+import * as JetStreamGone from "./JetStreamGone.ts"
 import { PAUSE } from "./JetStreamIntake.ts"
 import * as Outsiders from "./JetStreamOutsiders.ts"
 import { JetStreamStore } from "./JetStreamStore.ts"
@@ -91,15 +93,14 @@ export const make = (
     const name = options.bucket ?? BUCKET
     const connections = yield* NatsConnections
     const farewell = yield* Farewell
-    let bucket: JetStreamBucket | undefined
     const opening = Effect.tryPromise({
       try: async (signal) => {
         const [control, bulk] = await Promise.all([
-          Effect.runPromise(connections.control, { signal }),
-          Effect.runPromise(connections.bulk, { signal })
+          connected(connections.control, name, signal),
+          connected(connections.bulk, name, signal)
         ])
         const { maxBytes = -1, patience, replicas = 1 } = options
-        bucket = await JetStreamBucket.open({
+        const bucket = await JetStreamBucket.open({
           control,
           bulk,
           name,
@@ -130,23 +131,27 @@ export const make = (
       { interruptible: true }
     )
     const others = yield* watching(store)
+    const gone = yield* JetStreamGone.make(store, name)
     const tidying = Effect.andThen(
       tellOf(store, name),
-      Effect.tryPromise({ try: () => store.tidy(), catch: (error) => error })
+      gone.seen(Effect.tryPromise({ try: () => store.upkeep.tidy(), catch: (error) => error }))
     )
     yield* again(store, Effect.as(tidying, failure.every), failure.every)
     const made = yield* Ledger.make(() => store, kept, bounds)
     const given = options.dispatch === undefined ? undefined : yield* handing(store, name, options.dispatch, options)
     const here = made.here === undefined ? undefined : { ...made.here, ...between(others, given) }
     const ledger = { ...made, ...(here === undefined ? {} : { here }) }
-    const reach = Effect.tryPromise({ try: async () => bucket?.last(), catch: (error) => store.unusable(error) })
-    const shared = { ledger, knows: (id: string) => store.has(id), reach: Effect.asVoid(reach) }
+    const reach = Effect.mapError(
+      gone.seen(Effect.tryPromise({ try: () => store.upkeep.moveIn(), catch: (error) => error })),
+      (error) => store.unusable(error)
+    )
+    const shared = { ledger, knows: (id: string) => store.has(id), reach, away: gone.away }
     const { outsiders } = options
     if (outsiders === undefined) return { ...shared, published: () => Effect.void }
     const { intake, results } = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async (signal) => {
-          const connection = await Effect.runPromise(connections.bulk, { signal })
+          const connection = await connected(connections.bulk, name, signal)
           return Outsiders.open({
             connection,
             subjects: outsiders,
@@ -192,6 +197,7 @@ const handing = Effect.fnUntraced(function* (
   { linked = () => true, replicas = 1 }: JetStreamLedgerOptions
 ) {
   const connections = yield* NatsConnections
+  const farewell = yield* Farewell
   const changed = yield* Effect.acquireRelease(PubSub.sliding<void>(1), PubSub.shutdown)
   const around = yield* Effect.context<never>()
   const troubled = (why: unknown) => {
@@ -203,7 +209,7 @@ const handing = Effect.fnUntraced(function* (
   const dispatch = yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: async (signal) => {
-        const connection = await Effect.runPromise(connections.bulk, { signal })
+        const connection = await connected(connections.bulk, bucket, signal)
         return JetStreamDispatch.open({
           connection,
           store,
@@ -217,7 +223,7 @@ const handing = Effect.fnUntraced(function* (
       },
       catch: (error) => store.unusable(error)
     }),
-    (dispatch) => Effect.promise(() => dispatch.stop())
+    (dispatch) => farewell.say(Effect.tryPromise(() => dispatch.stop()))
   )
   return { dispatch, changes: Effect.map(PubSub.subscribe(changed), Stream.fromSubscription) }
 })
@@ -234,16 +240,27 @@ const between = (others: OtherNodes, given: Effect.Success<ReturnType<typeof han
         handing: given.dispatch
       }
 
+/** Why there is no connection says nothing about the bucket. */
+const connected = (connection: NatsConnections["Service"]["control"], bucket: string, signal: AbortSignal) =>
+  Effect.runPromise(connection, { signal }).catch((error: unknown) => {
+    throw unconnected(`in the bucket ${bucket}`, error)
+  })
+
 /** Characters that a warning has of the keys that were passed over. */
 const MAX_TOLD = 500
 
-/** That somebody else writes there a person must hear. */
+/** That somebody else writes there, or that a task is not all there, a person must hear. */
 const tellOf = (store: JetStreamStore, bucket: string) =>
   Effect.suspend(() => {
-    const keys = store.passedOver()
-    if (keys.length === 0) return Effect.void
-    const named = keys.join(", ").slice(0, MAX_TOLD)
-    return inModule("task")(
-      Effect.logWarning(`passed over in the bucket ${bucket}, as no node has written it: ${named}`)
+    const warn = (what: string, keys: ReadonlyArray<string>) =>
+      keys.length === 0
+        ? Effect.void
+        : inModule("task")(Effect.logWarning(`${what}: ${keys.join(", ").slice(0, MAX_TOLD)}`))
+    return Effect.andThen(
+      warn(`passed over in the bucket ${bucket}, as no node has written it`, store.passedOver()),
+      warn(
+        `there in the bucket ${bucket}, but without a part of what was written beside it, so that this node cannot use it`,
+        store.incomplete()
+      )
     )
   })

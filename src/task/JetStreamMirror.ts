@@ -4,7 +4,8 @@
  * node has written is passed over: a task that was known stays as it was, and the next write of it goes over that.
  */
 import { isFinal, type TaskState } from "../domain/Task.ts"
-import { type Beside, besideKey, type Entry, type Held, joined, taskKey, whole } from "./JetStreamEntry.ts"
+import { type Early, JetStreamBeside } from "./JetStreamBeside.ts"
+import { type Beside, type Entry, type Held, taskKey, whole } from "./JetStreamEntry.ts"
 import { heldOf, isEntry, isWhole } from "./JetStreamShape.ts"
 import { MemoryStore } from "./MemoryStore.ts"
 import type { Moved } from "./Move.ts"
@@ -29,15 +30,11 @@ const nothing: Known = { revision: 0, entry: undefined, lock: undefined, held: u
 
 export class JetStreamMirror extends MemoryStore {
   private readonly known = new Map<string, Known>()
-  /** Pieces that no value which is known refers to yet. */
-  private readonly parts = new Map<string, Uint8Array>()
-  /** Values that came before their pieces. */
-  private readonly early = new Map<string, { readonly revision: number; readonly bytes: Uint8Array }>()
   private readonly listeners = new Set<(moved: Moved) => void>()
   /** Before all that was there is known. */
   private loading: Map<string, Entry> | undefined = new Map()
-  /** What stands beside those that are known. */
-  private readonly beside = new Set<string>()
+  /** What stands beside values, and those that lack it. */
+  readonly beside = new JetStreamBeside()
   /** Those that were erased here and are to be erased in the bucket. */
   readonly erased: Array<{ readonly id: string; readonly revision: number }> = []
   /** Keys of what was passed over. */
@@ -114,12 +111,10 @@ export class JetStreamMirror extends MemoryStore {
   }
 
   piece(key: string, bytes: Uint8Array): void {
-    if (this.beside.has(key.split(".")[2] ?? "")) return
-    this.parts.set(key, bytes)
-    // Of one task only: the others lack what they lacked before.
-    const of = `task.${key.split(".")[1] ?? ""}`
-    const early = this.early.get(of)
-    if (early !== undefined) this.hear(of, early.revision, early.bytes)
+    const waiting = this.beside.piece(key, bytes)
+    if (waiting === undefined) return
+    const [of, value] = waiting
+    this.hear(of, value.revision, value.bytes)
   }
 
   /** What was passed over since this was asked last. */
@@ -127,6 +122,11 @@ export class JetStreamMirror extends MemoryStore {
     const keys = [...this.strange]
     this.strange.clear()
     return keys
+  }
+
+  /** A value that is there, but not whole: what is known of the task is what it was before. */
+  early(key: string): Early | undefined {
+    return this.beside.early(key)
   }
 
   private passOver(key: string, revision: number, before: Known): void {
@@ -142,13 +142,29 @@ export class JetStreamMirror extends MemoryStore {
     if (watched && bytes === undefined && this.at(key).revision === revision) this.known.delete(key)
   }
 
+  /**
+   * The bucket is another one, where nothing stands by the numbers of the one before. What is known stays, until it is told
+   * otherwise there, and is written as what is nowhere yet. Moves that were half done were not done.
+   */
+  rebase(): void {
+    for (const [key, { entry, held }] of [...this.known]) {
+      if (entry === undefined || held === undefined) this.known.delete(key)
+      else this.known.set(key, { revision: 0, entry, lock: undefined, held: { by: held.by, now: held.now } })
+    }
+    this.beside.clear()
+    this.erased.length = 0
+  }
+
+  /** What is known here and further than what the bucket has, which somebody has put there who knew less. */
+  readonly further = new Set<string>()
+
   /** What the leader has counts, whatever its number. */
   correct(key: string, revision: number, bytes: Uint8Array): void {
     this.learn(key, revision, bytes, this.at(key))
   }
 
   private learn(key: string, revision: number, bytes: Uint8Array | undefined, before: Known): void {
-    this.early.delete(key)
+    this.beside.waitsNoMore(key)
     const held = heldOf(bytes)
     const now = key.startsWith("task.") ? held?.now : undefined
     if ((bytes !== undefined && held === undefined) || (now !== undefined && !isEntry(key, now)))
@@ -167,17 +183,23 @@ export class JetStreamMirror extends MemoryStore {
     const known: Known = { revision, entry: undefined, lock: held?.lock, held }
     const entry = now === undefined ? undefined : this.complement(now as Entry, before.entry)
     if (entry === "strange") this.passOver(key, revision, before)
-    else if (entry !== "early") this.take(key, { ...known, entry }, true)
-    else if (bytes !== undefined) this.early.set(key, { revision, bytes })
+    else if (entry !== undefined && "lacks" in entry) {
+      if (bytes !== undefined) this.beside.waits(key, { revision, bytes, lacks: entry.lacks })
+    } else if (before.revision === 0 && entry !== undefined && isFurther(before.entry, entry)) {
+      this.known.set(key, { ...before, revision })
+      this.further.add(key)
+    } else this.take(key, { ...known, entry }, true)
   }
 
   /**
    * It is not in the bucket, unless something has come to be known of it since this revision was. A task that is known does
-   * not go by that: who takes one away says so.
+   * not go by that: who takes one away says so. It is nowhere then, where `lost`.
    */
-  gone(key: string, since: number): void {
-    const { entry, revision } = this.at(key)
-    if (revision === since && entry === undefined) this.known.delete(key)
+  gone(key: string, since: number, lost = false): void {
+    const known = this.at(key)
+    if (known.revision !== since) return
+    if (known.entry === undefined) this.known.delete(key)
+    else if (lost) this.known.set(key, { ...known, revision: 0 })
   }
 
   /** What this node has written itself. */
@@ -186,19 +208,23 @@ export class JetStreamMirror extends MemoryStore {
     this.take(key, { revision, entry, lock: held.lock, held }, false)
   }
 
-  private complement(entry: Entry, before: Entry | undefined): Entry | "early" | "strange" {
-    const { id } = entry.record
-    const beside = <A>(ref: Beside | undefined, same: Beside | undefined, known: A): A | undefined | "early" => {
+  private complement(
+    entry: Entry,
+    before: Entry | undefined
+  ): Entry | { readonly lacks: ReadonlyArray<string> } | "strange" {
+    const lacks: Array<string> = []
+    const beside = <A>(ref: Beside | undefined, same: Beside | undefined, known: A): A | undefined => {
       if (ref === undefined) return undefined
       if (ref.id === same?.id) return known
-      const keys = Array.from({ length: ref.parts }, (_, part) => besideKey(id, ref, part))
-      const parts = keys.flatMap((key) => this.parts.get(key) ?? [])
-      return parts.length < ref.parts ? "early" : joined<A>(parts)
+      const read = this.beside.read<A>(entry.record.id, ref)
+      if ("text" in read) return read.text
+      lacks.push(...read.lacks)
+      return undefined
     }
     try {
       const spec = beside(entry.specIn, before?.specIn, before?.record.spec)
       const result = beside(entry.resultIn, before?.resultIn, before?.record.result)
-      if (spec === "early" || result === "early") return "early"
+      if (lacks.length > 0) return { lacks }
       const full = whole(entry, spec, result)
       return isWhole(full) ? full : "strange"
     } catch {
@@ -216,7 +242,7 @@ export class JetStreamMirror extends MemoryStore {
       if (entry === undefined) this.loading.delete(key)
       else {
         this.loading.set(key, entry)
-        this.release(entry)
+        this.beside.takes(entry, before.entry)
       }
       return
     }
@@ -224,7 +250,7 @@ export class JetStreamMirror extends MemoryStore {
       if (before.entry !== undefined) this.drop(before.entry)
       return
     }
-    this.release(entry)
+    this.beside.takes(entry, before.entry)
     const old = this.get(entry.record.id)
     if (old === undefined) super.insert(hidden(entry.record), 0)
     this.settle(entry, old?.state ?? "waiting", before.entry)
@@ -232,15 +258,6 @@ export class JetStreamMirror extends MemoryStore {
     const { record } = entry
     if (old !== undefined && old.state === record.state && old.attempt === record.attempt && !dated(old, record)) return
     for (const heard of this.listeners) heard({ from: old?.state, record })
-  }
-
-  /** Its pieces are part of it now. */
-  private release(entry: Entry): void {
-    for (const ref of [entry.specIn, entry.resultIn]) {
-      if (ref === undefined) continue
-      this.beside.add(ref.id)
-      for (let part = 0; part < ref.parts; part++) this.parts.delete(besideKey(entry.record.id, ref, part))
-    }
   }
 
   private settle(entry: Entry, from: TaskState, before?: Entry): void {
@@ -264,16 +281,12 @@ export class JetStreamMirror extends MemoryStore {
     for (const heard of this.listeners) heard({ from: record.state, record: expired })
   }
 
-  private forgetBeside(entry: Entry | undefined): void {
-    for (const ref of [entry?.specIn, entry?.resultIn]) if (ref !== undefined) this.beside.delete(ref.id)
-  }
-
   private drop(entry: Entry): void {
     const { record } = entry
     // As an ended one: out of the queue, out of its series.
     if (!isFinal(record.state)) super.update({ ...record, state: "cancelled" }, record.state, 0)
     super.unwait(record.id)
-    this.forgetBeside(entry)
+    this.beside.leaves(entry)
     this.erase(record.id)
     for (const heard of this.listeners) heard({ from: record.state, record: { ...record, state: "cancelled" } })
   }
@@ -292,10 +305,29 @@ export class JetStreamMirror extends MemoryStore {
     if (!this.forgetting) return
     const key = taskKey(id)
     const { revision } = this.at(key)
-    this.forgetBeside(this.at(key).entry)
+    this.beside.leaves(this.at(key).entry)
     this.known.set(key, { ...nothing, revision })
     this.erased.push({ id, revision })
   }
+}
+
+const RANK: Readonly<Record<TaskState, number>> = {
+  running: 0,
+  parked: 1,
+  waiting: 1,
+  queued: 2,
+  succeeded: 3,
+  failed: 3,
+  cancelled: 3,
+  dead: 3
+}
+
+/** Of two that are known of one task: this one has come after the other. */
+const isFurther = (one: Entry | undefined, other: Entry): boolean => {
+  if (one?.born !== other.born || one.record.submittedAt !== other.record.submittedAt) return false
+  const { attempt, before, state } = other.record
+  const steps = [one.record.attempt - attempt, one.record.before - before, RANK[one.record.state] - RANK[state]]
+  return (steps.find((step) => step !== 0) ?? 0) > 0
 }
 
 /** Neither queued nor ended. */

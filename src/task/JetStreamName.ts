@@ -98,7 +98,10 @@ export class JetStreamName {
   /** A sign of life; answers with its revision. `regular`: one of those that are given in a rhythm. */
   async sign(regular = false): Promise<number> {
     this.check()
-    return this.options.bucket.set(this.key, encode(this.next(regular)))
+    const revision = await this.options.bucket.set(this.key, encode(this.next(regular)))
+    // The stream was made anew, and its numbers with it.
+    if (this.claim !== undefined && revision < this.claim) this.claim = revision
+    return revision
   }
 
   /** What was heard under the key. */

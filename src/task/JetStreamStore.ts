@@ -6,16 +6,18 @@
 import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
+import { unconnected } from "../state/JetStreamMeaning.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
-import * as Audit from "./JetStreamAudit.ts"
+import type { Early } from "./JetStreamBeside.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
-import { besideAll, type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
 import { JetStreamName } from "./JetStreamName.ts"
 import { JetStreamPeers } from "./JetStreamPeers.ts"
 import { explain } from "./JetStreamUnusable.ts"
+import { JetStreamUpkeep } from "./JetStreamUpkeep.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
 import { Refusal } from "./Move.ts"
 import { LedgerUnusable } from "./TaskError.ts"
@@ -23,6 +25,8 @@ import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
 
 /** How often others may have been faster before a transaction is given up. */
 const TRIES = 100
+/** How often it may have been refused by what nobody can see. */
+const BLIND = 3
 /** From so many on it waits a while, by chance, at most so long, in milliseconds. */
 const PATIENT = 3
 const PAUSE = 50
@@ -32,6 +36,9 @@ const LOOKS = 100
 const BACK = 2_000
 /** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
 const ORPHANED = 2
+
+/** At which look a task that lacks pieces is told of: others may be about to put them back. */
+const TOLD_AT = 2
 
 /** In the place of a node's name, where there is none: no node is called so. */
 const VISITOR = "-"
@@ -75,6 +82,7 @@ export class JetStreamStore implements LedgerStore {
   private readonly name: JetStreamName
   private readonly mirror = new JetStreamMirror()
   private readonly commit: JetStreamCommit
+  readonly upkeep: JetStreamUpkeep
   private readonly linked: () => boolean
   private readonly node: string
   private readonly session: string
@@ -84,10 +92,11 @@ export class JetStreamStore implements LedgerStore {
   private readonly mine = new Map<string, number>()
   /** Own signs of life since it was found, by attempt that nobody here knows. */
   private readonly orphans = new Map<string, number>()
+  /** Tasks that lack pieces, and at how many looks in a row. */
+  private lackedAt: ReadonlyMap<string, number> = new Map()
   /** As far as the watch has told. */
   private seen = 0
   private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
-  private tidied = 0
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
   private readonly writes = new Set<Wrote>()
@@ -99,6 +108,16 @@ export class JetStreamStore implements LedgerStore {
     this.node = node
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
+    this.upkeep = new JetStreamUpkeep({
+      bucket,
+      mirror: this.mirror,
+      commit: this.commit,
+      hearAnew: async () => {
+        this.seen = 0
+        this.watch?.fromTheBeginning()
+        await this.refresh()
+      }
+    })
     this.name = new JetStreamName({ bucket, node, session: this.session, home, peers, waits })
     this.shared = {
       node,
@@ -182,6 +201,7 @@ export class JetStreamStore implements LedgerStore {
     this.seen = Math.max(this.seen, revision)
     if (key.startsWith("beside.")) {
       if (bytes !== undefined) this.mirror.piece(key, bytes)
+      else this.mirror.beside.erased(key)
     } else if (key.startsWith("node.")) {
       if (key === this.name.key) this.name.hear(revision, bytes)
       this.peers.hear(key.slice("node.".length), bytes)
@@ -270,35 +290,34 @@ export class JetStreamStore implements LedgerStore {
     return this.mirror.entry(id)?.owner === this.node
   }
 
-  /** What others have left half done, and what is forgotten. */
-  async tidy(): Promise<void> {
-    let failed: { readonly error: unknown } | undefined
-    // What stands in the way of one stands in no other's.
-    for (const { key, tx } of [...this.mirror.locks()]) {
-      try {
-        await this.commit.unlock(key, tx)
-      } catch (error) {
-        if (explain(this.bucket.where, error).problem === "unreachable") throw error
-        failed ??= { error }
-      }
-    }
-    await this.commit.endLeft()
-    for (let next = this.mirror.erased.shift(); next !== undefined; next = this.mirror.erased.shift()) {
-      const { id, revision } = next
-      try {
-        if (await this.commit.erase(taskKey(id), revision)) await this.bucket.sweep(besideAll(id))
-      } catch (error) {
-        this.mirror.erased.unshift(next)
-        throw error
-      }
-    }
-    if (this.bucket.replicated && ++this.tidied % Audit.EVERY === 0) await Audit.audit(this.bucket, this.mirror)
-    if (failed !== undefined) throw failed.error
-  }
-
   /** Keys of what was passed over since this was asked last, because no node has written it so. */
   passedOver(): ReadonlyArray<string> {
     return this.mirror.passedOver()
+  }
+
+  /** Keys of tasks that are there, but lacked pieces at two looks in a row, and were not told before. */
+  incomplete(): ReadonlyArray<string> {
+    const looks = new Map<string, number>()
+    for (const [key] of this.mirror.beside.allEarly())
+      if (this.lacking(key) !== undefined) looks.set(key, (this.lackedAt.get(key) ?? 0) + 1)
+    this.lackedAt = looks
+    return [...looks].filter(([, seen]) => seen === TOLD_AT).map(([key]) => key)
+  }
+
+  /** What pieces a value lacks, where those that were written before it are known. */
+  private lacking(key: string): Early | undefined {
+    const early = this.mirror.early(key)
+    return early !== undefined && early.revision <= this.seen ? early : undefined
+  }
+
+  /** Fails where it is there, but not all of it. */
+  private assertWhole(key: string): void {
+    const early = this.lacking(key)
+    if (early === undefined) return
+    const [first, ...others] = early.lacks
+    const more = others.length === 0 ? "" : ` and ${others.length} more`
+    const detail = `${key} is there, but what it refers to is not: ${first}${more}`
+    throw new LedgerUnusable({ where: this.bucket.where, problem: "incomplete", detail })
   }
 
   /** What this node holds is free at once. */
@@ -330,7 +349,9 @@ export class JetStreamStore implements LedgerStore {
       if (!(first instanceof Refusal) && first.draft.isEmpty) return Effect.succeed(first.answer)
       const begun = first
       if (!this.linked())
-        return Effect.fail(explain(this.bucket.where, new Error("there is no connection to a server")))
+        return Effect.fail(
+          explain(this.bucket.where, unconnected(this.bucket.where, "there is no connection to a server"))
+        )
       return Effect.tryPromise({ try: () => this.goOn(work, begun), catch: (error) => error })
     })
   }
@@ -339,12 +360,15 @@ export class JetStreamStore implements LedgerStore {
     this.name.check()
     let attempt = begun
     const tried = new Set<string>()
-    for (let tries = 0; tries < TRIES; tries++) {
+    let blind = 0
+    for (let tries = 0; tries < TRIES && blind < BLIND; tries++) {
       if (attempt instanceof Refusal) attempt = await this.reconsider(work)
       const { answer, draft } = attempt
       if (draft.isEmpty) return answer
       const written = draft.written()
-      if (await this.write(written, tried, tries)) {
+      const outcome = await this.write(written, tried, tries)
+      if (outcome === "refused blindly") blind++
+      if (outcome === "written") {
         for (const { before, entry } of written) {
           if (entry === undefined) continue
           if (entry.record.state === "running" && entry.owner === this.node)
@@ -355,7 +379,8 @@ export class JetStreamStore implements LedgerStore {
       }
       attempt = this.attemptOnce(work)
     }
-    throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail: `${TRIES} tries` })
+    const detail = blind < BLIND ? `${TRIES} tries` : "the servers refuse it, and do not tell by what"
+    throw new LedgerUnusable({ where: this.bucket.where, problem: "contended", detail })
   }
 
   /** What is refused may rest on what is true no more: it counts only with all that was written before, and else is no verdict. */
@@ -369,17 +394,23 @@ export class JetStreamStore implements LedgerStore {
     return attempt
   }
 
-  /** What has refused it is known then, or it was an earlier try of its own. */
-  private async write(written: ReadonlyArray<Written>, tried: Set<string>, tries: number): Promise<boolean> {
-    if (await this.commit.write(written, tried)) return true
+  /** What has refused it is known then, unless it was refused blindly; or it was an earlier try of its own. */
+  private async write(
+    written: ReadonlyArray<Written>,
+    tried: Set<string>,
+    tries: number
+  ): Promise<"written" | "refused" | "refused blindly"> {
+    if (await this.commit.write(written, tried)) return "written"
     if (tries >= PATIENT) await pause(PAUSE * Math.random())
     // A server that has just come to lead may not know yet what it refuses by.
     const behind = () => written.every(({ expected, key }) => this.mirror.at(key).revision === expected)
     for (let looks = 0; looks < LOOKS && behind(); looks++) {
+      for (const { key } of written) this.assertWhole(key)
       await pause(PAUSE)
       await this.commit.catchUp(written.map(({ key }) => key))
     }
-    return this.commit.isThere(written, tried)
+    if (this.commit.isThere(written, tried)) return "written"
+    return behind() ? "refused blindly" : "refused"
   }
 
   /** The ledger writes within `shared.transact` only. */
@@ -397,10 +428,12 @@ export class JetStreamStore implements LedgerStore {
   }
 
   get(id: string): TaskRecord | undefined {
-    return (this.draft ?? this.mirror).get(id)
+    const record = (this.draft ?? this.mirror).get(id)
+    if (record === undefined) this.assertWhole(taskKey(id))
+    return record
   }
   has(id: string): boolean {
-    return this.get(id) !== undefined
+    return (this.draft ?? this.mirror).get(id) !== undefined || this.lacking(taskKey(id)) !== undefined
   }
   insert(record: TaskRecord, now: number): void {
     this.writing.insert(record, now)

@@ -1,5 +1,5 @@
 /** What a fault of the bucket means for the ledger. */
-import { explain as explainBucket } from "../state/JetStreamBucket.ts"
+import { explain as explainBucket } from "../state/JetStreamMeaning.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 
 export const explain = (where: string, error: unknown): LedgerUnusable => {

@@ -87,8 +87,8 @@ export class NatsBuffer extends DataBuffer {
   override drain(most = this.byteLength): Uint8Array {
     const bytes = this.#bytes
     const taken = Math.min(most, this.byteLength)
-    // What has been handed out is the socket's.
-    this.#bytes = taken === this.byteLength ? NOTHING : bytes.subarray(taken)
+    // What has been handed out is the socket's. The rest is used as long as it is worth it: most often little leaves at once.
+    this.#bytes = taken < this.byteLength || bytes.length - taken >= ROOM / 2 ? bytes.subarray(taken) : NOTHING
     this.byteLength -= taken
     return bytes.subarray(0, taken)
   }

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Accounts, AFTER_RESET, FIRST_WAIT, LONGEST_UNKNOWN, MAX_WAIT, OWN } from "../../src/agent/Account.ts"
+import { MAX_ACCOUNTS } from "../../src/agent/AccountLimits.ts"
 import type { Published } from "../../src/event/Event.ts"
 import { EventBus } from "../../src/event/EventBus.ts"
 import { SharedState } from "../../src/state/SharedState.ts"
@@ -233,6 +234,35 @@ describe("an account", () => {
       yield* accounts.limited("team", { resetsAt: seconds(MAX_WAIT) + 3_600, why })
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual(b.accounts.limitOf("team")?.until, MAX_WAIT + 3_600_000 + AFTER_RESET)
+    })
+  )
+
+  it.effect("of others is one of a thousand at most that a node knows, and its own always have room", () =>
+    Effect.gen(function* () {
+      const shared = inMemory()
+      const { accounts } = yield* node("a", { shared })
+      const limit = (until: number) => JSON.stringify({ until, why, node: "x" })
+      const name = (nth: number) => `other-${String(nth).padStart(4, "0")}`
+      // The later it is in the list, the earlier it ends.
+      for (let nth = 0; nth < MAX_ACCOUNTS + 10; nth++)
+        yield* shared.put("accounts", name(nth), limit(7_200_000 - nth * 1_000))
+      assert.isUndefined(accounts.limitOf("mine"))
+      const until = (holds: () => boolean) => Effect.repeat(Effect.yieldNow, { until: holds })
+      yield* TestClock.adjust("5 seconds")
+      yield* until(() => accounts.limits().length >= MAX_ACCOUNTS)
+      const last = name(MAX_ACCOUNTS + 9)
+      // From now on it is asked for here.
+      assert.isUndefined(accounts.limitOf(last))
+      yield* accounts.limited("mine", { resetsAt: 60, why })
+      assert.isDefined(accounts.limitOf("mine"))
+      yield* TestClock.adjust("5 seconds")
+      yield* until(() => accounts.limitOf(last) !== undefined)
+      const known = accounts.limits().map(({ account }) => account)
+      assert.lengthOf(known, MAX_ACCOUNTS)
+      // What ends first gave way, and stays away.
+      assert.notInclude(known, name(MAX_ACCOUNTS - 1))
+      assert.notInclude(known, name(MAX_ACCOUNTS - 2))
+      assert.include(known, name(0))
     })
   )
 

@@ -484,6 +484,13 @@ export const wrongConfigs: ReadonlyArray<readonly [what: string, text: string, s
       "fleet.takeover (line 1): expected at least 1 second"
     ]
   ],
+  [
+    "several servers that are to keep what is kept by none",
+    `{ ${agents}, "fleet": { "replicas": 3 } }`,
+    [
+      'fleet.replicas (line 1): this node has no servers: there is nothing that could be kept on several, found 3; leave it out, or write "kind": "nats" and "servers" into transport'
+    ]
+  ],
   ["something missing, at the line around it", '{\n "agents": [\n  {}\n ]\n}', ["agents[0].id (line 3): is missing"]],
   ["nothing but a list", "[]", ["(file): expected an object, found []"]],
   ["more levels than anybody writes", `${"[".repeat(100_000)}`, ["line 1, column 1: expected at most 200 levels"]],

@@ -93,6 +93,34 @@ describe.skipIf(noNats !== undefined)("servers that are not as they should be", 
     assert.include(String(refused.found.get(nats.url)?.["says"]), "refuses the credentials")
   })
 
+  it("a ledger that is deleted while a node works on it is told by the node, by ps and by doctor", async () => {
+    await using nats = await server()
+    await using it = await fleet()
+    const node = it.run(
+      {
+        agents: [agent()],
+        transport: { kind: "nats", servers: [nats.url] },
+        fleet: { node: "one", heartbeat: "500 millis", takeover: "1 second" }
+      },
+      "--json"
+    )
+    await node.waitFor("its agent", (line) => line.type === "agent.state" && line["to"] === "idle")
+    const client = await connect({ servers: nats.url })
+    const { streams } = await client.jetstreamManager()
+    await streams.delete("KV_mister-smith-tasks")
+    await client.close()
+    const told = await node.waitFor("the word", ({ type }) => type === "fleet.trouble")
+    assert.strictEqual(told["kind"], "LedgerMissing")
+    assert.include(String(told["hint"]), "start one node anew")
+    await node.waitFor("its mode", (line) => line.type === "fleet.mode" && line["to"] === "no_new_work")
+    const shown = await finish(["ps"], { cwd: it.dir })
+    assert.include(shown.stdout, "mode no_new_work: ")
+    assert.include(shown.stdout, "there is no such stream")
+    const examined = await examine({ servers: [nats.url] })
+    assert.strictEqual(examined.code, 1)
+    assert.deepInclude(examined.found.get("stream KV_mister-smith-tasks"), { verdict: "problem" })
+  })
+
   it("a node that waits for its ledger says what for: no server, no JetStream, too few servers", async () => {
     const away = await nowhere()
     await using bare = await server({ jetstream: false })

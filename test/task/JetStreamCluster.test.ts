@@ -53,6 +53,37 @@ describe.skipIf(noNats !== undefined)("in a bucket of a cluster", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("puts a piece back that the servers have lost", () =>
+    Effect.gen(function* () {
+      const bucket = newBucket()
+      const prompt = "x".repeat(700_000)
+      const { die, ledger } = yield* mortal(urls(), { node: "a", bucket, replicas: 3, lease: 300 })
+      yield* ledger.submit(task({ id: "t", prompt }))
+      const connection = yield* Effect.acquireRelease(
+        Effect.promise(() => connect({ servers: [...urls()] })),
+        (connection) => Effect.promise(() => connection.close())
+      )
+      const { streams } = yield* Effect.promise(() => connection.jetstreamManager())
+      const there = Effect.promise(async () => {
+        const { state } = await streams.info(`KV_${bucket}`, { subjects_filter: `$KV.${bucket}.beside.>` })
+        return Object.keys(state.subjects ?? {})
+      })
+      const first = yield* there
+      const [lost = ""] = first
+      yield* Effect.promise(async () => {
+        const { seq } = await streams.getMessage(`KV_${bucket}`, { last_by_subj: lost })
+        await streams.deleteMessage(`KV_${bucket}`, seq)
+      })
+      const next = yield* mortal(urls(), { node: "b", bucket, replicas: 3 })
+      const found = yield* Effect.retry(next.ledger.get("t"), { schedule: Schedule.spaced("50 millis") })
+      assert.strictEqual(found.spec.prompt, prompt)
+      yield* die
+      const last = yield* mortal(urls(), { node: "c", bucket, replicas: 3 })
+      assert.strictEqual((yield* last.ledger.get("t")).spec.prompt, prompt)
+      assert.isAtLeast((yield* there).length, first.length)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("lets one of several who write over the same revision at one moment win, each time, in one process too", () =>
     Effect.gen(function* () {
       const name = newBucket()
