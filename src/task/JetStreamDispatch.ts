@@ -146,7 +146,7 @@ export class JetStreamDispatch implements Handing {
     const message = this.fresh.get(id)
     if (message === undefined) return
     this.fresh.delete(id)
-    this.follow(id, message, afterTrying(this.store.get(id), this.situation(id)))
+    this.follow(id, message, afterTrying(this.store.known(id), this.situation(id)))
   }
 
   leftFor(task: TaskRecord): number {
@@ -178,7 +178,7 @@ export class JetStreamDispatch implements Handing {
   private giveBack(): void {
     const slots = [...this.slots]
     for (const [id, message] of this.fresh) {
-      if (occupy(slots, this.store.get(id)?.spec.type ?? "")) continue
+      if (occupy(slots, this.store.known(id)?.spec.type ?? "")) continue
       this.fresh.delete(id)
       message.nak()
     }
@@ -192,7 +192,7 @@ export class JetStreamDispatch implements Handing {
 
   /** Of what was handed to this node and is not tried. */
   private specs(): ReadonlyArray<TaskSpec> {
-    return [...this.fresh.keys()].flatMap((id) => this.store.get(id)?.spec ?? [])
+    return [...this.fresh.keys()].flatMap((id) => this.store.known(id)?.spec ?? [])
   }
 
   private fail(why: unknown): void {
@@ -222,16 +222,19 @@ export class JetStreamDispatch implements Handing {
       held.set(id, message)
       return
     }
-    if (this.store.get(id) !== undefined) this.judge(id, message)
+    if (this.store.known(id) !== undefined) this.judge(id, message)
     else this.unheard.wait(id, message)
   }
 
   private situation(id: string): Situation {
-    return { here: this.store.isHere(id), now: Date.now(), ackWait: this.options.ackWait }
+    const here = this.store.isHere(id)
+    // What lacks a piece is there: nobody can begin it until that is put back.
+    const broken = this.store.known(id) === undefined && this.store.has(id)
+    return { here, broken, now: Date.now(), ackWait: this.options.ackWait }
   }
 
   private judge(id: string, message: Delivered): void {
-    this.follow(id, message, verdictOf(this.store.get(id), this.situation(id)))
+    this.follow(id, message, verdictOf(this.store.known(id), this.situation(id)))
   }
 
   private follow(id: string, message: Delivered, verdict: Verdict): void {
@@ -279,7 +282,7 @@ export class JetStreamDispatch implements Handing {
       this.judge(id, fresh)
     } else if (running !== undefined && !(state === "running" && this.store.isHere(id))) {
       this.running.delete(id)
-      this.follow(id, running, afterTrying(this.store.get(id), this.situation(id)))
+      this.follow(id, running, afterTrying(this.store.known(id), this.situation(id)))
     }
   }
 }
