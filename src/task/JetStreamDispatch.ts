@@ -1,6 +1,6 @@
 /**
  * Gives out the tasks of a fleet: a work-queue of one message for each task that any node may take, under its type and its
- * band of priority. A node asks for as many as it has idle agents for, the higher first, and holds each message as long as
+ * band of priority. A node asks for as many as it has idle agents for, whose turn is first first, and holds each message as long as
  * its task runs here.
  *
  * Promises: nothing of what is true of a task rests on it. The record in the bucket is the truth, the claim is the fence; the

@@ -19,6 +19,7 @@ import { JetStreamPeers } from "./JetStreamPeers.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { JetStreamUpkeep } from "./JetStreamUpkeep.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
+import type { Depth } from "./MemoryStore.ts"
 import { Refusal } from "./Move.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
@@ -469,7 +470,7 @@ export class JetStreamStore implements LedgerStore {
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return this.mirror.interrupted(ids)
   }
-  depths(): ReturnType<JetStreamMirror["depths"]> {
+  depths(): Iterable<Depth> {
     return this.mirror.depths()
   }
   list(filter: TaskFilter): ReadonlyArray<TaskRecord> {

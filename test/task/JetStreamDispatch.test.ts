@@ -1,6 +1,6 @@
 /** The queue that gives out the tasks of a fleet, on real servers: who tries first, and that nothing rests on it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule } from "effect"
+import { Clock, Effect, Layer, Schedule } from "effect"
 import { connect, type JetStreamManager } from "nats"
 import { isFinal, type TaskState } from "../../src/domain/Task.ts"
 import * as Subject from "../../src/message/Subject.ts"
@@ -8,6 +8,7 @@ import { JetStreamDispatchSweep } from "../../src/task/JetStreamDispatchSweep.ts
 import type { JetStreamLedgerOptions } from "../../src/task/JetStreamLedger.ts"
 import { visit } from "../../src/task/JetStreamVisit.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
+import { AGE } from "../../src/task/Turn.ts"
 import { NatsConnections } from "../../src/transport/NatsTransport.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
 import { done } from "../utils/Results.ts"
@@ -111,6 +112,30 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
         [...ids(3, "high"), ...ids(3, "normal"), ...ids(3, "low")]
       )
       assert.strictEqual(refused, 0)
+    })
+  )
+
+  it.live("asks first for what has waited so long that it counts as higher, of whatever type", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server
+      const bucket = newBucket()
+      const { ledger } = yield* node(url, bucket, "a")
+      const clock = yield* Clock.Clock
+      const early: Clock.Clock = Object.create(clock, {
+        currentTimeMillis: { value: Effect.map(clock.currentTimeMillis, (now) => now - 2 * AGE) }
+      })
+      for (const [id, type] of [
+        ["old", "other"],
+        ["older", "task"]
+      ] as const)
+        yield* Effect.provideService(ledger.submit(task({ id, type })), Clock.Clock, early)
+      for (const id of ids(5, "high")) yield* ledger.submit(task({ id, priority: 1 }))
+      const { begun } = yield* taker(ledger, { slots: 1 })
+      yield* allEnded(ledger, 7)
+      assert.deepStrictEqual(
+        begun.map(({ id }) => id),
+        ["old", "older", ...ids(5, "high")]
+      )
     })
   )
 
