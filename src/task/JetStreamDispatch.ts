@@ -111,11 +111,16 @@ export class JetStreamDispatch implements Handing {
     store.shared.listen(({ record }) => this.moved(record))
   }
 
-  /** Makes the stream, where it is not there. */
+  /** Makes the stream, where it is not there. Where it can not be made, tasks are given out without it. */
   static async open(options: DispatchOptions): Promise<JetStreamDispatch> {
-    const jsm = await options.connection.jetstreamManager({ checkAPI: false })
-    await Streams.ensure(jsm, `of the fleet ${options.bucket}`, Stream.stream(options.bucket, options.replicas))
-    return new JetStreamDispatch(options)
+    const { bucket, connection, replicas } = options
+    const making = connection
+      .jetstreamManager({ checkAPI: false })
+      .then((jsm) => Streams.ensure(jsm, `of the fleet ${bucket}`, Stream.stream(bucket, replicas)))
+    const [made] = await Promise.allSettled([making])
+    const dispatch = new JetStreamDispatch(options)
+    if (made.status === "rejected") dispatch.fail(made.reason)
+    return dispatch
   }
 
   /** Gives back what it holds; completes when the server has that. */

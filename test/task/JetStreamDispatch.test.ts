@@ -379,6 +379,19 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
       })
     )
 
+  for (const denied of ["$JS.API.STREAM.*.bare-dispatch", "$JS.API.CONSUMER.*.bare-dispatch.>", "dispatch.>"])
+    it.live(`that a user may not use (${denied}) holds up no task`, () =>
+      Effect.gen(function* () {
+        const user = `{ user: node, permissions: { publish: { deny: ["${denied}"] } } }`
+        const config = `no_auth_user: node\nauthorization { users: [${user}] }`
+        const { url } = yield* natsServer({ jetstream: true, config })
+        const { ledger } = yield* node(url, "bare", "a", { grace: 300 })
+        yield* taker(ledger, { slots: 2 })
+        for (const id of ids(10)) yield* ledger.submit(task({ id }))
+        yield* allEnded(ledger, 10)
+      })
+    )
+
   it.live("goes on when its server was killed", () =>
     Effect.gen(function* () {
       const { kill, start, url } = yield* server
