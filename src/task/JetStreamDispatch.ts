@@ -227,7 +227,7 @@ export class JetStreamDispatch implements Handing {
   }
 
   private situation(id: string): Situation {
-    return { here: this.store.isHere(id), now: Date.now(), ackWait: this.options.ackWait }
+    return { here: this.store.holding.isHere(id), now: Date.now(), ackWait: this.options.ackWait }
   }
 
   private judge(id: string, message: Delivered): void {
@@ -275,9 +275,9 @@ export class JetStreamDispatch implements Handing {
     if (fresh !== undefined && state !== "queued") {
       this.fresh.delete(id)
       // The next is asked for when it is said who is idle then.
-      if (state === "running" && this.store.isHere(id)) occupy(this.slots, spec.type)
+      if (state === "running" && this.store.holding.isHere(id)) occupy(this.slots, spec.type)
       this.judge(id, fresh)
-    } else if (running !== undefined && !(state === "running" && this.store.isHere(id))) {
+    } else if (running !== undefined && !(state === "running" && this.store.holding.isHere(id))) {
       this.running.delete(id)
       this.follow(id, running, afterTrying(this.store.get(id), this.situation(id)))
     }
