@@ -1,10 +1,12 @@
 /** Which fleet a command means, and by whose name it speaks there: said by an address, or by a config file. */
+import { existsSync } from "node:fs"
 import { Effect, Option, Schema } from "effect"
 import * as SecureRandom from "effect/crypto/SecureRandom"
 import * as Load from "../config/Load.ts"
 import * as Visitor from "../fleet/Visitor.ts"
 import { TransportSettings } from "../transport/TransportSettings.ts"
 import { UsageWrong } from "./UsageFault.ts"
+import { USUAL_CONFIG } from "./UsualConfig.ts"
 import type { Where } from "./Where.ts"
 
 export interface FleetWhere {
@@ -37,15 +39,16 @@ const settingsOf = Effect.fnUntraced(function* ({ config }: Where, { prefix, ser
     )
     return { transport, signing: undefined, seed: undefined }
   }
-  if (Option.isNone(config))
+  const file = Option.getOrElse(config, () => (existsSync(USUAL_CONFIG) ? USUAL_CONFIG : undefined))
+  if (file === undefined)
     return yield* new UsageWrong({
       problem: "which fleet is meant is not said",
-      advice: "give --server with its address, or --config with the file of one of its nodes"
+      advice: `give --server with its address, or --config with the file of one of its nodes (here is no ${USUAL_CONFIG})`
     })
-  const { fleet, transport } = yield* Load.load(config.value, process.env)
+  const { fleet, transport } = yield* Load.load(file, process.env)
   if (transport.kind !== "nats")
     return yield* new UsageWrong({
-      problem: `${config.value} names no servers: its node is alone`,
+      problem: `${file} names no servers: its node is alone`,
       advice: 'set transport to { "kind": "nats", "servers": [...] }'
     })
   return { transport, signing: fleet.signing, seed: fleet.seed }

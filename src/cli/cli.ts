@@ -11,10 +11,11 @@ import { json } from "./CommandFlags.ts"
 import * as Completions from "./Completions.ts"
 import { EXIT, explain } from "./ExitCode.ts"
 import { nodeCommands } from "./NodeCommands.ts"
+import { USUAL_CONFIG } from "./UsualConfig.ts"
 
 const config = Argument.String("config").pipe(
   Argument.withDescription("The config file"),
-  Argument.withDefault("mister-smith.json")
+  Argument.withDefault(USUAL_CONFIG)
 )
 
 const run = Command.make(

@@ -12,6 +12,7 @@ import * as Load from "../config/Load.ts"
 import { type Fault, follow } from "../domain/Fault.ts"
 import * as Rungs from "../process/Rungs.ts"
 import * as Checkup from "./Checkup.ts"
+import { USUAL_CONFIG } from "./UsualConfig.ts"
 import { harmless, type Paint, paint } from "./Words.ts"
 import { workspaces } from "./WorkspaceCheckup.ts"
 
@@ -32,14 +33,11 @@ export interface DoctorInput {
   readonly json: boolean
 }
 
-/** Looked at without being asked for, where it is there. */
-const USUAL = "mister-smith.json"
-
 export const doctor = Effect.fn("cli.doctor")(function* ({ config: given, json }: DoctorInput) {
-  const file = Option.getOrElse(given, () => (existsSync(USUAL) ? USUAL : undefined))
+  const file = Option.getOrElse(given, () => (existsSync(USUAL_CONFIG) ? USUAL_CONFIG : undefined))
   const loaded = file === undefined ? undefined : yield* Effect.result(Load.load(file, process.env))
   const config = loaded !== undefined && Result.isSuccess(loaded) ? loaded.success : undefined
-  const baseDir = config?.baseDir ?? dirname(resolve(file ?? USUAL))
+  const baseDir = config?.baseDir ?? dirname(resolve(file ?? USUAL_CONFIG))
   const rungs = Rungs.probe()
   const findings = [
     ...Checkup.machine(rungs, config),

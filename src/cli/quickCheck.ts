@@ -5,11 +5,12 @@
 import { Effect } from "effect"
 import { check } from "./check.ts"
 import { EXIT, explain } from "./ExitCode.ts"
+import { USUAL_CONFIG } from "./UsualConfig.ts"
 
 /** The command, or undefined where the long way must be taken. */
 export const quickCheck = (args: ReadonlyArray<string>): Effect.Effect<number> | undefined => {
   const operands = args.slice(1).filter((arg) => arg !== "--json")
-  const [config = "mister-smith.json"] = operands
+  const [config = USUAL_CONFIG] = operands
   if (operands.length > 1 || config.startsWith("-")) return undefined
   return check({ config, json: args.includes("--json") }).pipe(Effect.as(EXIT.done), Effect.catchCause(explain))
 }

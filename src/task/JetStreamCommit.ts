@@ -170,8 +170,23 @@ export class JetStreamCommit {
       await this.catchUp([key])
       return false
     }
-    this.mirror.wrote(key, revision, held, entry)
+    await this.wrote(key, revision, held, entry)
     return true
+  }
+
+  /**
+   * It is there, and so it is what this node knows: also where the watch has told of what it stands over with a higher number,
+   * as after a change of who leads that numbers its copy otherwise.
+   */
+  private async wrote(key: string, revision: number, held: Held<unknown>, entry: Entry | undefined): Promise<void> {
+    this.mirror.wrote(key, revision, held, entry)
+    const known = this.mirror.at(key).held
+    if (known?.by === held.by && known.lock === undefined) return
+    // Who cannot be asked has not been heard to say otherwise.
+    const there = await this.bucket.read(key).catch(() => ({ bytes: encode(held), revision }))
+    const standing = heldOf(there.bytes)
+    if (there.bytes !== undefined && standing?.by === held.by && standing.lock === undefined)
+      this.mirror.correct(key, there.revision, there.bytes)
   }
 
   private async several(by: string, writes: ReadonlyArray<Ready>, isLate: () => boolean): Promise<boolean> {
@@ -232,7 +247,7 @@ export class JetStreamCommit {
     await each(writes, async ({ entry, key, leanNext }) => {
       const held: Held<unknown> = { by, now: leanNext }
       const revision = await this.put(key, held, locks.get(key) ?? 0)
-      if (revision !== undefined) this.mirror.wrote(key, revision, held, entry)
+      if (revision !== undefined) await this.wrote(key, revision, held, entry)
     })
     this.at("rolled")
     await this.bucket.sweep(txKey(by))

@@ -232,7 +232,7 @@ export class JetStreamDispatch implements Handing {
   }
 
   private situation(id: string): Situation {
-    const here = this.store.isHere(id)
+    const here = this.store.holding.isHere(id)
     // What lacks a piece is there: nobody can begin it until that is put back.
     const broken = this.store.known(id) === undefined && this.store.has(id)
     return { here, broken, now: Date.now(), ackWait: this.options.ackWait }
@@ -283,9 +283,9 @@ export class JetStreamDispatch implements Handing {
     if (fresh !== undefined && state !== "queued") {
       this.fresh.delete(id)
       // The next is asked for when it is said who is idle then.
-      if (state === "running" && this.store.isHere(id)) occupy(this.slots, spec.type)
+      if (state === "running" && this.store.holding.isHere(id)) occupy(this.slots, spec.type)
       this.judge(id, fresh)
-    } else if (running !== undefined && !(state === "running" && this.store.isHere(id))) {
+    } else if (running !== undefined && !(state === "running" && this.store.holding.isHere(id))) {
       this.running.delete(id)
       this.follow(id, running, afterTrying(this.store.known(id), this.situation(id)))
     }

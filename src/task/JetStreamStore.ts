@@ -13,9 +13,11 @@ import type { Early } from "./JetStreamBeside.ts"
 import { JetStreamCommit, type Step } from "./JetStreamCommit.ts"
 import { JetStreamDraft, type Written } from "./JetStreamDraft.ts"
 import { type Entry, taskKey, wordOf } from "./JetStreamEntry.ts"
+import { JetStreamHolding } from "./JetStreamHolding.ts"
 import { JetStreamMirror } from "./JetStreamMirror.ts"
 import { JetStreamName } from "./JetStreamName.ts"
 import { JetStreamPeers } from "./JetStreamPeers.ts"
+import { BACK, JetStreamSeen } from "./JetStreamSeen.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { JetStreamUpkeep } from "./JetStreamUpkeep.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
@@ -33,11 +35,6 @@ const PATIENT = 3
 const PAUSE = 50
 /** How often it is looked at what has refused a write. */
 const LOOKS = 100
-/** How long what was written may take to come back through the watch, in milliseconds. */
-const BACK = 2_000
-/** Own signs of life after which an attempt of this node of which it knows nothing is given up. */
-const ORPHANED = 2
-
 /** At which look a task that lacks pieces is told of: others may be about to put them back. */
 const TOLD_AT = 2
 
@@ -89,15 +86,10 @@ export class JetStreamStore implements LedgerStore {
   private readonly session: string
   private visiting = false
   private draft: JetStreamDraft | undefined
-  /** What this process holds without a lease, by task. */
-  private readonly mine = new Map<string, number>()
-  /** Own signs of life since it was found, by attempt that nobody here knows. */
-  private readonly orphans = new Map<string, number>()
+  readonly holding: JetStreamHolding
   /** Tasks that lack pieces, and at how many looks in a row. */
   private lackedAt: ReadonlyMap<string, number> = new Map()
-  /** As far as the watch has told. */
-  private seen = 0
-  private readonly waiting = new Set<{ readonly revision: number; readonly done: () => void }>()
+  private readonly seen = new JetStreamSeen()
   private watch: ReturnType<JetStreamBucket["watch"]> | undefined
   private readonly ends = new Set<Ended>()
   private readonly writes = new Set<Wrote>()
@@ -107,6 +99,7 @@ export class JetStreamStore implements LedgerStore {
     this.linked = linked
     this.peers = new JetStreamPeers(node, peers)
     this.node = node
+    this.holding = new JetStreamHolding(node, this.mirror, this.peers)
     this.session = `${wordOf(node)}-${crypto.randomUUID().slice(0, 8)}`
     this.commit = new JetStreamCommit(bucket, this.mirror, this.session, at)
     this.upkeep = new JetStreamUpkeep({
@@ -114,7 +107,7 @@ export class JetStreamStore implements LedgerStore {
       mirror: this.mirror,
       commit: this.commit,
       hearAnew: async () => {
-        this.seen = 0
+        this.seen.forget()
         this.watch?.fromTheBeginning()
         await this.refresh()
       }
@@ -199,39 +192,26 @@ export class JetStreamStore implements LedgerStore {
   }
 
   private hear({ bytes, key, revision }: Heard): void {
-    this.seen = Math.max(this.seen, revision)
-    if (key.startsWith("beside.")) {
-      if (bytes !== undefined) this.mirror.piece(key, bytes)
-      else this.mirror.beside.erased(key)
-    } else if (key.startsWith("node.")) {
-      if (key === this.name.key) this.name.hear(revision, bytes)
-      this.peers.hear(key.slice("node.".length), bytes)
-    } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
-    for (const each of this.waiting) if (each.revision <= this.seen) each.done()
-  }
-
-  /** Completes when what was written up to this revision is known. */
-  private async heard(revision: number): Promise<boolean> {
-    if (this.seen >= revision) return true
-    return new Promise((resolve) => {
-      const end = (back: boolean) => {
-        clearTimeout(timer)
-        this.waiting.delete(waiting)
-        resolve(back)
-      }
-      const waiting = { revision, done: () => end(true) }
-      const timer = setTimeout(() => end(false), BACK)
-      this.waiting.add(waiting)
-    })
+    try {
+      if (key.startsWith("beside.")) {
+        if (bytes !== undefined) this.mirror.piece(key, bytes)
+        else this.mirror.beside.erased(key)
+      } else if (key.startsWith("node.")) {
+        if (key === this.name.key) this.name.hear(revision, bytes)
+        this.peers.hear(key.slice("node.".length), bytes)
+      } else if (!key.startsWith("tx.")) this.mirror.hear(key, revision, bytes, true)
+    } finally {
+      this.seen.told(revision)
+    }
   }
 
   /** False: what was written before is not known yet, or nobody can say so. */
   private async refresh(): Promise<boolean> {
     const mark = this.visiting ? (await this.bucket.last()).revision : await this.name.sign()
-    if (await this.heard(mark)) return true
+    if (await this.seen.upTo(mark)) return true
     this.watch?.again()
     // What a visitor goes by may have been taken away, so that it never comes.
-    return (await this.heard(this.visiting ? this.seen + 1 : mark)) || this.visiting
+    return (await this.seen.upTo(this.visiting ? this.seen.last + 1 : mark)) || this.visiting
   }
 
   /** A sign of life, and what has come to be of the others. `regular`: one of those that are given in a rhythm. */
@@ -239,7 +219,7 @@ export class JetStreamStore implements LedgerStore {
     const asOf = this.peers.asOf()
     let heard = false
     try {
-      heard = await this.heard(await this.name.sign(regular))
+      heard = await this.seen.upTo(await this.name.sign(regular))
     } finally {
       if (!heard) this.peers.deaf()
     }
@@ -248,47 +228,11 @@ export class JetStreamStore implements LedgerStore {
       this.watch?.again()
       return []
     }
-    return this.peers.judge(asOf).map((change) => ({ ...change, tasks: this.heldBy(change.peer) }))
-  }
-
-  private heldBy(word: string): number {
-    let tasks = 0
-    for (const { owner } of this.mirror.owned()) tasks += Number(wordOf(owner) === word)
-    return tasks
-  }
-
-  /** What those held who are gone is queued again. */
-  takeOver(now: number): void {
-    for (const { owner, record } of [...this.mirror.owned()])
-      if (record.leaseUntil === undefined && owner !== this.node && this.peers.isGone(owner))
-        this.mirror.expire(record, now)
-  }
-
-  /** Attempts of this node that nobody makes: the answer to a claim was lost, or an earlier life made them. */
-  giveUpOrphans(now: number): void {
-    const unknown = new Set<string>()
-    for (const { owner, record } of [...this.mirror.owned()]) {
-      if (record.leaseUntil !== undefined || owner !== this.node) continue
-      if (this.mine.get(record.id) === record.attempt) continue
-      unknown.add(record.id)
-      const found = (this.orphans.get(record.id) ?? 0) + 1
-      this.orphans.set(record.id, found)
-      if (found >= ORPHANED) this.mirror.expire(record, now)
-    }
-    for (const id of this.orphans.keys()) if (!unknown.has(id)) this.orphans.delete(id)
-    for (const [id, attempt] of this.mine) {
-      const record = this.mirror.get(id)
-      if (record?.state !== "running" || record.attempt !== attempt) this.mine.delete(id)
-    }
+    return this.peers.judge(asOf).map((change) => ({ ...change, tasks: this.holding.heldBy(change.peer) }))
   }
 
   entry(id: string): Entry | undefined {
     return this.mirror.entry(id)
-  }
-
-  /** This node holds it, as long as it lives. */
-  isHere(id: string): boolean {
-    return this.mirror.entry(id)?.owner === this.node
   }
 
   /** Keys of what was passed over since this was asked last, because no node has written it so. */
@@ -308,7 +252,7 @@ export class JetStreamStore implements LedgerStore {
   /** What pieces a value lacks, where those that were written before it are known. */
   private lacking(key: string): Early | undefined {
     const early = this.mirror.early(key)
-    return early !== undefined && early.revision <= this.seen ? early : undefined
+    return early !== undefined && early.revision <= this.seen.last ? early : undefined
   }
 
   /** Fails where it is there, but not all of it. */
@@ -373,7 +317,7 @@ export class JetStreamStore implements LedgerStore {
         for (const { before, entry } of written) {
           if (entry === undefined) continue
           if (entry.record.state === "running" && entry.owner === this.node)
-            this.mine.set(entry.record.id, entry.record.attempt)
+            this.holding.begun(entry.record.id, entry.record.attempt)
           for (const wrote of this.writes) wrote(entry, before as Entry | undefined)
         }
         return answer

@@ -60,8 +60,8 @@ export const watching = Effect.fnUntraced(function* (store: JetStreamStore) {
     }
     const now = yield* Clock.currentTimeMillis
     if (changes.some(({ state }) => state === "dead")) store.lately()
-    store.takeOver(now)
-    if (regular) store.giveUpOrphans(now)
+    store.holding.takeOver(now)
+    if (regular) store.holding.giveUpOrphans(now)
     if (changes.length > 0) yield* PubSub.publish(changed, undefined)
     return Math.max(0, Math.min(due - performance.now(), peers.next()))
   })

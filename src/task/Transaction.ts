@@ -56,7 +56,7 @@ export const make = Effect.fnUntraced(function* ({ dated, kept, settled, store }
   let open = store.open()
 
   const settledFor = (step: LedgerStep) =>
-    shared === undefined || step === "due" ? Clock.currentTimeMillis : Effect.andThen(settled, Clock.currentTimeMillis)
+    shared === undefined || step === "due" ? Clock.Clock : Effect.andThen(settled, Clock.Clock)
   const transact = <A, E = never>(
     step: LedgerStep,
     durable: boolean,
@@ -64,16 +64,18 @@ export const make = Effect.fnUntraced(function* ({ dated, kept, settled, store }
     quiet?: string
   ): Effect.Effect<A, E | LedgerUnusable> =>
     Effect.uninterruptible(
-      Effect.flatMap(settledFor(step), (now) => {
+      Effect.flatMap(settledFor(step), (clock) => {
         const moved: Array<Moved> = []
+        let now = 0
         const accept = (record: TaskRecord) => {
           store.insert(record, now)
           moved.push({ from: undefined, record })
           return record
         }
         const once = () => {
-          // It may be the second time.
+          // It may be the second time, and seconds later: nothing begins before what it follows has ended.
           moved.length = 0
+          now = clock.currentTimeMillisUnsafe()
           const done = work(now, telling(store, now, moved, mover(store, now, moved), accept), accept, moved)
           crashPoint(`ledger.${step}.within`)
           return done

@@ -301,6 +301,10 @@ describe.skipIf(noNats !== undefined)("a fleet of nodes that share their tasks",
     assert.strictEqual(next.stdout, "next\n")
     const unsaid = await finish(["tasks", "--fleet"], at)
     assert.strictEqual(unsaid.code, 2)
+    // The config that is meant where none is named.
+    writeFileSync(join(elsewhere.path, "mister-smith.json"), JSON.stringify(member(nats.url, "no-node")))
+    const usual = await finish(["tasks", "--fleet", "--json"], at)
+    assert.deepStrictEqual(usual.lines.map(({ id }) => id).sort(), ["t1", "t2", "t3", "t4"])
   })
 
   it.skipIf(natsCommand === undefined)("serves the nats command", async () => {

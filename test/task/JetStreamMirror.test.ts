@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { TaskId } from "../../src/domain/Ids.ts"
 import type { JetStreamBucket } from "../../src/state/JetStreamBucket.ts"
 import { audit } from "../../src/task/JetStreamAudit.ts"
+import { JetStreamCommit } from "../../src/task/JetStreamCommit.ts"
 import { besideKey, type Entry, encode, lean, pieces, taskKey } from "../../src/task/JetStreamEntry.ts"
 import { JetStreamMirror } from "../../src/task/JetStreamMirror.ts"
 import { record } from "../utils/Snapshots.ts"
@@ -53,6 +54,34 @@ describe("the mirror", () => {
     for (const [key, bytes] of other.parts) mirror.piece(key, bytes)
     assert.strictEqual(mirror.get("other")?.spec.prompt.length, 700_000)
   })
+
+  for (const [how, read] of [
+    ["is there", undefined],
+    ["can be asked by nobody", new Error("503")]
+  ] as const)
+    it(`knows what it has written over what it heard of with a higher number, and that ${how}`, async () => {
+      const mirror = new JetStreamMirror()
+      mirror.complete()
+      const queued = entryOf("t")
+      mirror.hear(taskKey("t"), 214, valueOf(queued))
+      let written: Uint8Array | undefined
+      // Servers that number their copies otherwise cannot be made to at will.
+      const bucket = {
+        put: async (_key: string, bytes: Uint8Array) => {
+          written = bytes
+          return 213
+        },
+        read: async () => {
+          if (read !== undefined) throw read
+          return { bytes: written, revision: 213 }
+        }
+      } as unknown as JetStreamBucket
+      const entry = { ...queued, owner: "n", record: { ...queued.record, state: "running" as const, attempt: 1 } }
+      const commit = new JetStreamCommit(bucket, mirror, "s")
+      const write = { key: taskKey("t"), expected: 214, before: lean(queued), next: entry, entry }
+      assert.isTrue(await commit.write([write], new Set()))
+      assert.deepInclude(mirror.get("t"), { state: "running", attempt: 1 })
+    })
 
   const good = entryOf("t")
   const changed = (change: object) => ({ by: "x", now: { ...(lean(good) as object), ...change } })
