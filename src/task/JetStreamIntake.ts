@@ -96,6 +96,8 @@ export class JetStreamIntake {
   private readonly options: IntakeOptions
   private stopped = false
   private sweepAt = 0
+  /** Whether the last look failed: once is enough to tell, as what is delivered comes all the same. */
+  private sweepFailed = false
 
   constructor(options: IntakeOptions) {
     this.options = options
@@ -116,7 +118,7 @@ export class JetStreamIntake {
     if (asked >= this.sweepAt) {
       // Not again at once where it fails: what is delivered need not wait for it.
       this.sweepAt = asked + SWEEP
-      await this.sweep(submit)
+      await this.sweepAndTell(submit)
     }
     let came = 0
     const taken = connection.jetstream().fetch(stream, DURABLE, { batch: BATCH, expires: OPEN })
@@ -135,6 +137,17 @@ export class JetStreamIntake {
     if (answer === "submitted") message.ack()
     else if (answer === "dead") message.term()
     else message.nak(LATER)
+  }
+
+  private async sweepAndTell(submit: Submit): Promise<void> {
+    try {
+      await this.sweep(submit)
+      this.sweepFailed = false
+    } catch (error) {
+      if (this.sweepFailed) return
+      this.sweepFailed = true
+      throw error
+    }
   }
 
   private async sweep(submit: Submit): Promise<void> {
