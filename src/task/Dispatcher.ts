@@ -97,9 +97,15 @@ export const layer = (retry: RetrySettings) =>
       const handed = Effect.fnUntraced(function* (interrupted: ReadonlySet<string>) {
         const handing = ledger.here?.handing
         for (const id of handing?.handed() ?? []) {
-          const task = yield* Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.succeed(undefined))
-          if (task?.state === "queued") yield* give(task, interrupted)
-          handing?.tried(id)
+          const trying = Effect.flatMap(
+            Effect.catchTag(ledger.get(id), "TaskUnknown", () => Effect.undefined),
+            (task) => (task?.state === "queued" ? give(task, interrupted) : Effect.void)
+          )
+          // What the ledger does not take now must not stand before all else at the next look.
+          yield* Effect.ensuring(
+            trying,
+            Effect.sync(() => handing?.tried(id))
+          )
         }
       })
 

@@ -168,6 +168,7 @@ export const make = Effect.fnUntraced(function* ({
             node,
             holds: tasks.has,
             fleets: () => reach.fleet()?.ledger.here,
+            isThere: () => reach.there() !== undefined,
             changes: reach.othersChanged
           })
         })

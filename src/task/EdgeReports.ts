@@ -125,10 +125,14 @@ export const make = Effect.fnUntraced(function* (outbox: Outbox, waiting: EdgeWa
 
   /** All that can be delivered now, each task's in order. Fails where the fleet cannot be reached. */
   return Effect.fnUntraced(function* (fleet: SharedLedger) {
+    /** What comes after something that waits, too, however long the rest takes. */
+    const waits = new Set<string>()
     for (let after = 0; ; ) {
       const letters = yield* outbox.reports(BATCH, after)
       for (const letter of letters) {
-        if (!(yield* waiting.waits(letter.task))) yield* waiting.trying(letter.task, deliver(fleet, letter))
+        const { task } = letter
+        if (!waits.has(task) && !(yield* waiting.waits(task))) yield* waiting.trying(task, deliver(fleet, letter))
+        if (yield* waiting.waits(task)) waits.add(task)
         after = letter.seq
       }
       if (letters.length < BATCH) return

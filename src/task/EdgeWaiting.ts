@@ -3,7 +3,8 @@
  * this one: it waits, is tried again after a pause, and holds up nothing but what comes after it of the same task. A person
  * is told once that something waits, and again only when nothing has waited in between.
  */
-import { Clock, Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
+import { millis } from "../domain/Monotonic.ts"
 import { EventBus } from "../event/EventBus.ts"
 import { inModule } from "../observability/Log.ts"
 import type { HomeProblem } from "../state/HomeProblem.ts"
@@ -25,16 +26,16 @@ export interface EdgeWaiting {
 }
 
 export const make = Effect.map(EventBus, (bus): EdgeWaiting => {
-  /** Until when, by task. */
+  /** Until when, by task, on a clock that nobody sets: an end must not wait for an hour because the other one was put right. */
   const waiting = new Map<string, number>()
   const later = (task: string, message: string, hint: string | undefined) =>
     Effect.gen(function* () {
       const first = waiting.size === 0
-      waiting.set(task, (yield* Clock.currentTimeMillis) + Duration.toMillis(LATER))
+      waiting.set(task, (yield* millis) + Duration.toMillis(LATER))
       if (first) yield* bus.publish({ type: "operator.notified", supervisor: "tasks", child: "outbox", message, hint })
     })
   return {
-    waits: (task) => Effect.map(Clock.currentTimeMillis, (now) => now < (waiting.get(task) ?? 0)),
+    waits: (task) => Effect.map(millis, (now) => now < (waiting.get(task) ?? 0)),
     trying: (task, work) =>
       Effect.tap(work, () => Effect.sync(() => waiting.delete(task))).pipe(
         Effect.catchIf(

@@ -1,14 +1,16 @@
 /**
  * Which lanes of the queue that gives out the tasks are asked, and for how many messages: no more than there are idle agents
- * for them, and than are known to be queued there; the higher band first. The consumer of a lane is made when it is asked first.
+ * for them, and than are known to be queued there; first those whose tasks' turn is first (Turn.ts), so that what is high goes
+ * before what is low, but not for ever. The consumer of a lane is made when it is asked first.
  */
 import type { NatsConnection } from "nats"
 import * as Streams from "../state/JetStreamStreams.ts"
 import { goesByQueue, occupy, type Slot } from "./Handing.ts"
 import * as Stream from "./JetStreamDispatchStream.ts"
-import type { JetStreamMirror } from "./JetStreamMirror.ts"
 import { type Delivered, JetStreamPulls } from "./JetStreamPulls.ts"
+import type { Depth } from "./MemoryStore.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
+import { byTurn, type Turn } from "./Turn.ts"
 
 /** Lanes that are remembered to have a consumer; of more, the oldest are looked at anew. */
 const MAX_LANES = 1_000
@@ -32,7 +34,7 @@ export interface Demand {
   readonly types: ReadonlySet<string>
   /** What it was handed for these agents, and has not tried. */
   readonly handed: ReadonlyArray<TaskSpec>
-  readonly depths: ReturnType<JetStreamMirror["depths"]>
+  readonly depths: Iterable<Depth>
 }
 
 /** A lane whose consumer is there, or being made. */
@@ -92,16 +94,18 @@ export class JetStreamAsking {
       for (let each = 0; each < messages; each++) count(lane, this.lanes.get(lane)?.lane.type ?? "")
     for (const spec of handed) count(Stream.durableOf(Stream.laneOf(spec)), spec.type)
     if (free.length === 0) return
-    const queued = queuedOf(depths, types)
-    for (const band of Stream.BANDS)
-      for (const type of types) {
-        const lane = { type, band }
-        const durable = Stream.durableOf(lane)
-        const more = (queued.get(durable) ?? 0) - (asked.get(durable) ?? 0)
-        let messages = 0
-        while (messages < more && occupy(free, type)) messages++
-        if (messages > 0 && this.isReady(durable, lane)) this.pulls.ask(durable, messages)
+    const messages = new Map<string, { readonly lane: Stream.Lane; count: number }>()
+    for (const { durable, lane } of firstOf(depths, types, slots.length)) {
+      const already = asked.get(durable) ?? 0
+      if (already > 0) asked.set(durable, already - 1)
+      else if (occupy(free, lane.type)) {
+        const more = messages.get(durable) ?? { lane, count: 0 }
+        more.count++
+        messages.set(durable, more)
       }
+      if (free.length === 0) break
+    }
+    for (const [durable, { count, lane }] of messages) if (this.isReady(durable, lane)) this.pulls.ask(durable, count)
   }
 
   private isReady(durable: string, lane: Stream.Lane): boolean {
@@ -140,14 +144,19 @@ export class JetStreamAsking {
   }
 }
 
-/** What is queued and was never begun, by durable. */
-const queuedOf = (depths: Demand["depths"], types: ReadonlySet<string>): ReadonlyMap<string, number> => {
-  const queued = new Map<string, number>()
-  for (const { one, priority, tasks } of depths) {
+/** What is queued and was never begun, whose turn is first first; of each lane and priority no more than there are agents. */
+const firstOf = (depths: Demand["depths"], types: ReadonlySet<string>, agents: number) => {
+  const queued: Array<{ readonly lane: Stream.Lane; readonly durable: string; readonly turn: Turn }> = []
+  for (const { one, priority, turns } of depths) {
     const { spec } = one
     if (!types.has(spec.type) || !goesByQueue(spec)) continue
-    const durable = Stream.durableOf({ type: spec.type, band: Stream.bandOfPriority(priority) })
-    queued.set(durable, (queued.get(durable) ?? 0) + tasks)
+    const lane = { type: spec.type, band: Stream.bandOfPriority(priority) }
+    const durable = Stream.durableOf(lane)
+    let left = agents
+    for (const turn of turns) {
+      if (left-- === 0) break
+      queued.push({ lane, durable, turn })
+    }
   }
-  return queued
+  return queued.sort((one, other) => byTurn(one.turn, other.turn))
 }

@@ -1,6 +1,6 @@
 /**
  * Gives out the tasks of a fleet: a work-queue of one message for each task that any node may take, under its type and its
- * band of priority. A node asks for as many as it has idle agents for, the higher first, and holds each message as long as
+ * band of priority. A node asks for as many as it has idle agents for, whose turn is first first, and holds each message as long as
  * its task runs here.
  *
  * Promises: nothing of what is true of a task rests on it. The record in the bucket is the truth, the claim is the fence; the
@@ -111,11 +111,16 @@ export class JetStreamDispatch implements Handing {
     store.shared.listen(({ record }) => this.moved(record))
   }
 
-  /** Makes the stream, where it is not there. */
+  /** Makes the stream, where it is not there. Where it can not be made, tasks are given out without it. */
   static async open(options: DispatchOptions): Promise<JetStreamDispatch> {
-    const jsm = await options.connection.jetstreamManager({ checkAPI: false })
-    await Streams.ensure(jsm, `of the fleet ${options.bucket}`, Stream.stream(options.bucket, options.replicas))
-    return new JetStreamDispatch(options)
+    const { bucket, connection, replicas } = options
+    const making = connection
+      .jetstreamManager({ checkAPI: false })
+      .then((jsm) => Streams.ensure(jsm, `of the fleet ${bucket}`, Stream.stream(bucket, replicas)))
+    const [made] = await Promise.allSettled([making])
+    const dispatch = new JetStreamDispatch(options)
+    if (made.status === "rejected") dispatch.fail(made.reason)
+    return dispatch
   }
 
   /** Gives back what it holds; completes when the server has that. */
@@ -146,7 +151,7 @@ export class JetStreamDispatch implements Handing {
     const message = this.fresh.get(id)
     if (message === undefined) return
     this.fresh.delete(id)
-    this.follow(id, message, afterTrying(this.store.get(id), this.situation(id)))
+    this.follow(id, message, afterTrying(this.store.known(id), this.situation(id)))
   }
 
   leftFor(task: TaskRecord): number {
@@ -178,7 +183,7 @@ export class JetStreamDispatch implements Handing {
   private giveBack(): void {
     const slots = [...this.slots]
     for (const [id, message] of this.fresh) {
-      if (occupy(slots, this.store.get(id)?.spec.type ?? "")) continue
+      if (occupy(slots, this.store.known(id)?.spec.type ?? "")) continue
       this.fresh.delete(id)
       message.nak()
     }
@@ -192,7 +197,7 @@ export class JetStreamDispatch implements Handing {
 
   /** Of what was handed to this node and is not tried. */
   private specs(): ReadonlyArray<TaskSpec> {
-    return [...this.fresh.keys()].flatMap((id) => this.store.get(id)?.spec ?? [])
+    return [...this.fresh.keys()].flatMap((id) => this.store.known(id)?.spec ?? [])
   }
 
   private fail(why: unknown): void {
@@ -222,16 +227,19 @@ export class JetStreamDispatch implements Handing {
       held.set(id, message)
       return
     }
-    if (this.store.get(id) !== undefined) this.judge(id, message)
+    if (this.store.known(id) !== undefined) this.judge(id, message)
     else this.unheard.wait(id, message)
   }
 
   private situation(id: string): Situation {
-    return { here: this.store.holding.isHere(id), now: Date.now(), ackWait: this.options.ackWait }
+    const here = this.store.holding.isHere(id)
+    // What lacks a piece is there: nobody can begin it until that is put back.
+    const broken = this.store.known(id) === undefined && this.store.has(id)
+    return { here, broken, now: Date.now(), ackWait: this.options.ackWait }
   }
 
   private judge(id: string, message: Delivered): void {
-    this.follow(id, message, verdictOf(this.store.get(id), this.situation(id)))
+    this.follow(id, message, verdictOf(this.store.known(id), this.situation(id)))
   }
 
   private follow(id: string, message: Delivered, verdict: Verdict): void {
@@ -279,7 +287,7 @@ export class JetStreamDispatch implements Handing {
       this.judge(id, fresh)
     } else if (running !== undefined && !(state === "running" && this.store.holding.isHere(id))) {
       this.running.delete(id)
-      this.follow(id, running, afterTrying(this.store.get(id), this.situation(id)))
+      this.follow(id, running, afterTrying(this.store.known(id), this.situation(id)))
     }
   }
 }

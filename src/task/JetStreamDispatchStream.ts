@@ -19,7 +19,6 @@ import * as Streams from "../state/JetStreamStreams.ts"
 import type { TaskSpec } from "./TaskSpec.ts"
 import { priorityOf } from "./Turn.ts"
 
-/** The first is asked for first. */
 export const BANDS = ["high", "normal", "low"] as const
 export type Band = (typeof BANDS)[number]
 

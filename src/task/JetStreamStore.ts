@@ -21,6 +21,7 @@ import { BACK, JetStreamSeen } from "./JetStreamSeen.ts"
 import { explain } from "./JetStreamUnusable.ts"
 import { JetStreamUpkeep } from "./JetStreamUpkeep.ts"
 import type { LedgerStore, Shared } from "./LedgerStore.ts"
+import type { Depth } from "./MemoryStore.ts"
 import { Refusal } from "./Move.ts"
 import { LedgerUnusable } from "./TaskError.ts"
 import type { AttemptRecord, TaskFilter, TaskRecord } from "./TaskRecord.ts"
@@ -376,6 +377,10 @@ export class JetStreamStore implements LedgerStore {
     if (record === undefined) this.assertWhole(taskKey(id))
     return record
   }
+  /** The same, where nobody is to be told that it is not whole: undefined then, too. */
+  known(id: string): TaskRecord | undefined {
+    return this.mirror.get(id)
+  }
   has(id: string): boolean {
     return (this.draft ?? this.mirror).get(id) !== undefined || this.lacking(taskKey(id)) !== undefined
   }
@@ -409,7 +414,7 @@ export class JetStreamStore implements LedgerStore {
   interrupted(ids: ReadonlyArray<string>): ReadonlyArray<TaskRecord> {
     return this.mirror.interrupted(ids)
   }
-  depths(): ReturnType<JetStreamMirror["depths"]> {
+  depths(): Iterable<Depth> {
     return this.mirror.depths()
   }
   list(filter: TaskFilter): ReadonlyArray<TaskRecord> {

@@ -23,13 +23,16 @@ const back = (millis: number): Verdict => ({ what: "back", millis })
 export interface Situation {
   /** This node holds the task. */
   readonly here: boolean
+  /** There is such a task, but this node cannot read it. */
+  readonly broken?: boolean
   readonly now: number
   /** Until when the end of what runs elsewhere is waited for. */
   readonly ackWait: number
 }
 
 /** `record` is undefined where there is no such task, or none any more. */
-export const verdictOf = (record: TaskRecord | undefined, { ackWait, here, now }: Situation): Verdict => {
+export const verdictOf = (record: TaskRecord | undefined, { ackWait, broken, here, now }: Situation): Verdict => {
+  if (broken) return back(ackWait)
   if (record === undefined || isFinal(record.state)) return { what: "drop" }
   if (record.state === "queued") return { what: "try" }
   if (record.state === "running") return here ? { what: "hold" } : back(ackWait)

@@ -17,6 +17,13 @@ interface Lane {
   readonly fresh: Queue
 }
 
+/** Tasks of one lane and one priority that wait. */
+export interface Depth {
+  readonly one: TaskRecord
+  readonly priority: number
+  readonly turns: Iterable<Turn>
+}
+
 /** Attempts kept of each task. */
 export const MAX_HISTORY = 100
 export const DEFAULT_LIMIT = 100
@@ -200,13 +207,13 @@ export class MemoryStore implements LedgerStore {
     return heads.sort((a, b) => Number(b.begun) - Number(a.begun) || byTurn(a.turn, b.turn)).map(({ record }) => record)
   }
 
-  /** How many wait, that were not begun, in each lane by their priority, with one of them. */
-  *depths(): Iterable<{ readonly one: TaskRecord; readonly priority: number; readonly tasks: number }> {
+  /** What waits, and was not begun, in each lane by its priority: one of these tasks, and the turns of all in their order. */
+  *depths(): Iterable<Depth> {
     for (const { fresh } of this.lanes.values())
       for (const [priority, same] of fresh) {
         const [id = ""] = same.keys()
         const one = this.tasks.get(id)
-        if (one !== undefined) yield { one, priority, tasks: same.size }
+        if (one !== undefined) yield { one, priority, turns: same.values() }
       }
   }
 

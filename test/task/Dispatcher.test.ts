@@ -145,6 +145,39 @@ describe("Dispatcher", () => {
     })
   )
 
+  it.effect("gives back what was handed to it and could not be claimed, and gives out the rest", () =>
+    Effect.gen(function* () {
+      const handed = new Set(["cut"])
+      const handing: Handing = {
+        handed: () => [...handed],
+        tried: (id) => void handed.delete(id),
+        leftFor: ({ id }) => (id === "cut" && !handed.has(id) ? 1_000 : 0),
+        want: () => {}
+      }
+      const ledger = yield* dispatching(
+        [puppet("worker")],
+        ({ claim }) => ({
+          here: { ...edge(true).here, handing },
+          claim: (id, agent) =>
+            id === "cut"
+              ? Effect.fail(new LedgerUnusable({ where: "of the fleet", problem: "unreachable", detail: "" }))
+              : claim(id, agent)
+        }),
+        ({ submitAll }) => submitAll([task({ id: "cut" }), task({ id: "own", type: "other" })])
+      ).pipe(
+        Effect.provideService(Placement.Placement, {
+          mayTake: (task) => Effect.sync(() => (handing.leftFor(task) > 0 ? "wait" : "take")),
+          taken: () => Effect.void,
+          passed: Effect.succeed([]),
+          changes: Effect.succeed(Stream.never)
+        })
+      )
+      yield* Effect.yieldNow
+      yield* TestClock.adjust("10 seconds")
+      assert.deepInclude(yield* ledger.get("own"), { state: "succeeded" })
+    })
+  )
+
   it.effect("begins what the queue of its fleet has handed to it, leaves the rest to it, and says who is idle", () =>
     Effect.gen(function* () {
       const handed = new Set(["second"])

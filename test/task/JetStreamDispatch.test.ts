@@ -1,6 +1,6 @@
 /** The queue that gives out the tasks of a fleet, on real servers: who tries first, and that nothing rests on it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Schedule } from "effect"
+import { Clock, Effect, Layer, Schedule } from "effect"
 import { connect, type JetStreamManager } from "nats"
 import { isFinal, type TaskState } from "../../src/domain/Task.ts"
 import * as Subject from "../../src/message/Subject.ts"
@@ -8,6 +8,7 @@ import { JetStreamDispatchSweep } from "../../src/task/JetStreamDispatchSweep.ts
 import type { JetStreamLedgerOptions } from "../../src/task/JetStreamLedger.ts"
 import { visit } from "../../src/task/JetStreamVisit.ts"
 import type { TaskLedger, TaskRecord } from "../../src/task/TaskLedger.ts"
+import { AGE } from "../../src/task/Turn.ts"
 import { NatsConnections } from "../../src/transport/NatsTransport.ts"
 import { natsServer, noNats } from "../utils/Nats.ts"
 import { done } from "../utils/Results.ts"
@@ -111,6 +112,30 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
         [...ids(3, "high"), ...ids(3, "normal"), ...ids(3, "low")]
       )
       assert.strictEqual(refused, 0)
+    })
+  )
+
+  it.live("asks first for what has waited so long that it counts as higher, of whatever type", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server
+      const bucket = newBucket()
+      const { ledger } = yield* node(url, bucket, "a")
+      const clock = yield* Clock.Clock
+      const early: Clock.Clock = Object.create(clock, {
+        currentTimeMillisUnsafe: { value: () => clock.currentTimeMillisUnsafe() - 2 * AGE }
+      })
+      for (const [id, type] of [
+        ["old", "other"],
+        ["older", "task"]
+      ] as const)
+        yield* Effect.provideService(ledger.submit(task({ id, type })), Clock.Clock, early)
+      for (const id of ids(5, "high")) yield* ledger.submit(task({ id, priority: 1 }))
+      const { begun } = yield* taker(ledger, { slots: 1 })
+      yield* allEnded(ledger, 7)
+      assert.deepStrictEqual(
+        begun.map(({ id }) => id),
+        ["old", "older", ...ids(5, "high")]
+      )
     })
   )
 
@@ -351,6 +376,19 @@ describe.skipIf(noNats !== undefined)("the queue that gives out the tasks", { ti
         for (const id of ids(20)) yield* b.ledger.submit(task({ id }))
         const all = yield* allEnded(a.ledger, 21)
         assert.isTrue(all.every(({ attempt, state }) => attempt === 1 && state === "succeeded"))
+      })
+    )
+
+  for (const denied of ["$JS.API.STREAM.*.bare-dispatch", "$JS.API.CONSUMER.*.bare-dispatch.>", "dispatch.>"])
+    it.live(`that a user may not use (${denied}) holds up no task`, () =>
+      Effect.gen(function* () {
+        const user = `{ user: node, permissions: { publish: { deny: ["${denied}"] } } }`
+        const config = `no_auth_user: node\nauthorization { users: [${user}] }`
+        const { url } = yield* natsServer({ jetstream: true, config })
+        const { ledger } = yield* node(url, "bare", "a", { grace: 300 })
+        yield* taker(ledger, { slots: 2 })
+        for (const id of ids(10)) yield* ledger.submit(task({ id }))
+        yield* allEnded(ledger, 10)
       })
     )
 

@@ -19,6 +19,10 @@ describe("a message of the queue", () => {
     assert.deepStrictEqual(verdictOf(undefined, at), { what: "drop" })
   })
 
+  it("is left for later where its task is there and cannot be read", () => {
+    assert.deepStrictEqual(verdictOf(undefined, { ...at, broken: true }), back(30_000))
+  })
+
   it("comes again when its task is due, neither at once nor after more than a day", () => {
     const parked = (dueAt: number) => verdictOf(record({ state: "parked", dueAt }), at)
     assert.deepStrictEqual(parked(6_000), back(5_000))
