@@ -184,7 +184,7 @@ describe("an agent that is paused", () => {
             assert.strictEqual(yield* stateOf(smith, "one"), "paused")
             const before = count()
             // Longer than its task may take.
-            yield* Effect.sleep("1500 millis")
+            yield* Effect.sleep("6 seconds")
             assert.strictEqual(count(), before)
             assert.strictEqual((yield* smith.tasks)[0]?.state, "running")
             yield* smith.resumeAgent("one")
@@ -194,7 +194,7 @@ describe("an agent that is paused", () => {
             return yield* smith.result(id)
           }),
         {
-          agents: [{ id: "one", workspace: dir.path, limits: { taskTime: "1 second" } }],
+          agents: [{ id: "one", workspace: dir.path, limits: { taskTime: "5 seconds" } }],
           claude: { command, env: { FAKE: "counts" } }
         }
       )
