@@ -157,6 +157,8 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     const one = Node.start(binary, config)
     life = one
     const since = () => performance.now() - one.startedAt
+    // That it has started may be read only after it was killed, when it is one of them itself.
+    const earlier = new Set(lives)
     let told = () => {}
     const isUp = new Promise<void>((resolve) => {
       told = resolve
@@ -172,7 +174,7 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
         const owner = Node.ownerOf(dataDir) ?? ""
         // What this life has may be alive already; what others had may not.
         const left = Node.alive(owner)
-        if (left.some((each) => lives.has(each.life)) || new Set(left.map((each) => each.life)).size > 1)
+        if (left.some((each) => earlier.has(each.life)) || new Set(left.map((each) => each.life)).size > 1)
           problems.push(`alive after a new start: ${JSON.stringify(left)}`)
         told()
       }
