@@ -10,7 +10,7 @@ import { mkdirSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { check, type Report } from "./check.ts"
-import { checkWorktrees, doingOf, isTidy, type WorktreeReport } from "./checkWorktrees.ts"
+import { checkWorktrees, doingOf, untidy, type WorktreeReport } from "./checkWorktrees.ts"
 import * as Node from "./Node.ts"
 import * as Plan from "./Plan.ts"
 import * as Random from "./Random.ts"
@@ -253,18 +253,18 @@ export const crashRun = async (options: CrashRunOptions): Promise<CrashReport> =
     const { one } = begin()
     const patience = PATIENCE + options.tasks * PATIENCE_EACH
     const until = performance.now() + patience
-    const open = async () => {
-      if (submitterEnded === undefined) return true
+    const open = async (): Promise<string | undefined> => {
+      if (submitterEnded === undefined) return "not all is submitted"
       for (const state of ["queued", "running", "parked"]) {
         const answer = await Node.ask(dataDir, "GET", `/tasks?state=${state}&limit=1`)
         const { tasks } = (answer?.body ?? {}) as { readonly tasks?: ReadonlyArray<unknown> }
-        if (tasks?.length !== 0) return true
+        if (tasks?.length !== 0) return tasks === undefined ? "it does not answer" : `a task is ${state}`
       }
-      return !isTidy({ dataDir, kept: KEPT })
+      return untidy({ dataDir, kept: KEPT })
     }
-    while (await open()) {
+    for (let why = await open(); why !== undefined; why = await open()) {
       if (performance.now() > until) {
-        problems.push(`not all was done ${patience} ms after the last kill`)
+        problems.push(`not all was done ${patience} ms after the last kill: ${why}`)
         break
       }
       if (one.child.exitCode !== null || one.child.signalCode !== null) {

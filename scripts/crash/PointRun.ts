@@ -9,7 +9,7 @@ import { join } from "node:path"
 import type { CrashPoint } from "../../src/state/CrashPoint.ts"
 import { configOf } from "./CrashRun.ts"
 import { check, type Report } from "./check.ts"
-import { checkWorktrees, doingOf, isTidy } from "./checkWorktrees.ts"
+import { checkWorktrees, doingOf, untidy } from "./checkWorktrees.ts"
 import * as Node from "./Node.ts"
 import type { PlannedTask } from "./Plan.ts"
 import * as Repository from "./Repository.ts"
@@ -127,7 +127,10 @@ export const pointRun = async ({ binary, dir, nth = 1, point }: PointRunOptions)
     if ((await ask("POST", "/agents/worker-2/stop", done)) === undefined) return false
     const isUp = ({ status }: Node.Answer) => status < 300 || status === 409
     if ((await ask("POST", "/agents/worker-2/start", isUp)) === undefined) return false
-    return repository === undefined || (await ask("GET", "/node", () => isTidy({ dataDir, kept: KEPT }))) !== undefined
+    return (
+      repository === undefined ||
+      (await ask("GET", "/node", () => untidy({ dataDir, kept: KEPT }) === undefined)) !== undefined
+    )
   }
 
   const live = async (env: Readonly<Record<string, string>>) => {

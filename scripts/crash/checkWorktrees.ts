@@ -117,23 +117,27 @@ interface Record {
 const isRecord = ({ name }: { readonly name: string }) => name.endsWith(".json")
 
 /**
- * Has the node come to an end of what it clears away by itself? Then nothing is half done, what may go has gone, and what
- * stays is within the limit. Asked while it runs, before it is stopped.
+ * What the node has not come to an end with of all that it clears away by itself. Where there is nothing, nothing is half
+ * done, what may go has gone, and what stays is within the limit. Asked while it runs, before it is stopped.
  */
-export const isTidy = ({ dataDir, kept }: Pick<WorktreeInput, "dataDir" | "kept">): boolean => {
+export const untidy = ({ dataDir, kept }: Pick<WorktreeInput, "dataDir" | "kept">): string | undefined => {
   const records: Array<Record> = []
   for (const { name, text } of recordsIn(rootOf(dataDir))) {
-    // Being written.
-    if (!isRecord({ name }) || text === "") return false
+    if (!isRecord({ name }) || text === "") return `${name} is being written`
     records.push(JSON.parse(text))
   }
   const there = records.filter(({ state }) => state === "ready")
-  if (records.some(({ state }) => state !== "ready" && state !== "away")) return false
-  if (there.length > kept || there.some(({ overSince }) => overSince === undefined)) return false
-  const mayGo = ({ path }: Record) =>
-    maybe(path, "--no-optional-locks", "status", "--porcelain") === "" &&
-    maybe(path, "merge-base", "--is-ancestor", "HEAD", BASE) !== undefined
-  return !there.some(mayGo)
+  const under = records.find(({ state }) => state !== "ready" && state !== "away")
+  if (under !== undefined) return `${under.path} is ${under.state}`
+  if (there.length > kept) return `${there.length} are kept`
+  const used = there.find(({ overSince }) => overSince === undefined)
+  if (used !== undefined) return `${used.path} is in use`
+  const mayGo = there.find(
+    ({ path }) =>
+      maybe(path, "--no-optional-locks", "status", "--porcelain") === "" &&
+      maybe(path, "merge-base", "--is-ancestor", "HEAD", BASE) !== undefined
+  )
+  return mayGo === undefined ? undefined : `${mayGo.path} may go`
 }
 
 export const checkWorktrees = (input: WorktreeInput): WorktreeReport => {
