@@ -3,7 +3,8 @@
  * lose and never leave half done. The fakes write down each commit and each file when they have made it
  * (test/fixtures/fake-claude.pl); the ledger says which tasks have succeeded.
  */
-import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { BASE, git, linesOf, maybe, PREFIX, type Repository, theirs } from "./Repository.ts"
@@ -132,12 +133,25 @@ export const untidy = ({ dataDir, kept }: Pick<WorktreeInput, "dataDir" | "kept"
   if (there.length > kept) return `${there.length} are kept`
   const used = there.find(({ overSince }) => overSince === undefined)
   if (used !== undefined) return `${used.path} is in use`
-  const mayGo = there.find(
-    ({ path }) =>
-      maybe(path, "--no-optional-locks", "status", "--porcelain") === "" &&
-      maybe(path, "merge-base", "--is-ancestor", "HEAD", BASE) !== undefined
-  )
-  return mayGo === undefined ? undefined : `${mayGo.path} may go`
+  const goes = there.find(({ path }) => mayGo(path))
+  return goes === undefined ? undefined : `${goes.path} may go`
+}
+
+/** Looked at in a copy: a git that stands in the place itself is a process that works there, for which the node leaves it. */
+const mayGo = (path: string): boolean => {
+  const copy = mkdtempSync(join(tmpdir(), "mister-smith-look-"))
+  try {
+    cpSync(path, copy, { recursive: true })
+    return (
+      maybe(copy, "--no-optional-locks", "status", "--porcelain") === "" &&
+      maybe(copy, "merge-base", "--is-ancestor", "HEAD", BASE) !== undefined
+    )
+  } catch {
+    // It goes just now.
+    return true
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
 }
 
 export const checkWorktrees = (input: WorktreeInput): WorktreeReport => {
