@@ -172,10 +172,11 @@ describe(`a node that is killed eight times (SEED=${seed})`, () => {
           )
       )
     }
+    /** One that has a file of the base, of which the checker can be deceived. */
     const one = () => {
-      const there = linesOf(git(repository(), ["worktree", "list", "--porcelain"])).flatMap(
-        (line) => /^worktree (.*\/workspaces\/.*)$/.exec(line)?.[1] ?? []
-      )
+      const there = linesOf(git(repository(), ["worktree", "list", "--porcelain"]))
+        .flatMap((line) => /^worktree (.*\/workspaces\/.*)$/.exec(line)?.[1] ?? [])
+        .filter((path) => existsSync(join(path, "README")))
       assert.isAbove(there.length, 0)
       return there[0] ?? ""
     }
