@@ -160,13 +160,14 @@ export const resume = Effect.fn("Worktree.resume")(function* (
   if (emptied) return yield* new WorkspaceBlocked({ path, reason: "it cannot be removed" })
   // git may take this file away first. It writes it again, and complains that it was not there.
   if (known !== undefined && !existsSync(join(path, ".git"))) yield* git.run(repository, ["worktree", "repair"])
-  if (making && known?.locked === INITIALIZING) {
-    // Of the git that was making it, in a place where no other has been.
-    rmSync(join(yield* gitDirOf(git, path), "index.lock"), { force: true })
-  }
+  // git writes the index last. Without it a commit would take all away that is there; the lock may be gone since an earlier try.
+  const own = making && known !== undefined ? yield* gitDirOf(git, path) : undefined
+  const isCut = own !== undefined && (known?.locked === INITIALIZING || !existsSync(join(own, "index")))
+  // Of the git that was making it, in a place where no other has been.
+  if (isCut) rmSync(join(own, "index.lock"), { force: true })
   const why = yield* untouchable(git, record)
   if (why !== undefined) return yield* new WorkspaceBlocked({ path, reason: why })
-  if (making && known?.locked !== INITIALIZING) {
+  if (making && !isCut) {
     if (archive !== undefined) yield* restore(git, record, archive)
     return { _tag: "Ready" }
   }

@@ -106,14 +106,15 @@ const ground = <A>(test: (at: Ground) => Effect.Effect<A, unknown>) =>
     )
   })
 
-const again = (data: string, repo: string) =>
+const again = (data: string, repo: string, seen: (path: string) => void = () => {}) =>
   Effect.scoped(
     Effect.gen(function* () {
       const node = yield* life(data)
       consistent(repo, data)
-      return yield* attempt(node, "t", worktree(repo), (path) =>
+      return yield* attempt(node, "t", worktree(repo), (path) => {
         assert.strictEqual(textOf(join(path, "README")), "first\n")
-      )
+        seen(path)
+      })
     })
   )
 
@@ -240,6 +241,14 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
       }
     ],
     [
+      "a worktree half checked out, without an index, unlocked by a life that was killed then",
+      (path) => {
+        const own = git(path, "rev-parse", "--absolute-git-dir")
+        rmSync(join(path, "src"), { recursive: true })
+        rmSync(join(own, "index"))
+      }
+    ],
+    [
       "the file .git and no more",
       (path, repo) => {
         git(repo, "worktree", "lock", "--reason", "initializing", path)
@@ -264,7 +273,8 @@ describe.skipIf(!hasGit)("what a git that was killed leaves", () => {
             yield* whole(data, (node) => attempt(node, "t", worktree(repo)))
             mark(recordFile(data, "t"), "making")
             leave(join(data, "workspaces/t"), repo)
-            yield* again(data, repo)
+            // Nothing is staged that nobody has done.
+            yield* again(data, repo, (path) => assert.strictEqual(git(path, "status", "--porcelain"), ""))
           })
         ),
       TIME
