@@ -11,6 +11,7 @@ import {
   nanos,
   RetentionPolicy,
   StorageType,
+  type StoredMsg,
   type StreamConfig,
   type StreamInfo
 } from "nats"
@@ -82,6 +83,13 @@ export const unlessMissing = (error: unknown): undefined => {
   if (error instanceof NatsError && (error.code === "404" || error.api_error?.err_code === 10037)) return undefined
   throw error
 }
+
+/**
+ * The first message of a stream from this number on, whatever its subject: by subjects a server that was killed does not find
+ * all that it has. The client's type does not know the question, servers from 2.9 on do.
+ */
+export const messageFrom = (jsm: JetStreamManager, stream: string, seq: number): Promise<StoredMsg | undefined> =>
+  jsm.streams.getMessage(stream, { seq, next_by_subj: ">" } as { readonly seq: number }).catch(unlessMissing)
 
 export const ensureConsumer = async (
   jsm: JetStreamManager,

@@ -70,7 +70,7 @@ export class JetStreamDispatchSweep {
       for (let record = this.waiting.shift(); record !== undefined && !this.stopped; record = this.waiting.shift()) {
         const subject = Stream.subjectOf(this.options.bucket, Stream.laneOf(record.spec), record.id)
         for (let same = 0; same < MAX_SAME; same++) {
-          const message = await this.get({ last_by_subj: subject })
+          const message = await this.last(subject)
           if (message === undefined || !(await this.take(message.seq))) break
         }
       }
@@ -81,19 +81,18 @@ export class JetStreamDispatchSweep {
     }
   }
 
-  private async get(
-    query: { readonly last_by_subj: string } | { readonly seq: number; readonly next_by_subj: string }
-  ) {
-    const jsm = await this.options.connection.jetstreamManager({ checkAPI: false })
-    // The client has no name for the next one of any subject, which every server knows.
-    return jsm.streams.getMessage(this.name, query as { last_by_subj: string }).catch(Streams.unlessMissing) as Promise<
-      StoredMsg | undefined
-    >
+  private manager() {
+    return this.options.connection.jetstreamManager({ checkAPI: false })
+  }
+
+  private async last(subject: string): Promise<StoredMsg | undefined> {
+    const jsm = await this.manager()
+    return jsm.streams.getMessage(this.name, { last_by_subj: subject }).catch(Streams.unlessMissing)
   }
 
   /** False where another one was faster. */
   private async take(seq: number): Promise<boolean> {
-    const jsm = await this.options.connection.jetstreamManager({ checkAPI: false })
+    const jsm = await this.manager()
     return jsm.streams.deleteMessage(this.name, seq, false).catch(() => false)
   }
 
@@ -104,10 +103,8 @@ export class JetStreamDispatchSweep {
     try {
       let fresh = false
       for (let looks = 0; looks < LOOKS && !this.stopped; looks++) {
-        const message = await this.get({
-          seq: Math.max(1, this.next),
-          next_by_subj: ">"
-        })
+        const jsm = await this.manager()
+        const message = await Streams.messageFrom(jsm, this.name, Math.max(1, this.next))
         if (message === undefined) {
           this.next = 0
           return

@@ -155,7 +155,7 @@ export class JetStreamIntake {
     const jsm = await connection.jetstreamManager({ checkAPI: false })
     await sweep(
       jsm,
-      { stream, consumers: [DURABLE], consumerOf: () => DURABLE },
+      { stream, consumer: DURABLE },
       async (message) => !this.stopped && (await this.handIn(found(message), submit)) !== "later"
     )
   }

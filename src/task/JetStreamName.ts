@@ -8,6 +8,7 @@
  */
 import { BucketUnusable } from "../state/BucketError.ts"
 import type { JetStreamBucket, Value } from "../state/JetStreamBucket.ts"
+import { pause } from "../state/JetStreamMessages.ts"
 import type { PeerSettings } from "../supervision/Peers.ts"
 import { encode, nodeKey } from "./JetStreamEntry.ts"
 import type { Beat } from "./JetStreamPeers.ts"
@@ -36,7 +37,6 @@ export interface NameOptions {
   readonly waits: (who: string) => void
 }
 
-const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 /** A mark tells machines that are called the same apart, and means nothing to people. */
 const shown = (home: string | undefined) => home?.replace(/#.*$/, "") ?? "another process"
 

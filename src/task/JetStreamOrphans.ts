@@ -15,35 +15,23 @@ const MOST = 1_000
 
 export interface Swept {
   readonly stream: string
-  /** Durable, with explicit acks. */
-  readonly consumers: ReadonlyArray<string>
-  /** Which of these delivers what has this subject. */
-  readonly consumerOf: (subject: string) => string | undefined
+  /** The only one of the stream: durable, with explicit acks. */
+  readonly consumer: string
 }
 
 /** Completes when each has been taken, or refused: `take` says whether it may go. Fails where the server cannot be asked. */
 export const sweep = async (
   jsm: JetStreamManager,
-  { consumerOf, consumers, stream }: Swept,
+  { consumer, stream }: Swept,
   take: (message: StoredMsg) => Promise<boolean>
 ): Promise<void> => {
-  const floors = new Map<string | undefined, number>()
-  for (const name of consumers) floors.set(name, (await jsm.consumers.info(stream, name)).ack_floor.stream_seq)
-  const last = Math.max(0, ...floors.values())
+  const { ack_floor: floor } = await jsm.consumers.info(stream, consumer)
   let seq = 1
-  for (let looked = 0; looked < MOST && seq <= last; looked++) {
-    const message = await after(jsm, stream, seq)
-    if (message === undefined || message.seq > last) return
+  for (let looked = 0; looked < MOST && seq <= floor.stream_seq; looked++) {
+    const message = await Streams.messageFrom(jsm, stream, seq)
+    if (message === undefined || message.seq > floor.stream_seq) return
     seq = message.seq + 1
-    if (message.seq > (floors.get(consumerOf(message.subject)) ?? 0)) continue
     // Another node may have been faster.
     if (await take(message)) await jsm.streams.deleteMessage(stream, message.seq, false).catch(Streams.unlessMissing)
   }
 }
-
-/**
- * The first from there on, whatever its subject: by subjects a server that was killed does not find all that it has. The
- * client's type does not know the question, servers from 2.9 on do.
- */
-const after = (jsm: JetStreamManager, stream: string, seq: number) =>
-  jsm.streams.getMessage(stream, { seq, next_by_subj: ">" } as { readonly seq: number }).catch(Streams.unlessMissing)

@@ -7,6 +7,7 @@ import type { NatsConnection } from "nats"
 import { resultOf } from "../message/Assignment.ts"
 import * as Envelope from "../message/Envelope.ts"
 import type { Subjects } from "../message/Subject.ts"
+import { pause } from "../state/JetStreamMessages.ts"
 import * as Streams from "../state/JetStreamStreams.ts"
 import type { Entry } from "./JetStreamEntry.ts"
 import { type Letters, Unsayable } from "./JetStreamLetters.ts"
@@ -27,8 +28,6 @@ export interface ResultsOptions {
   /** The stream that keeps them. */
   readonly stream: string
 }
-
-const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** What is nested too deep for the stack is too long. */
 const lengthOf = (value: object): number => {

@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { isFinal, type TaskState } from "../domain/Task.ts"
 import type { Heard, JetStreamBucket } from "../state/JetStreamBucket.ts"
 import { unconnected } from "../state/JetStreamMeaning.ts"
+import { pause } from "../state/JetStreamMessages.ts"
 import type { PeerChange, PeerSettings } from "../supervision/Peers.ts"
 import { peersAfter } from "./FailureSettings.ts"
 import type { Early } from "./JetStreamBeside.ts"
@@ -40,8 +41,6 @@ const TOLD_AT = 2
 
 /** In the place of a node's name, where there is none: no node is called so. */
 const VISITOR = "-"
-
-const pause = (millis: number) => new Promise<void>((resolve) => setTimeout(resolve, millis))
 
 /** What a node has come to be, with how many tasks it holds. */
 export interface NodeChange extends PeerChange {
